@@ -1,0 +1,9 @@
+//! Wire types and machines without IO for two or more listeners who hear the same music at the same instant.
+#![no_std]
+
+extern crate alloc;
+
+pub mod id;
+pub mod media;
+pub mod text;
+pub mod time;
