@@ -4,6 +4,8 @@
 extern crate alloc;
 
 pub mod id;
+pub mod limits;
 pub mod media;
 pub mod text;
 pub mod time;
+pub mod wire;
