@@ -27,9 +27,27 @@ pub struct JamId(pub [u8; 16]);
 pub struct TrackId(pub [u8; 32]);
 
 /// One participant of a Jam: the place of its device in the grant, counted from 0. At most 32 take part.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Participant(u8);
+
+/// An entry of the shared queue: who added it, and a number that this participant never uses twice in a Jam.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EntryId {
+    /// Who added the entry.
+    pub author: Participant,
+    /// Chosen by the author, ascending.
+    pub number: u32,
+}
+
+/// An edit of the shared queue: who made it, and a number that this participant never uses twice in a Jam.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EditId {
+    /// Who made the edit.
+    pub author: Participant,
+    /// Chosen by the author, ascending.
+    pub number: u32,
+}
 
 /// The name under which an account is known to its coordinator: 2 to 32 of `a-z 0-9 _ - .`, case-folded.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -103,6 +121,17 @@ impl<'de> Deserialize<'de> for Participant {
 impl fmt::Debug for Participant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "#{}", self.0)
+    }
+}
+
+impl fmt::Debug for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "entry {:?}.{}", self.author, self.number)
+    }
+}
+impl fmt::Debug for EditId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "edit {:?}.{}", self.author, self.number)
     }
 }
 

@@ -8,4 +8,5 @@ pub mod limits;
 pub mod media;
 pub mod text;
 pub mod time;
+pub mod timeline;
 pub mod wire;
