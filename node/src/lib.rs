@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The listener's program: plays local music in step with a friend.
+
+pub mod api;

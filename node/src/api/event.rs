@@ -1,0 +1,252 @@
+//! What `watch` shows: things that happen, each told once, at the moment it takes effect.
+
+use jamsync_protocol::{
+    id::Handle,
+    text::Text,
+    time::{JamTime, NodeTime, Span},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    message::{EntryKey, Percent},
+    snapshot::{Direction, Role, Side, Snapshot, Who},
+    unit,
+};
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// The state as a watch begins, and again after [`Missed`](Self::Missed).
+    Snapshot(Box<Snapshot>),
+    /// The watcher was too slow: this many events are lost.
+    Missed {
+        /// How many.
+        count: u64,
+    },
+    /// A Jam request arrived or was sent.
+    RequestOpened {
+        /// The other one.
+        with: Handle,
+        /// Whose answer is awaited.
+        direction: Direction,
+        /// How long it stays open.
+        #[serde(rename = "expires_in_s", with = "unit::secs")]
+        expires_in: Span,
+    },
+    /// A Jam request is no longer open.
+    RequestClosed {
+        /// The other one.
+        with: Handle,
+        /// Whose answer was awaited.
+        direction: Direction,
+        /// How it ended.
+        outcome: RequestOutcome,
+    },
+    /// A contact was made.
+    ContactAdded {
+        /// The friend.
+        with: Handle,
+    },
+    /// A Jam began.
+    JamStarted {
+        /// The friend.
+        with: Handle,
+        /// This node's role.
+        role: Role,
+    },
+    /// A Jam is over for this node.
+    JamEnded {
+        /// The friend.
+        with: Handle,
+        /// Why.
+        reason: JamEnd,
+    },
+    /// This node's role changed.
+    RoleChanged {
+        /// What it is now.
+        role: Role,
+    },
+    /// The connection to the friend is lost; both go on.
+    PeerLost {
+        /// The friend.
+        with: Handle,
+        /// Why, as far as this node knows.
+        reason: String,
+    },
+    /// The connection to the friend is back.
+    PeerBack {
+        /// The friend.
+        with: Handle,
+    },
+    /// Playback follows a new anchor from now on. Sent when the anchor takes effect, not when it is agreed.
+    Anchor {
+        /// The anchor's revision, as text that grows with it.
+        revision: String,
+        /// The entry that plays; none where the queue is empty.
+        entry: Option<EntryKey>,
+        /// Its title.
+        title: Text<256>,
+        /// Where in it.
+        #[serde(rename = "position_ms", with = "unit::ms")]
+        position: Span,
+        /// Playing or paused.
+        playing: bool,
+        /// Who did it.
+        by: Who,
+        /// What was done.
+        cause: AnchorCause,
+        /// When it takes effect, on the clock both share.
+        jam_time_ns: JamTime,
+        /// The same moment on this node's clock.
+        node_time_ns: NodeTime,
+    },
+    /// Playback jumped to catch up: the one discontinuity that nobody asked for.
+    Reanchored {
+        /// How far it was off.
+        #[serde(rename = "error_us", with = "unit::us")]
+        error: Span,
+        /// When, on this node's clock.
+        node_time_ns: NodeTime,
+    },
+    /// The queue changed.
+    QueueEdited {
+        /// Who did it.
+        by: Who,
+        /// What was done.
+        edit: QueueEdit,
+    },
+    /// A side lacks a track: both skip it.
+    TrackMissing {
+        /// Which entry.
+        entry: EntryKey,
+        /// Its title.
+        title: Text<256>,
+        /// Which side.
+        side: Side,
+    },
+    /// A side cannot play a track: both skip it.
+    TrackUnplayable {
+        /// Which entry; none for a file that never came into the queue.
+        entry: Option<EntryKey>,
+        /// Its title, or its path.
+        title: Text<256>,
+        /// Which side.
+        side: Side,
+        /// Why.
+        reason: Text<256>,
+    },
+    /// The guest-controls switch was turned.
+    GuestControls {
+        /// Whether the guest may control.
+        allowed: bool,
+    },
+    /// The loudness of this node's output changed.
+    Volume {
+        /// What it is now.
+        percent: Percent,
+    },
+    /// The link to the coordinator came or went.
+    Coordinator {
+        /// Whether it answers.
+        connected: bool,
+        /// Why not; empty where it does.
+        reason: String,
+    },
+    /// Something the listener should know.
+    Warning {
+        /// What happened, why, and what to do next.
+        message: String,
+    },
+}
+
+/// How a Jam request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestOutcome {
+    /// A Jam begins.
+    Accepted,
+    /// The one asked said no.
+    Declined,
+    /// The one who asked took it back.
+    Cancelled,
+    /// Nobody answered in time.
+    Expired,
+}
+
+/// Why a Jam is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "why", rename_all = "snake_case")]
+pub enum JamEnd {
+    /// The listener left.
+    YouLeft,
+    /// The friend left.
+    PeerLeft,
+    /// The friend could not be reached in time.
+    Unreachable,
+    /// The friend broke a rule of the protocol, or the grant is not valid.
+    Refused {
+        /// Which rule.
+        reason: String,
+    },
+}
+
+/// What an anchor came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnchorCause {
+    /// The Jam or the solo queue began.
+    Start,
+    /// Play or resume.
+    Resume,
+    /// Pause.
+    Pause,
+    /// Seek.
+    Seek,
+    /// Skip.
+    Skip,
+    /// The track before it ended.
+    TrackEnd,
+    /// The track before it cannot be played on both sides.
+    Unplayable,
+    /// This node came into a timeline that was already running.
+    Rejoin,
+}
+
+/// What was done to the queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "did", rename_all = "snake_case")]
+pub enum QueueEdit {
+    /// Added entries at the end.
+    Added {
+        /// How many.
+        count: u32,
+        /// The title of the first.
+        title: Text<256>,
+    },
+    /// Added or moved an entry to be the next.
+    PlayNext {
+        /// Its title.
+        title: Text<256>,
+    },
+    /// Moved an entry.
+    Moved {
+        /// Its title.
+        title: Text<256>,
+    },
+    /// Removed an entry.
+    Removed {
+        /// Its title.
+        title: Text<256>,
+    },
+    /// Removed all that comes next.
+    Cleared {
+        /// How many entries.
+        count: u32,
+    },
+    /// Put what comes next into another order.
+    Shuffled,
+    /// Took back an edit.
+    Undone,
+}

@@ -1,0 +1,334 @@
+//! Requests and replies, and the lines they travel in.
+
+use std::path::PathBuf;
+
+use jamsync_protocol::{id::Handle, text::Text};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
+
+use super::{ApiError, Event, Snapshot};
+
+/// The version of the words in this module; a line in another version is refused. Fields and variants may be added
+/// without a new version.
+pub const VERSION: u32 = 1;
+
+/// What a client writes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestLine {
+    /// [`VERSION`].
+    pub version: u32,
+    /// What is asked.
+    pub request: Request,
+}
+
+/// What a client reads, and what a command prints with `--json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServerLine {
+    /// [`VERSION`].
+    pub version: u32,
+    /// An answer or an event.
+    #[serde(flatten)]
+    pub body: Body,
+}
+
+/// The content of a [`ServerLine`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Body {
+    /// The request was carried out.
+    Reply(Reply),
+    /// The request was not carried out.
+    Error(ApiError),
+    /// Something happened; on watching connections only.
+    Event(Event),
+}
+
+/// What can be asked of a node. Paths are absolute, because the daemon runs in another folder than its clients.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Request {
+    /// Everything at one moment. Answered by [`Reply::Status`].
+    Status,
+    /// Turns the connection into a stream of events that begins with a snapshot.
+    Watch,
+    /// Signs up at a coordinator. Answered by [`Reply::Account`].
+    SignUp {
+        /// The coordinator's join code.
+        join_code: String,
+        /// The wished name.
+        handle: Handle,
+        /// Birth date, `YYYY-MM-DD`.
+        birth: String,
+        /// Market: an ISO 3166 code of two capital letters.
+        market: String,
+    },
+    /// A link that makes whoever opens it a contact. Answered by [`Reply::Link`].
+    Link,
+    /// Opens a friend's link. Answered by [`Reply::Contact`].
+    Join {
+        /// The link.
+        link: String,
+    },
+    /// The contacts. Answered by [`Reply::Contacts`].
+    Contacts,
+    /// Asks a contact for a Jam. Answered when the coordinator has it, not when the friend has answered.
+    RequestJam {
+        /// Whom.
+        to: Handle,
+    },
+    /// Accepts a request and becomes host.
+    Accept {
+        /// Whose; none is the only one that is open.
+        from: Option<Handle>,
+    },
+    /// Declines a request.
+    Decline {
+        /// Whose; none is the only one that is open.
+        from: Option<Handle>,
+    },
+    /// Takes a request back.
+    Cancel {
+        /// To whom; none is the only one that is open.
+        to: Option<Handle>,
+    },
+    /// Leaves the Jam for good.
+    Leave,
+    /// Solo: the files become the queue and the first one plays. In a Jam: the files are added behind what plays and
+    /// the first of them plays now. Answered by [`Reply::Queued`].
+    Play {
+        /// Files and folders; none resumes what was paused.
+        paths: Vec<PathBuf>,
+    },
+    /// Adds files to the queue. Answered by [`Reply::Queued`].
+    QueueAdd {
+        /// Files and folders.
+        paths: Vec<PathBuf>,
+        /// Directly behind what plays, rather than at the end.
+        next: bool,
+    },
+    /// Moves an entry directly behind another.
+    QueueMove {
+        /// Which.
+        entry: EntryKey,
+        /// Behind which; none is directly behind what plays.
+        after: Option<EntryKey>,
+    },
+    /// Removes entries.
+    QueueRemove {
+        /// Which.
+        entries: Vec<EntryKey>,
+    },
+    /// Removes all that comes next.
+    QueueClear,
+    /// Puts what comes next into a random order, the same on both sides.
+    QueueShuffle,
+    /// Takes back the last edit of this listener.
+    QueueUndo,
+    /// Stops the sound where it is.
+    Pause,
+    /// Goes on from there.
+    Resume,
+    /// Goes to another place in the track.
+    Seek {
+        /// Where.
+        to: SeekTo,
+    },
+    /// Goes to the next entry.
+    Skip,
+    /// Sets the loudness of this node's own output.
+    Volume {
+        /// To how much.
+        percent: Percent,
+    },
+    /// Lets the guest control playback and queue, or not. For the host only.
+    GuestControls {
+        /// Whether.
+        allowed: bool,
+    },
+    /// The audio devices. Answered by [`Reply::Devices`].
+    Devices,
+    /// Ends the daemon cleanly. Answered when all is put away.
+    Stop,
+}
+
+/// A place in a track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SeekTo {
+    /// From the start.
+    PositionMs(u64),
+    /// From where it is now; negative goes back.
+    ByMs(i64),
+}
+
+/// The answer to a request that was carried out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Reply {
+    /// It is done, or, in a Jam, scheduled.
+    Done,
+    /// To [`Request::Status`].
+    Status(Box<Snapshot>),
+    /// To [`Request::SignUp`].
+    Account {
+        /// The name as the coordinator keeps it.
+        handle: Handle,
+        /// Where the coordinator is.
+        coordinator: String,
+    },
+    /// To [`Request::Link`].
+    Link {
+        /// One line to send to a friend.
+        link: String,
+    },
+    /// To [`Request::Join`].
+    Contact(Contact),
+    /// To [`Request::Contacts`].
+    Contacts {
+        /// By name.
+        contacts: Vec<Contact>,
+    },
+    /// To [`Request::Play`] and [`Request::QueueAdd`].
+    Queued(Queued),
+    /// To [`Request::Devices`].
+    Devices {
+        /// In the order of the system.
+        devices: Vec<Device>,
+    },
+}
+
+/// A friend with whom Jams are possible.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contact {
+    /// The name.
+    pub handle: Handle,
+    /// Whether a device of the friend is signed in at the coordinator; none where this is not known.
+    pub online: Option<bool>,
+}
+
+/// What became of files that were named.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queued {
+    /// How many were added.
+    pub added: u32,
+    /// How many are still being read; they are added as they are ready.
+    pub pending: u32,
+    /// The first ones that cannot be played, at most 20.
+    pub skipped: Vec<Skipped>,
+    /// How many cannot be played in all.
+    pub skipped_total: u32,
+}
+
+/// A file that was not added.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// Its path; what is not UTF-8 is shown as `�`.
+    pub path: String,
+    /// Why: lower case, no full stop.
+    pub reason: String,
+}
+
+/// An audio device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// What `--device` takes.
+    pub name: String,
+    /// Whether it is used where none is named.
+    pub default: bool,
+    /// What the system says of it, such as its rates and channels; may be empty.
+    pub detail: String,
+}
+
+/// The id of a queue entry, as text that only the engine reads.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EntryKey(pub Text<64>);
+
+/// 0 to 100 %.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct Percent(u8);
+
+impl Percent {
+    /// All of it.
+    pub const FULL: Self = Self(100);
+
+    /// `percent`, or `None` above 100.
+    #[must_use]
+    pub const fn new(percent: u8) -> Option<Self> {
+        if percent <= 100 { Some(Self(percent)) } else { None }
+    }
+
+    /// 0 to 100.
+    #[must_use]
+    pub const fn as_u8(self) -> u8 {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Percent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(u8::deserialize(deserializer)?)
+            .ok_or_else(|| D::Error::custom("percentage outside 0 to 100"))
+    }
+}
+
+impl RequestLine {
+    /// `request` in the version of this program.
+    #[must_use]
+    pub const fn new(request: Request) -> Self {
+        Self { version: VERSION, request }
+    }
+}
+
+impl From<Body> for ServerLine {
+    fn from(body: Body) -> Self {
+        Self { version: VERSION, body }
+    }
+}
+
+impl From<Result<Reply, ApiError>> for ServerLine {
+    fn from(answer: Result<Reply, ApiError>) -> Self {
+        match answer {
+            Ok(reply) => Body::Reply(reply).into(),
+            Err(error) => Body::Error(error).into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_reads_as_documented() {
+        let line = RequestLine::new(Request::Seek { to: SeekTo::ByMs(-10_000) });
+        let text = serde_json::to_string(&line).expect("encodes");
+        assert_eq!(text, r#"{"version":1,"request":{"verb":"seek","to":{"by_ms":-10000}}}"#);
+        assert_eq!(serde_json::from_str::<RequestLine>(&text).expect("decodes"), line);
+    }
+
+    #[test]
+    fn a_reply_an_error_and_an_event_are_told_apart() {
+        let error = ApiError::new(crate::api::ErrorCode::NotInJam, "no", "");
+        for (line, expected) in [
+            (ServerLine::from(Ok(Reply::Done)), r#"{"version":1,"reply":{"kind":"done"}}"#),
+            (ServerLine::from(Err(error)), r#"{"version":1,"error":{"code":"not_in_jam","message":"no"}}"#),
+            (
+                Body::Event(Event::Missed { count: 3 }).into(),
+                r#"{"version":1,"event":{"event":"missed","count":3}}"#,
+            ),
+        ] {
+            let text = serde_json::to_string(&line).expect("encodes");
+            assert_eq!(text, expected);
+            assert_eq!(serde_json::from_str::<ServerLine>(&text).expect("decodes"), line);
+        }
+    }
+
+    #[test]
+    fn a_percentage_above_100_is_refused() {
+        assert!(serde_json::from_str::<Percent>("101").is_err());
+        assert_eq!(serde_json::from_str::<Percent>("100").expect("valid"), Percent::FULL);
+    }
+}

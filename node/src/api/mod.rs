@@ -1,0 +1,31 @@
+//! The local API: how a terminal interface, a command, a web page or a script drives the engine of one node.
+//!
+//! It is newline-delimited JSON over a Unix socket that only its owner may open. A client writes one
+//! [`RequestLine`] per line and reads one [`ServerLine`] for each; after [`Request::Watch`] the connection
+//! carries events only. Every line names the [`VERSION`] it is written in.
+//!
+//! This module knows the words and carries them. It decides nothing: every request goes to the engine through an
+//! [`EngineHandle`], and what the engine answers goes back unchanged.
+
+pub mod client;
+mod error;
+mod event;
+mod handle;
+mod line;
+mod message;
+pub mod server;
+mod snapshot;
+mod unit;
+
+pub use error::{ApiError, ErrorCode};
+pub use event::{AnchorCause, Event, JamEnd, QueueEdit, RequestOutcome};
+pub use handle::{Call, Engine, EngineHandle};
+pub use line::{LineError, encode};
+pub use message::{
+    Body, Contact, Device, EntryKey, Percent, Queued, Reply, Request, RequestLine, SeekTo, ServerLine,
+    Skipped, VERSION,
+};
+pub use snapshot::{
+    Coordinator, Direction, EntryState, Jam, JamRequest, Me, NowPlaying, Output, Path, Peer, QueueEntry,
+    Role, Side, Snapshot, Sync, Who,
+};

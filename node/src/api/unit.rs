@@ -1,0 +1,85 @@
+//! How spans and identities are written in JSON: a time as a number whose unit ends the field's name, an identity as
+//! its hexadecimal text.
+
+/// Whole milliseconds, for positions and lengths that people read.
+pub(super) mod ms {
+    use jamsync_protocol::time::Span;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(span: &Span, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(span.as_millis())
+    }
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
+        i64::deserialize(deserializer).map(Span::from_millis)
+    }
+}
+
+/// Microseconds with a fraction, so that nothing measured is rounded away.
+pub(super) mod us {
+    use jamsync_protocol::time::Span;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(span: &Span, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(span.as_secs_f64() * 1e6)
+    }
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
+        f64::deserialize(deserializer).map(|micros| Span::from_secs_f64(micros / 1e6))
+    }
+}
+
+/// Whole seconds, for ages and expiry.
+pub(super) mod secs {
+    use jamsync_protocol::time::Span;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(span: &Span, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(span.as_millis() / 1_000)
+    }
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
+        i64::deserialize(deserializer).map(Span::from_secs)
+    }
+}
+
+/// Nanoseconds, for distances between clocks, which may be hours and still count to the nanosecond.
+pub(super) mod ns {
+    use jamsync_protocol::time::Span;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(span: &Span, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(span.as_nanos())
+    }
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
+        i64::deserialize(deserializer).map(Span::from_nanos)
+    }
+}
+
+/// A rate as a plain number of parts per million.
+pub(super) mod ppm {
+    use jamsync_protocol::time::Ppm;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(rate: &Ppm, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(rate.0)
+    }
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Ppm, D::Error> {
+        f64::deserialize(deserializer).map(Ppm)
+    }
+}
+
+/// An identity as hexadecimal text.
+pub(super) mod hex {
+    use std::{fmt::Display, str::FromStr};
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(crate) fn serialize<T: Display, S: Serializer>(id: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(id)
+    }
+    pub(crate) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+    where
+        T: FromStr<Err: Display>,
+        D: Deserializer<'de>,
+    {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
