@@ -6,6 +6,7 @@ extern crate alloc;
 pub mod id;
 pub mod limits;
 pub mod media;
+pub mod servo;
 pub mod text;
 pub mod time;
 pub mod timeline;

@@ -1,0 +1,128 @@
+//! A robust line through a few dozen points: Huber's loss, late points counting less, a prior on the slope.
+//!
+//! Pure mathematics: it knows nothing of devices. Points come from [`AudibleLine`](super::AudibleLine).
+
+/// One point of the fit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sample {
+    /// Abscissa in seconds, near zero for the newest point.
+    pub(super) x: f64,
+    /// Ordinate in nanoseconds.
+    pub(super) y: f64,
+    /// How much the point counts before its residual is known; above zero.
+    pub(super) weight: f64,
+}
+
+/// What is believed of the line before any point is seen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Prior {
+    /// Expected slope in nanoseconds per second (1,000 are one ppm).
+    pub(super) slope: f64,
+    /// Standard deviation of that expectation, in the same unit; above zero.
+    pub(super) slope_sd: f64,
+    /// Expected standard deviation of a point about the line, in nanoseconds; above zero.
+    pub(super) scale: f64,
+    /// Weight of a point above the line relative to one below: 1 gives a plain line, less a lower envelope.
+    pub(super) late_weight: f64,
+}
+
+/// The line `offset + slope * x`, with what its points say of its quality.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fit {
+    /// Ordinate at `x = 0`, in nanoseconds.
+    pub(super) offset: f64,
+    /// Slope in nanoseconds per second.
+    pub(super) slope: f64,
+    /// Robust standard deviation of the points about the line, in nanoseconds.
+    pub(super) scale: f64,
+    /// Standard error of `offset`, in nanoseconds.
+    pub(super) offset_se: f64,
+    /// Standard error of `slope`, in nanoseconds per second.
+    pub(super) slope_se: f64,
+}
+
+/// Rounds of reweighting; the weights have settled to a part in a thousand after five.
+const ROUNDS: usize = 6;
+/// Residuals beyond this many standard deviations count linearly: Huber's constant for 95 % efficiency.
+const HUBER: f64 = 1.345;
+/// The prior scale counts as this many points.
+const SCALE_PRIOR_POINTS: f64 = 4.0;
+/// Ratio of a standard deviation to a median absolute deviation.
+const MAD_TO_SD: f64 = 1.4826;
+
+/// Fits `samples`; `scratch` is used for medians and keeps its capacity. `None` without a sample.
+pub(super) fn fit(
+    samples: impl Iterator<Item = Sample> + Clone,
+    prior: Prior,
+    scratch: &mut alloc::vec::Vec<f64>,
+) -> Option<Fit> {
+    scratch.clear();
+    scratch.extend(samples.clone().map(|s| s.y - prior.slope * s.x));
+    let mut line = Fit {
+        offset: median(scratch)?,
+        slope: prior.slope,
+        scale: prior.scale,
+        offset_se: prior.scale,
+        slope_se: prior.slope_sd,
+    };
+    for _ in 0..ROUNDS {
+        line.scale = scale_about(&line, samples.clone(), prior.scale, scratch);
+        line = reweighted(&line, samples.clone(), prior);
+    }
+    Some(line)
+}
+
+/// The median of `values`, which it reorders; the upper one of two. `None` without a value.
+pub(super) fn median(values: &mut [f64]) -> Option<f64> {
+    let middle = values.len() / 2;
+    if values.is_empty() {
+        return None;
+    }
+    let (_, value, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
+    Some(*value)
+}
+
+/// The robust standard deviation of the samples about `line`, blended with the prior one.
+fn scale_about(
+    line: &Fit,
+    samples: impl Iterator<Item = Sample>,
+    prior: f64,
+    scratch: &mut alloc::vec::Vec<f64>,
+) -> f64 {
+    scratch.clear();
+    scratch.extend(samples.map(|s| libm::fabs(s.y - line.offset - line.slope * s.x)));
+    let count = crate::media::Frames(scratch.len() as u64).as_f64();
+    let seen = median(scratch).unwrap_or(prior) * MAD_TO_SD;
+    libm::sqrt((SCALE_PRIOR_POINTS * prior * prior + count * seen * seen) / (SCALE_PRIOR_POINTS + count))
+}
+
+/// One round of weighted least squares, the weights taken from the residuals about `line`.
+fn reweighted(line: &Fit, samples: impl Iterator<Item = Sample>, prior: Prior) -> Fit {
+    let variance = line.scale * line.scale;
+    let stiffness = variance / (prior.slope_sd * prior.slope_sd);
+    let (mut sum, mut sum_x, mut sum_xx) = (0.0, 0.0, stiffness);
+    let (mut sum_y, mut sum_xy) = (0.0, stiffness * prior.slope);
+    for s in samples {
+        let residual = s.y - line.offset - line.slope * s.x;
+        let size = libm::fabs(residual);
+        let side = if residual > 0.0 { prior.late_weight } else { 1.0 };
+        let huber = if size > HUBER * line.scale { HUBER * line.scale / size } else { 1.0 };
+        let weight = s.weight * side * huber;
+        sum += weight;
+        sum_x += weight * s.x;
+        sum_xx += weight * s.x * s.x;
+        sum_y += weight * s.y;
+        sum_xy += weight * s.x * s.y;
+    }
+    let determinant = sum * sum_xx - sum_x * sum_x;
+    if !(determinant.is_finite() && determinant > 0.0) {
+        return *line;
+    }
+    Fit {
+        offset: (sum_xx * sum_y - sum_x * sum_xy) / determinant,
+        slope: (sum * sum_xy - sum_x * sum_y) / determinant,
+        scale: line.scale,
+        offset_se: libm::sqrt(variance * sum_xx / determinant),
+        slope_se: libm::sqrt(variance * sum / determinant),
+    }
+}

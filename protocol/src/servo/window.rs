@@ -1,0 +1,187 @@
+//! The stamps of the last seconds, condensed to a low and a middle point per short bin.
+//!
+//! Bins bound memory and separate two questions: the lowest stamp of a bin shows where the device truly is
+//! (lateness only adds), the middle of a bin is right where the stamps themselves are scattered both ways.
+
+use alloc::{collections::VecDeque, vec::Vec};
+
+use super::fit::median;
+use crate::{
+    media::{Frames, SampleRate},
+    time::{NodeTime, Span},
+};
+
+/// A device frame and the node time at which a stamp says it is audible.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stamp {
+    pub(super) frame: Frames,
+    pub(super) audible: NodeTime,
+}
+
+/// What is kept of the stamps of one bin.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bin {
+    /// The stamp with the least lateness.
+    pub(super) low: Stamp,
+    /// The middle of all stamps but the earliest and the latest.
+    pub(super) centre: Stamp,
+    /// Stamps in the bin.
+    pub(super) count: u32,
+    /// How far the middle lies above the low end, in nanoseconds; zero with few stamps.
+    below: f64,
+    /// How far the high end lies above the middle, in nanoseconds; zero with few stamps.
+    above: f64,
+}
+
+/// The closed bins of the window and the open one.
+#[derive(Debug, Clone)]
+pub(super) struct Window {
+    rate: SampleRate,
+    bins: VecDeque<Bin>,
+    open: Vec<Stamp>,
+    open_since: Option<Frames>,
+    scratch: Vec<(f64, Stamp)>,
+    medians: Vec<f64>,
+}
+
+/// Length of a bin: at the usual 10 ms periods ten stamps, whose lowest is 10 µs late where the mean is 100 µs.
+const BIN: Span = Span::from_millis(100);
+/// Length of a bin of a coarse device, so that the window holds a minute.
+const BIN_COARSE: Span = Span::from_millis(600);
+/// Most bins in the window: 10 s, or a minute of a coarse device.
+const BINS: usize = 100;
+/// Bins older than this leave the window, if enough younger ones are there.
+const AGE_MAX: Span = Span::from_secs(60);
+/// Bins that are kept whatever their age, for devices that work in blocks of seconds.
+const BINS_KEPT: usize = 20;
+/// Most stamps in the open bin; it closes early at that many.
+const STAMPS: usize = 64;
+/// Fewest stamps from which a bin's scatter is judged.
+const STAMPS_JUDGED: usize = 5;
+
+impl Window {
+    pub(super) fn new(rate: SampleRate) -> Self {
+        Self {
+            rate,
+            bins: VecDeque::with_capacity(BINS + 1),
+            open: Vec::with_capacity(STAMPS),
+            open_since: None,
+            scratch: Vec::with_capacity(STAMPS),
+            medians: Vec::with_capacity(BINS + 1),
+        }
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        self.bins.clear();
+        self.open.clear();
+        self.open_since = None;
+    }
+
+    /// Adds a stamp, `slope` being the line's so far (nanoseconds per second). True if a bin was closed.
+    pub(super) fn push(&mut self, stamp: Stamp, slope: f64, coarse: bool) -> bool {
+        let length = if coarse { BIN_COARSE } else { BIN };
+        let over = self.open_since.is_some_and(|first| {
+            self.rate.span_of(stamp.frame.minus(first)) >= length || self.open.len() >= STAMPS
+        });
+        if over {
+            self.close(slope);
+        }
+        if self.open.is_empty() {
+            self.open_since = Some(stamp.frame);
+        }
+        self.open.push(stamp);
+        over
+    }
+
+    /// Closed bins in order of age, oldest first.
+    pub(super) fn bins(&self) -> impl Iterator<Item = &Bin> + Clone {
+        self.bins.iter()
+    }
+
+    /// The open bin as it stands; `None` without a stamp in it.
+    pub(super) fn open_bin(&mut self, slope: f64) -> Option<Bin> {
+        condense(self.rate, &self.open, slope, &mut self.scratch)
+    }
+
+    /// Closed bins.
+    pub(super) fn len(&self) -> usize {
+        self.bins.len()
+    }
+
+    /// The typical distance of low end to middle and of middle to high end, in nanoseconds, over all bins that
+    /// hold enough stamps, and how many those are.
+    pub(super) fn scatter(&mut self) -> (f64, f64, usize) {
+        let judged = || self.bins.iter().filter(|bin| bin.count as usize >= STAMPS_JUDGED);
+        self.medians.clear();
+        self.medians.extend(judged().map(|bin| bin.below));
+        let below = median(&mut self.medians).unwrap_or(0.0);
+        self.medians.clear();
+        self.medians.extend(judged().map(|bin| bin.above));
+        let above = median(&mut self.medians).unwrap_or(0.0);
+        (below, above, self.medians.len())
+    }
+
+    fn close(&mut self, slope: f64) {
+        let bin = condense(self.rate, &self.open, slope, &mut self.scratch);
+        self.open.clear();
+        let Some(bin) = bin else { return };
+        self.bins.push_back(bin);
+        let newest = bin.low.frame;
+        while self.bins.len() > BINS
+            || (self.bins.len() > BINS_KEPT
+                && self
+                    .bins
+                    .front()
+                    .is_some_and(|old| self.rate.span_of(newest.minus(old.low.frame)) > AGE_MAX))
+        {
+            self.bins.pop_front();
+        }
+    }
+}
+
+/// Condenses stamps to a bin, after taking the line's slope off them.
+fn condense(rate: SampleRate, stamps: &[Stamp], slope: f64, scratch: &mut Vec<(f64, Stamp)>) -> Option<Bin> {
+    let first = *stamps.first()?;
+    scratch.clear();
+    scratch.extend(stamps.iter().map(|stamp| {
+        let x = seconds_between(rate, first.frame, stamp.frame);
+        (lateness(first, *stamp, x, slope), *stamp)
+    }));
+    scratch.sort_unstable_by(|a, b| f64::total_cmp(&a.0, &b.0));
+    let at = |index: usize| scratch.get(index).or(scratch.last()).map_or(0.0, |(late, _)| *late);
+    let low = scratch.first()?.1;
+    let count = scratch.len();
+    let trim = usize::from(count >= STAMPS_JUDGED);
+    let kept = scratch.get(trim..count - trim)?;
+    let share = 1.0 / Frames(kept.len() as u64).as_f64();
+    let x_mean = share * kept.iter().map(|(_, s)| seconds_between(rate, first.frame, s.frame)).sum::<f64>();
+    let late_mean = share * kept.iter().map(|(late, _)| late).sum::<f64>();
+    // The middle is placed on a whole frame, to which the line's slope moves it without harm.
+    let frames = rate.frames_in(Span::from_secs_f64(x_mean));
+    let x = rate.span_of(frames).as_secs_f64();
+    let audible = first.audible + Span::from_secs_f64(x + (late_mean + slope * x) * 1e-9);
+    let judged = count >= STAMPS_JUDGED;
+    let (tenth, ninetieth) = (count / 10, count - 1 - count / 10);
+    Some(Bin {
+        low,
+        centre: Stamp { frame: first.frame.plus(frames), audible },
+        count: u32::try_from(count).unwrap_or(u32::MAX),
+        below: if judged { at(count / 2) - at(tenth) } else { 0.0 },
+        above: if judged { at(ninetieth) - at(count / 2) } else { 0.0 },
+    })
+}
+
+/// How much later than on the line through `from` the stamp `to` is, `x` seconds of frames on, in nanoseconds.
+fn lateness(from: Stamp, to: Stamp, x: f64, slope: f64) -> f64 {
+    ((to.audible - from.audible).as_secs_f64() - x) * 1e9 - slope * x
+}
+
+/// Seconds that the frames from `from` to `to` last at the declared rate; negative where `to` is earlier.
+pub(super) fn seconds_between(rate: SampleRate, from: Frames, to: Frames) -> f64 {
+    if to >= from {
+        to.minus(from).as_f64() / rate.as_f64()
+    } else {
+        -from.minus(to).as_f64() / rate.as_f64()
+    }
+}
