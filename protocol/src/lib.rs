@@ -3,6 +3,7 @@
 
 extern crate alloc;
 
+pub mod clock;
 pub mod id;
 pub mod limits;
 pub mod media;
