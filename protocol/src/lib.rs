@@ -7,6 +7,7 @@ pub mod clock;
 pub mod id;
 pub mod limits;
 pub mod media;
+pub mod queue;
 pub mod servo;
 pub mod text;
 pub mod time;

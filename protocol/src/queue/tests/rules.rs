@@ -1,0 +1,141 @@
+//! What each edit does, alone and when its target or neighbour is gone.
+
+use alloc::{vec, vec::Vec};
+
+use super::*;
+
+#[test]
+fn a_guest_joins_the_hosts_queue_and_both_edit_it() {
+    let (mut host, mut guest) = pair("abc");
+    assert_eq!(titles(guest.queue()), "abc");
+    guest.edit(Intent::Append(tracks("x"))).expect("room");
+    assert_eq!(titles(guest.queue()), "abcx", "shown at once");
+    host.edit(Intent::PlayNext { after: Some(named(host.queue(), "a")), tracks: tracks("yz") })
+        .expect("room");
+    settle(&mut host, &mut guest);
+    assert_eq!(titles(host.queue()), "ayzbcx");
+    assert_eq!(titles(guest.queue()), "ayzbcx");
+    assert_eq!(named(host.queue(), "x").author, who(1));
+    assert_eq!(guest.pending().count(), 0);
+    assert_eq!(host.ordered, guest.ordered);
+}
+
+#[test]
+fn a_guests_edit_is_rebased_behind_what_the_host_ordered_first() {
+    let (mut host, mut guest) = pair("abcd");
+    let (b, c) = (named(host.queue(), "b"), named(host.queue(), "c"));
+    host.edit(Intent::Remove(vec![b])).expect("there");
+    guest.edit(Intent::Move { entry: c, place: Place::Start }).expect("there");
+    guest.edit(Intent::PlayNext { after: Some(b), tracks: tracks("x") }).expect("room");
+    assert_eq!(titles(guest.queue()), "cabxd");
+    settle(&mut host, &mut guest);
+    assert_eq!(titles(guest.queue()), "caxd");
+    assert_eq!(titles(host.queue()), "caxd");
+}
+
+#[test]
+fn what_is_added_behind_a_removed_entry_follows_its_nearest_surviving_predecessor() {
+    let (mut host, mut guest) = pair("abcd");
+    let ids: Vec<EntryId> = host.entries().map(|entry| entry.id).collect();
+    host.edit(Intent::Remove(vec![ids[1], ids[2]])).expect("there");
+    guest.edit(Intent::PlayNext { after: Some(ids[2]), tracks: tracks("x") }).expect("room");
+    settle(&mut host, &mut guest);
+    assert_eq!(titles(host.queue()), "axd");
+    assert_eq!(titles(guest.queue()), "axd");
+}
+
+#[test]
+fn clear_spares_what_its_author_had_not_seen() {
+    let (mut host, mut guest) = pair("abc");
+    guest.edit(Intent::Append(tracks("x"))).expect("room");
+    host.edit(Intent::Clear).expect("always");
+    settle(&mut host, &mut guest);
+    assert_eq!(titles(host.queue()), "x");
+    assert_eq!(titles(guest.queue()), "x");
+}
+
+#[test]
+fn undo_restores_the_same_entry_at_its_place() {
+    let (mut host, mut guest) = pair("abcd");
+    let c = named(guest.queue(), "c");
+    guest.edit(Intent::Remove(vec![c])).expect("there");
+    settle(&mut host, &mut guest);
+    host.edit(Intent::Append(tracks("x"))).expect("room");
+    guest.edit(Intent::Undo).expect("a removal");
+    settle(&mut host, &mut guest);
+    assert_eq!(titles(host.queue()), "abcdx");
+    assert_eq!(named(guest.queue(), "c"), c);
+    assert_eq!(guest.edit(Intent::Undo), Err(QueueError::NothingToUndo));
+}
+
+#[test]
+fn undo_takes_back_each_kind_of_edit() {
+    let (mut host, _) = pair("abcdef");
+    let b = named(host.queue(), "b");
+    let intents = [
+        Intent::Append(tracks("xy")),
+        Intent::Move { entry: b, place: Place::End },
+        Intent::Remove(vec![b]),
+        Intent::Shuffle { seed: 7 },
+        Intent::Clear,
+    ];
+    let count = intents.len();
+    for intent in intents {
+        host.edit(intent).expect("possible");
+    }
+    assert_eq!(titles(host.queue()), "");
+    for _ in 0..count {
+        host.edit(Intent::Undo).expect("something to undo");
+    }
+    assert_eq!(titles(host.queue()), "abcdef");
+    assert_eq!(host.edit(Intent::Undo), Err(QueueError::NothingToUndo));
+}
+
+#[test]
+fn a_shuffle_is_the_same_on_both_sides_and_leaves_later_additions_alone() {
+    let (mut host, mut guest) = pair("abcdefgh");
+    guest.edit(Intent::Append(tracks("x"))).expect("room");
+    host.edit(Intent::Shuffle { seed: 3 }).expect("always");
+    settle(&mut host, &mut guest);
+    assert_eq!(titles(host.queue()), titles(guest.queue()));
+    assert_ne!(titles(host.queue()), "abcdefghx");
+    assert!(titles(host.queue()).ends_with('x'));
+}
+
+#[test]
+fn the_entry_behind_a_removed_one_is_found() {
+    let (mut host, _) = pair("abc");
+    let b = named(host.queue(), "b");
+    host.edit(Intent::Remove(vec![b])).expect("there");
+    assert_eq!(host.next_after(b).map(|entry| entry.track.title.as_str()), Some("c"));
+    assert_eq!(host.entry(b).map(|entry| entry.track.title.as_str()), Some("b"));
+    assert_eq!(host.queue().previous_before(b).map(|entry| entry.track.title.as_str()), Some("a"));
+}
+
+#[test]
+fn an_edit_under_way_when_an_entry_freezes_goes_behind_it() {
+    let (mut host, mut guest) = pair("abcd");
+    let (a, b) = (named(host.queue(), "a"), named(host.queue(), "b"));
+    host.freeze(b).expect("the host");
+    guest.edit(Intent::PlayNext { after: Some(a), tracks: tracks("x") }).expect("room");
+    guest.edit(Intent::Move { entry: b, place: Place::End }).expect("not frozen as the guest knows");
+    guest.edit(Intent::PlayNext { after: None, tracks: tracks("y") }).expect("room");
+    settle(&mut host, &mut guest);
+    assert_eq!(titles(host.queue()), "abyxcd");
+    assert_eq!(titles(guest.queue()), "abyxcd");
+    assert_eq!(guest.queue().frozen(), Some(b));
+    let refused = core::iter::from_fn(|| guest.poll_event())
+        .any(|event| matches!(event, QueueEvent::Refused { reason: Refusal::Frozen(id), .. } if id == b));
+    assert!(refused, "the guest learns that its move came too late");
+    assert_eq!(guest.freeze(a), Err(QueueError::NotFromHost { expected: Some(who(0)), actual: who(1) }));
+}
+
+#[test]
+fn clear_and_shuffle_leave_what_is_settled() {
+    let (mut host, _) = pair("abcdef");
+    host.freeze(named(host.queue(), "b")).expect("the host");
+    host.edit(Intent::Shuffle { seed: 1 }).expect("always");
+    assert!(titles(host.queue()).starts_with("ab"));
+    host.edit(Intent::Clear).expect("always");
+    assert_eq!(titles(host.queue()), "ab");
+}
