@@ -1,3 +1,5 @@
 //! The listener's program: plays local music in step with a friend.
 
 pub mod api;
+pub mod identity;
+pub mod net;
