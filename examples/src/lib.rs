@@ -1,1 +1,8 @@
-//! Placeholder.
+//! What proves jamsync and shows how to use it: the scorer that compares two recorded outputs, and the demo
+//! that runs a coordinator and two nodes as a user would.
+//!
+//! Nothing here is needed to listen to music: the packages `protocol`, `node` and `coordinator` never depend
+//! on this one.
+
+pub mod score;
+pub mod tones;

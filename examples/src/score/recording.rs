@@ -1,0 +1,174 @@
+//! A recording: sound, and when each of its frames was audible by the true clock.
+//!
+//! It comes from a node's virtual sound card (`NAME.wav` with `NAME.stamps.csv`), or from one device that
+//! recorded both sides by its own clock.
+
+use std::path::Path;
+
+use jamsync_protocol::media::{Frames, SampleRate};
+
+use super::{ScoreError, TrueRange, TrueTime};
+
+/// Sound with its times.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    rate: SampleRate,
+    channels: Vec<Vec<f32>>,
+    stamps: Vec<Stamp>,
+}
+
+/// When one frame was audible. Between two stamps, frames are evenly spaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// The frame, counted from the start of the recording.
+    pub frame: Frames,
+    /// When it was audible.
+    pub at: TrueTime,
+}
+
+impl Recording {
+    /// A recording of `channels`, each frame of which was audible when `stamps` say.
+    ///
+    /// # Errors
+    /// [`ScoreError::Frames`] unless there are at least two frames, equally many in each channel;
+    /// [`ScoreError::Stamps`] unless there are at least two, ascending in frames and in time.
+    pub fn new(rate: SampleRate, channels: Vec<Vec<f32>>, stamps: Vec<Stamp>) -> Result<Self, ScoreError> {
+        let expected = channels.iter().map(Vec::len).max().unwrap_or(0).max(2);
+        let actual = channels.iter().map(Vec::len).min().unwrap_or(0);
+        if actual != expected {
+            return Err(ScoreError::Frames { expected, actual });
+        }
+        let ascend = |pair: &[Stamp]| matches!(pair, [x, y] if x.frame < y.frame && x.at < y.at);
+        if let Some(index) = stamps.windows(2).position(|pair| !ascend(pair)) {
+            return Err(ScoreError::Stamps { index: index + 1 });
+        }
+        if stamps.len() < 2 {
+            return Err(ScoreError::Stamps { index: stamps.len() });
+        }
+        Ok(Self { rate, channels, stamps })
+    }
+
+    /// A recording whose own clock is the true one.
+    ///
+    /// # Errors
+    /// As [`Recording::new`].
+    pub fn on_one_clock(rate: SampleRate, channels: Vec<Vec<f32>>) -> Result<Self, ScoreError> {
+        let frames = channels.first().map_or(0, Vec::len).max(1);
+        let end = Frames(u64::try_from(frames).unwrap_or(u64::MAX));
+        let stamps = vec![
+            Stamp { frame: Frames::ZERO, at: TrueTime::default() },
+            Stamp { frame: end, at: TrueTime::default() + rate.span_of(end) },
+        ];
+        Self::new(rate, channels, stamps)
+    }
+
+    /// The recording `NAME.wav` with its `NAME.stamps.csv`, where `prefix` is the path up to `NAME`; a path
+    /// that ends in `.wav` is taken for the same.
+    ///
+    /// # Errors
+    /// [`ScoreError::File`] for what cannot be read, and the errors of [`Recording::new`].
+    pub fn read(prefix: &Path) -> Result<Self, ScoreError> {
+        let prefix = prefix.to_string_lossy();
+        let prefix = prefix.strip_suffix(".wav").unwrap_or(&prefix);
+        let (rate, channels) = read_wav(Path::new(&format!("{prefix}.wav")))?;
+        let stamps = read_stamps(Path::new(&format!("{prefix}.stamps.csv")))?;
+        Self::new(rate, channels, stamps)
+    }
+
+    /// The two sides of one recording: channels 1 and 2 against 3 and 4, or left against right.
+    ///
+    /// # Errors
+    /// [`ScoreError::File`] for what cannot be read or has neither two nor four channels.
+    pub fn read_both_sides(path: &Path) -> Result<(Self, Self), ScoreError> {
+        let (rate, mut first) = read_wav(path)?;
+        if !matches!(first.len(), 2 | 4) {
+            let reason = format!("{} channels where two or four are expected", first.len());
+            return Err(file_error(path, reason));
+        }
+        let second = first.split_off(first.len() / 2);
+        Ok((Self::on_one_clock(rate, first)?, Self::on_one_clock(rate, second)?))
+    }
+
+    /// From the first stamp to the last frame.
+    #[must_use]
+    pub fn range(&self) -> TrueRange {
+        let from = self.stamps.first().map_or(TrueTime::default(), |stamp| stamp.at);
+        let until = self.stamps.last().map_or(from, |last| {
+            let frames = self.channels.first().map_or(0, Vec::len);
+            let after = Frames(u64::try_from(frames).unwrap_or(u64::MAX)).minus(last.frame);
+            last.at + self.rate.span_of(after)
+        });
+        TrueRange { from, until }
+    }
+
+    /// The rate at which it was sampled.
+    #[must_use]
+    pub const fn rate(&self) -> SampleRate {
+        self.rate
+    }
+
+    /// The sound, a list of samples for each channel.
+    #[must_use]
+    pub fn channels(&self) -> &[Vec<f32>] {
+        &self.channels
+    }
+
+    /// When its frames were audible.
+    #[must_use]
+    pub fn stamps(&self) -> &[Stamp] {
+        &self.stamps
+    }
+}
+
+/// The rate of a WAV file and the samples of each of its channels.
+fn read_wav(path: &Path) -> Result<(SampleRate, Vec<Vec<f32>>), ScoreError> {
+    let failed = |error: hound::Error| file_error(path, error.to_string());
+    let mut reader = hound::WavReader::open(path).map_err(failed)?;
+    let spec = reader.spec();
+    let rate = SampleRate::new(spec.sample_rate).ok_or(ScoreError::Rate { actual: spec.sample_rate })?;
+    let count = usize::from(spec.channels.max(1));
+    let mut channels = vec![Vec::new(); count];
+    let mut put = |index: usize, value: f32| {
+        if let Some(channel) = channels.get_mut(index % count) {
+            channel.push(value);
+        }
+    };
+    match spec.sample_format {
+        hound::SampleFormat::Float => {
+            for (index, value) in reader.samples::<f32>().enumerate() {
+                put(index, value.map_err(failed)?);
+            }
+        }
+        hound::SampleFormat::Int => {
+            let full = f64::from(1u32 << u32::from(spec.bits_per_sample.clamp(1, 32) - 1));
+            for (index, value) in reader.samples::<i32>().enumerate() {
+                put(index, super::number::sample(f64::from(value.map_err(failed)?) / full));
+            }
+        }
+    }
+    Ok((rate, channels))
+}
+
+/// The stamps of a CSV file of `frame,true_ns`, with or without that heading.
+fn read_stamps(path: &Path) -> Result<Vec<Stamp>, ScoreError> {
+    let text = std::fs::read_to_string(path).map_err(|error| file_error(path, error.to_string()))?;
+    let numbered = text.lines().enumerate().filter(|(index, line)| *index > 0 || !line.starts_with("frame"));
+    numbered
+        .filter(|(_, line)| !line.trim().is_empty())
+        .map(|(index, line)| {
+            parse_stamp(line)
+                .ok_or_else(|| file_error(path, format!("line {}: expected frame,true_ns", index + 1)))
+        })
+        .collect()
+}
+
+/// One line of a stamps file.
+fn parse_stamp(line: &str) -> Option<Stamp> {
+    let (frame, at) = line.split_once(',')?;
+    let at = TrueTime::from_nanos(at.trim().parse().ok()?);
+    Some(Stamp { frame: Frames(frame.trim().parse().ok()?), at })
+}
+
+fn file_error(path: &Path, reason: String) -> ScoreError {
+    ScoreError::File { path: path.display().to_string(), reason }
+}
