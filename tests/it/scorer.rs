@@ -1,5 +1,7 @@
 //! The scorer must measure what is there, and must say no to everything that is not in sync.
 
+use std::f32::consts::TAU;
+
 use jamsync_examples::{
     score::{
         Anchor, Assertion, DisturbanceKind, Plan, Recording, Score, Side, Stamp, TrueRange, TrueTime,
@@ -11,6 +13,8 @@ use jamsync_protocol::{
     media::{Frames, SampleRate},
     time::Span,
 };
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 const RATE: SampleRate = SampleRate::HZ_48000;
 const SECONDS: u32 = 6;
@@ -127,14 +131,10 @@ fn stamps_put_a_recording_on_true_time_whatever_its_clock() {
 
 #[test]
 fn volume_and_noise_do_not_move_the_peak() {
-    let quiet_and_noisy: Vec<[f32; 2]> = music(0.0, 0.0)
-        .into_iter()
-        .enumerate()
-        .map(|(index, frame)| {
-            let noise = |n: usize| ((n.wrapping_mul(2_654_435_761) >> 8) % 2_001) as f32 / 1e6 - 1e-3;
-            [frame[0] * 0.25 + noise(index * 2), frame[1] * 0.25 + noise(index * 2 + 1)]
-        })
-        .collect();
+    let mut random = ChaCha8Rng::seed_from_u64(SEED);
+    let mut noisy = |sample: f32| sample * 0.25 + random.random_range(-1e-3..1e-3);
+    let quiet_and_noisy: Vec<[f32; 2]> =
+        music(0.0, 0.0).into_iter().map(|[left, right]| [noisy(left), noisy(right)]).collect();
     assert_skew(&scored(&music(0.0, 0.0), &quiet_and_noisy), 0.0, 2.0);
 }
 
@@ -168,8 +168,8 @@ fn tracks_in_another_order_are_a_failure() {
 
 #[test]
 fn a_pure_tone_matches_at_many_lags_and_is_a_failure() {
-    let tone = |n: u32| ((f64::from(n) / 48.0 * std::f64::consts::TAU).sin() * 0.5) as f32;
-    let tone: Vec<[f32; 2]> = (0..288_000).map(|n| [tone(n); 2]).collect();
+    let period = (0..48_u16).map(|n| [(f32::from(n) / 48.0 * TAU).sin() * 0.5; 2]);
+    let tone: Vec<[f32; 2]> = period.cycle().take(288_000).collect();
     let score = scored(&tone, &tone);
     assert_eq!(score.windows_scored, 0, "\n{score}");
 }
@@ -202,9 +202,8 @@ fn a_gap_is_found_on_its_side_with_its_length() {
     broken[120_000..120_480].fill([0.0; 2]);
     for (score, expected) in [(scored(&music, &broken), Side::Second), (scored(&broken, &music), Side::First)]
     {
-        let gap = score.disturbances.iter().find_map(|found| match found.kind {
-            DisturbanceKind::Gap { side, length } => Some((side, length)),
-            _ => None,
+        let gap = score.disturbances.iter().find_map(|found| {
+            if let DisturbanceKind::Gap { side, length } = found.kind { Some((side, length)) } else { None }
         });
         let (side, length) = gap.unwrap_or_else(|| panic!("no gap:\n{score}"));
         assert_eq!(side, expected);
