@@ -36,7 +36,7 @@ pub struct Participant(u8);
 pub struct EntryId {
     /// Who added the entry.
     pub author: Participant,
-    /// Chosen by the author, ascending.
+    /// Counted from 1 by the author, upwards, with gaps.
     pub number: u32,
 }
 
@@ -45,7 +45,7 @@ pub struct EntryId {
 pub struct EditId {
     /// Who made the edit.
     pub author: Participant,
-    /// Chosen by the author, ascending.
+    /// Counted from 1 by the author, upwards, with gaps.
     pub number: u32,
 }
 

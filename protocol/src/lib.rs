@@ -9,6 +9,7 @@ pub mod limits;
 pub mod media;
 pub mod queue;
 pub mod servo;
+pub mod session;
 pub mod text;
 pub mod time;
 pub mod timeline;

@@ -5,25 +5,8 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::limits::{EDIT_TRACKS_MAX, ENTRIES_MAX};
-use crate::{id::Participant, media::Track, text::List};
-
-/// An entry of the queue, named by the participant who added it; never used twice in a Jam.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct EntryId {
-    /// Who added the entry.
-    pub author: Participant,
-    /// Counted from 1 by the author, upwards, with gaps.
-    pub number: u32,
-}
-
-/// An edit, named by the participant who made it; never used twice in a Jam.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct EditId {
-    /// Who made the edit.
-    pub author: Participant,
-    /// Counted from 1 by the author, upwards, with gaps.
-    pub number: u32,
-}
+pub use crate::id::{EditId, EntryId};
+use crate::{media::Track, text::List};
 
 /// One place in the queue and the track that plays there. Who added it is the author of its id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

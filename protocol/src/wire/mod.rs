@@ -5,3 +5,4 @@
 //! peer. `docs/wire.md` is the normative description; golden files pin the bytes.
 
 pub mod codec;
+pub mod peer;

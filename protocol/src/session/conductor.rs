@@ -1,0 +1,174 @@
+//! The conductor: turns what people do into anchors, on the host with authority, on a guest as a wish that
+//! already holds for the guest itself.
+//!
+//! Latency decides this shape. A guest that pauses is silent at once and a guest that seeks knows the instant
+//! at which both will be there, because it names that instant itself; the host keeps a feasible time as it is.
+//! It never chooses what plays next and never looks at the queue.
+
+use crate::{
+    id::{EntryId, Participant},
+    media::Frames,
+    time::{JamTime, NodeTime, Span},
+    timeline::{Anchor, Revision, Timeline, TimelineError},
+    wire::peer::{Announcement, Verb, Wish},
+};
+
+/// The timeline of one participant, with authority or without.
+#[derive(Clone, Debug)]
+pub(crate) struct Conductor {
+    me: Participant,
+    host: Participant,
+    epoch: u32,
+    counter: u64,
+    agreed: Timeline,
+    /// `agreed` with the unanswered wish laid over it: what this side plays.
+    effective: Timeline,
+    wish: Option<PendingWish>,
+    wishes: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct PendingWish {
+    wish: Wish,
+    gives_up: NodeTime,
+}
+
+/// What somebody wants to be so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) verb: Verb,
+    pub(crate) entry: Option<EntryId>,
+    pub(crate) position: Frames,
+    pub(crate) at: JamTime,
+    pub(crate) playing: bool,
+}
+
+/// What to send about a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Outcome {
+    /// The host has decided: announce it to the guests.
+    Announce(Announcement),
+    /// A guest has to ask the host.
+    Ask(Wish),
+}
+
+/// How long a guest holds on to a wish that the host does not answer.
+const WISH_PATIENCE: Span = Span::from_secs(5);
+
+impl Conductor {
+    pub(crate) fn new(me: Participant, host: Participant) -> Self {
+        Self {
+            me,
+            host,
+            epoch: 1,
+            counter: 0,
+            agreed: Timeline::new(),
+            effective: Timeline::new(),
+            wish: None,
+            wishes: 0,
+        }
+    }
+
+    pub(crate) fn is_host(&self) -> bool {
+        self.me == self.host
+    }
+
+    /// What this side plays.
+    pub(crate) fn timeline(&self) -> &Timeline {
+        &self.effective
+    }
+
+    /// What is agreed, without this side's unanswered wish.
+    pub(crate) fn agreed(&self) -> &Timeline {
+        &self.agreed
+    }
+
+    /// Makes `target` so: on the host at once, on a guest for itself and as a wish. `by` and `answers` tell
+    /// whose doing it is where the host acts for a guest.
+    pub(crate) fn direct(
+        &mut self,
+        target: Target,
+        by: Participant,
+        answers: Option<u32>,
+        jam_now: JamTime,
+        now: NodeTime,
+    ) -> Result<Outcome, TimelineError> {
+        if self.is_host() {
+            let anchor = self.anchor(target, self.counter + 1);
+            self.agreed.handle_anchor(anchor, jam_now)?;
+            self.counter += 1;
+            self.effective = self.agreed.clone();
+            return Ok(Outcome::Announce(Announcement { anchor, by, verb: target.verb, answers }));
+        }
+        let Some(entry) = target.entry else {
+            // A guest never wishes for nothing: an empty queue is the host's fact.
+            return Err(TimelineError::TooMany);
+        };
+        self.wishes += 1;
+        let Target { verb, position, at, playing, .. } = target;
+        let wish = Wish { number: self.wishes, verb, entry, position, at, playing };
+        self.wish = Some(PendingWish { wish, gives_up: now + WISH_PATIENCE });
+        self.overlay(jam_now);
+        Ok(Outcome::Ask(wish))
+    }
+
+    /// Takes the host's word for the timeline.
+    pub(crate) fn handle_announcement(
+        &mut self,
+        announcement: &Announcement,
+        jam_now: JamTime,
+    ) -> Result<(), TimelineError> {
+        let answered = self.wish.is_some_and(|pending| announcement.answers == Some(pending.wish.number));
+        self.agreed.handle_anchor(announcement.anchor, jam_now)?;
+        self.epoch = announcement.anchor.revision.epoch;
+        self.counter = announcement.anchor.revision.counter;
+        if answered {
+            self.wish = None;
+        }
+        self.overlay(jam_now);
+        Ok(())
+    }
+
+    /// The host refused wish `number`. Whether it was the one that waits.
+    pub(crate) fn handle_refusal(&mut self, number: u32, jam_now: JamTime) -> bool {
+        let waited = self.wish.is_some_and(|pending| pending.wish.number == number);
+        if waited {
+            self.wish = None;
+            self.overlay(jam_now);
+        }
+        waited
+    }
+
+    /// Gives up a wish that the host did not answer in time. Whether one was given up.
+    pub(crate) fn handle_timeout(&mut self, now: NodeTime, jam_now: JamTime) -> bool {
+        let overdue = self.wish.is_some_and(|pending| pending.gives_up <= now);
+        if overdue {
+            self.wish = None;
+            self.overlay(jam_now);
+        }
+        overdue
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<NodeTime> {
+        self.wish.map(|pending| pending.gives_up)
+    }
+
+    fn anchor(&self, target: Target, counter: u64) -> Anchor {
+        let revision = Revision { epoch: self.epoch, host: self.host, counter };
+        let Target { entry, position, at, playing, .. } = target;
+        Anchor { revision, entry, position, at, playing }
+    }
+
+    /// Lays the unanswered wish over what is agreed.
+    fn overlay(&mut self, jam_now: JamTime) {
+        self.effective = self.agreed.clone();
+        if let Some(PendingWish { wish, .. }) = self.wish {
+            let Wish { verb, entry, position, at, playing, .. } = wish;
+            let target = Target { verb, entry: Some(entry), position, at, playing };
+            let counter = self.agreed.revision().map_or(0, |revision| revision.counter) + 1;
+            // A wish too far ahead cannot be made: its time comes from the lead, which has a limit.
+            let _ = self.effective.handle_anchor(self.anchor(target, counter), jam_now);
+        }
+    }
+}

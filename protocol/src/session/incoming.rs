@@ -1,0 +1,154 @@
+//! What the peer says, and what of it is believed. A message of the wrong role or at the wrong moment has a
+//! name and changes nothing.
+
+use super::{Event, Session, SessionError, conductor::Target, jam_clock::JamClock};
+use crate::{
+    id::Participant,
+    time::{NodeTime, Span},
+    wire::peer::{Announcement, ControlMessage, Datagram, Refusal, Verb, Welcome, Wish},
+};
+
+impl Session {
+    pub(super) fn handle_control(
+        &mut self,
+        message: ControlMessage,
+        now: NodeTime,
+    ) -> Result<(), SessionError> {
+        let peer = self.peer.as_ref().ok_or(SessionError::Alone)?;
+        let (from, welcomed) = (peer.id, peer.welcomed);
+        match message {
+            ControlMessage::Hello(_) => Err(SessionError::OutOfTurn("a second hello")),
+            ControlMessage::Welcome(welcome) => self.handle_welcome(&welcome, now),
+            ControlMessage::Anchor(announcement) if !self.is_host() && welcomed => {
+                self.handle_announcement(&announcement, now)
+            }
+            ControlMessage::Anchor(_) => Err(SessionError::OutOfTurn("an anchor")),
+            ControlMessage::Wish(wish) if self.is_host() => self.handle_wish(from, wish, now),
+            ControlMessage::Wish(_) => Err(SessionError::OutOfTurn("a wish")),
+            ControlMessage::WishRefused { number, reason } => {
+                let jam_now = self.jam_now(now)?;
+                if self.conductor.handle_refusal(number, jam_now) {
+                    self.events.push_back(Event::WishFailed(Some(reason)));
+                }
+                Ok(())
+            }
+            ControlMessage::Availability(list) => {
+                for (entry, availability) in list {
+                    if self.availabilities.set_theirs(entry, availability.clone()) {
+                        self.events.push_back(Event::Availability { entry, of: from, availability });
+                    }
+                }
+                self.progress(now)
+            }
+            ControlMessage::GuestControls { allowed } if !self.is_host() => {
+                self.guest_controls = allowed;
+                self.events.push_back(Event::GuestControls(allowed));
+                Ok(())
+            }
+            ControlMessage::GuestControls { .. } => {
+                Err(SessionError::OutOfTurn("a change of guest controls"))
+            }
+            ControlMessage::AnchorLate { by } => {
+                self.lead.handle_late_anchor(by.max(Span::ZERO));
+                Ok(())
+            }
+            ControlMessage::Volume { percent } => {
+                if self.guest_controls || !self.is_host() {
+                    self.events.push_back(Event::VolumeAsked { percent: percent.min(100) });
+                }
+                Ok(())
+            }
+            ControlMessage::Leaving => {
+                self.handle_peer_left();
+                Ok(())
+            }
+        }
+    }
+
+    fn handle_welcome(&mut self, welcome: &Welcome, now: NodeTime) -> Result<(), SessionError> {
+        let out_of_turn = SessionError::OutOfTurn("a welcome");
+        let peer = self.peer.as_mut().ok_or(SessionError::Alone)?;
+        if self.conductor.is_host() || peer.welcomed {
+            return Err(out_of_turn);
+        }
+        peer.welcomed = true;
+        self.jam_clock = JamClock::Hosts { zero: welcome.jam_zero };
+        self.guest_controls = welcome.guest_controls;
+        for announcement in welcome.anchors.iter() {
+            self.take_announcement(announcement, now);
+        }
+        self.events.push_back(Event::Joined);
+        Ok(())
+    }
+
+    fn handle_announcement(
+        &mut self,
+        announcement: &Announcement,
+        now: NodeTime,
+    ) -> Result<(), SessionError> {
+        let granted_to_me = announcement.by == self.me && announcement.answers.is_some();
+        if let Ok(jam_now) = self.jam_now(now)
+            && announcement.verb != Verb::Pause
+            && !granted_to_me
+        {
+            let late = jam_now - announcement.anchor.at;
+            if late > Span::ZERO {
+                self.tell(ControlMessage::AnchorLate { by: late });
+            } else {
+                self.lead.handle_timely_anchor();
+            }
+        }
+        self.take_announcement(announcement, now);
+        Ok(())
+    }
+
+    /// Takes the host's word. An anchor that is no longer news is dropped without harm: streams repeat what a
+    /// welcome said already.
+    fn take_announcement(&mut self, announcement: &Announcement, now: NodeTime) {
+        // Before the first probe has come back the Jam time is unknown; the anchor's own time stands in, so
+        // that only the order of anchors counts until then.
+        let jam_now = self.jam_now(now).unwrap_or(announcement.anchor.at);
+        if self.conductor.handle_announcement(announcement, jam_now).is_ok() {
+            self.remember(*announcement);
+            self.events.push_back(Event::Moved(*announcement));
+        }
+    }
+
+    fn handle_wish(&mut self, from: Participant, wish: Wish, now: NodeTime) -> Result<(), SessionError> {
+        let jam_now = self.jam_now(now)?;
+        let refused = match self.replica.entry(wish.entry) {
+            _ if !self.guest_controls => Some(Refusal::GuestControlsOff),
+            None => Some(Refusal::UnknownEntry),
+            Some(_) if !self.availabilities.is_playable(wish.entry) => Some(Refusal::Unplayable),
+            Some(entry) => {
+                let far = (wish.at - jam_now).abs() > WISH_TIME_MAX;
+                (far || wish.position > entry.track.length).then_some(Refusal::OutOfBounds)
+            }
+        };
+        if let Some(reason) = refused {
+            self.tell(ControlMessage::WishRefused { number: wish.number, reason });
+            return Ok(());
+        }
+        if wish.at < jam_now && wish.verb != Verb::Pause {
+            self.tell(ControlMessage::AnchorLate { by: jam_now - wish.at });
+        }
+        let Wish { number, verb, entry, position, at, playing } = wish;
+        let target = Target { verb, entry: Some(entry), position, at, playing };
+        self.direct(target, from, Some(number), now)
+    }
+
+    pub(super) fn handle_datagram(&mut self, datagram: Datagram, now: NodeTime) {
+        let Some(peer) = &mut self.peer else { return };
+        match datagram {
+            // A probe that the clock does not believe is only not counted: datagrams are repeated and
+            // reordered by honest networks too.
+            Datagram::Probe(probe) => {
+                let _ = peer.clock.handle_probe(&probe, now);
+            }
+            Datagram::Report(report) => peer.report = report,
+        }
+    }
+}
+
+/// How far from now a guest may place what it wishes for: the longest lead and the longest delay of a path.
+const WISH_TIME_MAX: Span = Span::from_secs(10);

@@ -1,0 +1,450 @@
+//! A session: one participant's whole part in a Jam, without IO.
+//!
+//! It joins the machines: the clock tells how the peer's time reads here, the conductor what plays when, the
+//! replica what the queue holds. A node that listens alone runs a session too: it is the host of a Jam of one,
+//! so that a friend who joins later finds everything as it stands and nothing is converted.
+//!
+//! The session never touches a network, a clock, a file or a thread. **The drain rule:** after every call that
+//! takes `now`, call [`poll_transmit`](Session::poll_transmit) and [`poll_event`](Session::poll_event) until
+//! both return `None`, then sleep until [`poll_timeout`](Session::poll_timeout) and call
+//! [`handle_timeout`](Session::handle_timeout).
+
+mod availability;
+mod conductor;
+mod incoming;
+mod jam_clock;
+mod message;
+mod peer;
+mod progress;
+#[cfg(test)]
+mod tests;
+
+use alloc::{collections::VecDeque, vec::Vec};
+
+use availability::Availabilities;
+use conductor::{Conductor, Outcome, Target};
+use jam_clock::JamClock;
+pub use message::{Channel, Command, Event, SessionError, SyncReport, Transmit};
+use peer::Peer;
+use serde::Serialize;
+
+use crate::{
+    id::{EntryId, Participant},
+    limits::{DATAGRAM_BYTES_MAX, PEER_FRAME_BYTES_MAX},
+    queue::{QueueMessage, Replica},
+    text::List,
+    time::{JamTime, NodeTime, PeerTime, Span},
+    timeline::{Heard, JamMap, Lead, LeadConfig, Timeline},
+    wire::{
+        codec,
+        peer::{Announcement, Availability, ControlMessage, PlayoutReport, Verb, Welcome},
+    },
+};
+
+/// One participant's part in a Jam.
+#[derive(Debug)]
+pub struct Session {
+    me: Participant,
+    conductor: Conductor,
+    replica: Replica,
+    jam_clock: JamClock,
+    availabilities: Availabilities,
+    lead: Lead,
+    guest_controls: bool,
+    peer: Option<Peer>,
+    /// What the last anchors were brought about by, so that a newcomer is told as well.
+    announced: Vec<Announcement>,
+    output_latency: Span,
+    transmits: VecDeque<ControlMessage>,
+    events: VecDeque<Event>,
+}
+
+/// The host epoch in which every Jam begins.
+const FIRST_EPOCH: u32 = 1;
+
+/// How many messages wait for the peer at most: more than people cause, little for a machine that floods.
+const TRANSMITS_MAX: usize = 1_024;
+
+/// How many anchors a newcomer is told at most: those that a timeline keeps.
+const ANNOUNCED_MAX: usize = 8;
+
+impl Session {
+    /// A session alone with its music: the host of a Jam of one, ready for a friend to join.
+    #[must_use]
+    pub fn alone(now: NodeTime) -> Self {
+        let me = Participant::FIRST;
+        Self::new(me, me, JamClock::Own { zero: now })
+    }
+
+    /// A guest's session with `host`, which knows nothing until the host's first messages come.
+    #[must_use]
+    pub fn guest(me: Participant, host: Participant) -> Self {
+        Self::new(me, host, JamClock::Unknown)
+    }
+
+    fn new(me: Participant, host: Participant, jam_clock: JamClock) -> Self {
+        let mut replica = Replica::new(me);
+        if me == host {
+            // A replica that has seen nothing takes any epoch above zero.
+            let _ = replica.become_host(FIRST_EPOCH);
+        } else {
+            replica.become_guest(host);
+        }
+        Self {
+            me,
+            conductor: Conductor::new(me, host),
+            replica,
+            jam_clock,
+            availabilities: Availabilities::default(),
+            lead: Lead::new(LeadConfig::default()),
+            guest_controls: true,
+            peer: None,
+            announced: Vec::new(),
+            output_latency: Span::ZERO,
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// A connection to `peer` is up and both sides have shown their grants. `session_epoch` is a number that
+    /// this process has not used before: it tells the peer's clock that this one may have begun anew.
+    pub fn handle_connected(&mut self, peer: Participant, session_epoch: u32, now: NodeTime) {
+        match &mut self.peer {
+            Some(known) if known.id == peer => {
+                known.connected = true;
+                known.welcomed = false;
+                known.clock.handle_path_change(now);
+            }
+            _ => self.peer = Some(Peer::new(peer, session_epoch, now)),
+        }
+        self.availabilities.handle_connected();
+        self.replica.handle_connected(peer);
+        if let JamClock::Own { zero } = self.jam_clock {
+            let anchors = List::new(self.announced.clone()).unwrap_or_default();
+            let jam_zero = PeerTime::from_nanos(zero.as_nanos());
+            let welcome = Welcome { jam_zero, guest_controls: self.guest_controls, anchors };
+            self.tell(ControlMessage::Welcome(welcome));
+        }
+    }
+
+    /// The connection is lost. This side plays on from what it knows.
+    pub fn handle_disconnected(&mut self) {
+        if let Some(peer) = &mut self.peer {
+            peer.connected = false;
+            self.replica.handle_disconnected(peer.id);
+        }
+        self.transmits.clear();
+    }
+
+    /// The peer has left for good, by its own word or by the shell's: this side is alone again.
+    pub fn handle_peer_left(&mut self) {
+        if let Some(peer) = self.peer.take() {
+            self.replica.handle_disconnected(peer.id);
+            self.availabilities.handle_left();
+            self.transmits.clear();
+            self.events.push_back(Event::PeerLeft);
+        }
+    }
+
+    /// The body of a frame or a datagram from the peer, which arrived at `now`.
+    ///
+    /// # Errors
+    /// [`SessionError`] names what the peer did wrong. A malformed message means that the stream cannot be
+    /// trusted any more: close the connection with the error's text as the reason. Nothing of the offending
+    /// message has taken effect.
+    pub fn handle_bytes(
+        &mut self,
+        channel: Channel,
+        bytes: &[u8],
+        now: NodeTime,
+    ) -> Result<(), SessionError> {
+        if self.transmits.len() > TRANSMITS_MAX {
+            return Err(SessionError::Flooded);
+        }
+        let malformed = |error| SessionError::Codec { channel, error };
+        match channel {
+            Channel::Control => self.handle_control(codec::decode(bytes).map_err(malformed)?, now),
+            Channel::Queue => {
+                let peer = self.peer.as_ref().ok_or(SessionError::Alone)?.id;
+                let message: QueueMessage = codec::decode(bytes).map_err(malformed)?;
+                self.replica.handle_message(peer, message)?;
+                self.take_queue_events(now)
+            }
+            Channel::Datagram => {
+                self.handle_datagram(codec::decode(bytes).map_err(malformed)?, now);
+                Ok(())
+            }
+        }
+    }
+
+    /// Carries out what a person wants.
+    ///
+    /// # Errors
+    /// [`SessionError`], in words for that person; nothing was changed.
+    pub fn handle_command(&mut self, command: Command, now: NodeTime) -> Result<(), SessionError> {
+        match command {
+            Command::Edit(intent) => {
+                self.replica.edit(intent)?;
+                self.take_queue_events(now)
+            }
+            Command::GuestControls(allowed) => self.set_guest_controls(allowed),
+            Command::PeerVolume(percent) => {
+                self.check_controls()?;
+                self.peer.as_ref().filter(|peer| peer.connected).ok_or(SessionError::Alone)?;
+                self.tell(ControlMessage::Volume { percent: percent.min(100) });
+                Ok(())
+            }
+            Command::Leave => {
+                self.peer.as_ref().ok_or(SessionError::Alone)?;
+                self.tell(ControlMessage::Leaving);
+                Ok(())
+            }
+            Command::Play(_) | Command::Resume | Command::Pause | Command::Seek(_) | Command::Skip => {
+                self.check_controls()?;
+                if self.is_so_already(&command, now) {
+                    return Ok(());
+                }
+                let target = self.target_of(&command, now)?;
+                self.direct(target, self.me, None, now)
+            }
+        }
+    }
+
+    /// Notes whether this side can play `entry`, and tells the other side.
+    ///
+    /// # Errors
+    /// [`SessionError::Timeline`] where passing over the entry failed.
+    pub fn handle_availability(
+        &mut self,
+        entry: EntryId,
+        availability: Availability,
+        now: NodeTime,
+    ) -> Result<(), SessionError> {
+        if self.availabilities.set_mine(entry, availability.clone()) {
+            self.events.push_back(Event::Availability { entry, of: self.me, availability });
+        }
+        self.progress(now)
+    }
+
+    /// Notes how this side's sound is doing; the latest is told to the peer about once a second.
+    pub fn handle_playout(&mut self, report: PlayoutReport) {
+        self.output_latency = report.output_latency;
+        if let Some(peer) = &mut self.peer {
+            peer.my_report = report;
+        }
+    }
+
+    /// The machine slept: this node's clock jumped against the peer's.
+    pub fn handle_suspend(&mut self, now: NodeTime) {
+        if let Some(peer) = &mut self.peer {
+            peer.clock.handle_suspend(now);
+        }
+    }
+
+    /// Does what is due. See the drain rule.
+    ///
+    /// # Errors
+    /// [`SessionError::Timeline`] where the end of a track could not be agreed: nothing plays on.
+    pub fn handle_timeout(&mut self, now: NodeTime) -> Result<(), SessionError> {
+        if let Some(map) = self.jam_map(now)
+            && self.conductor.handle_timeout(now, map.jam_at(now))
+        {
+            self.events.push_back(Event::WishFailed(None));
+        }
+        self.progress(now)
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is wanted next.
+    #[must_use]
+    pub fn poll_timeout(&self, now: NodeTime) -> Option<NodeTime> {
+        let peer = self.peer.as_ref().filter(|peer| peer.connected);
+        let clock = peer.map(|peer| peer.clock.poll_timeout().min(peer.report_due));
+        [clock, self.conductor.poll_timeout(), self.progress_due(now)].into_iter().flatten().min()
+    }
+
+    /// The next bytes for the peer, stamped with `now` where they carry a time.
+    pub fn poll_transmit(&mut self, now: NodeTime) -> Option<Transmit> {
+        let peer = self.peer.as_mut().filter(|peer| peer.connected)?;
+        // Probes go first: every microsecond between stamp and socket is error.
+        if let Some(datagram) = peer.poll_datagram(now) {
+            return transmit(Channel::Datagram, &datagram, DATAGRAM_BYTES_MAX);
+        }
+        if let Some(control) = self.transmits.pop_front() {
+            return transmit(Channel::Control, &control, PEER_FRAME_BYTES_MAX);
+        }
+        if let Some(news) = self.availabilities.poll_transmit() {
+            return transmit(Channel::Control, &ControlMessage::Availability(news), PEER_FRAME_BYTES_MAX);
+        }
+        let queue = self.replica.poll_transmit()?;
+        transmit(Channel::Queue, &queue.message, PEER_FRAME_BYTES_MAX)
+    }
+
+    /// The next thing that happened.
+    #[must_use]
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Who this side is.
+    #[must_use]
+    pub fn me(&self) -> Participant {
+        self.me
+    }
+
+    /// Whether this side gives the order.
+    #[must_use]
+    pub fn is_host(&self) -> bool {
+        self.conductor.is_host()
+    }
+
+    /// Whether guests may play, pause, seek and skip.
+    #[must_use]
+    pub fn guest_controls(&self) -> bool {
+        self.guest_controls
+    }
+
+    /// What this side plays.
+    #[must_use]
+    pub fn timeline(&self) -> &Timeline {
+        self.conductor.timeline()
+    }
+
+    /// The shared queue, as this side sees it.
+    #[must_use]
+    pub fn queue(&self) -> &Replica {
+        &self.replica
+    }
+
+    /// How this node's clock reads as Jam time around `now`; `None` while a guest does not know.
+    #[must_use]
+    pub fn jam_map(&self, now: NodeTime) -> Option<JamMap> {
+        self.jam_clock.map(self.peer.as_ref().map(|peer| &peer.clock), now)
+    }
+
+    /// What is heard at `now`.
+    #[must_use]
+    pub fn heard_at(&self, now: NodeTime) -> Option<Heard> {
+        let jam_now = self.jam_map(now)?.jam_at(now);
+        self.timeline().heard_at(jam_now, |entry| self.replica.entry(entry).map(|entry| entry.track.rate))
+    }
+
+    /// Whether this side can play `entry`, as far as it has looked.
+    #[must_use]
+    pub fn availability_here(&self, entry: EntryId) -> Option<&Availability> {
+        self.availabilities.mine(entry)
+    }
+
+    /// Whether the other side can play `entry`, as far as it has said.
+    #[must_use]
+    pub fn availability_there(&self, entry: EntryId) -> Option<&Availability> {
+        self.availabilities.theirs(entry)
+    }
+
+    /// How well both sides are in step, as this side sees it.
+    #[must_use]
+    pub fn sync_report(&self, now: NodeTime) -> Option<SyncReport> {
+        let estimate = self.peer.as_ref()?.clock.estimate(now)?;
+        Some(SyncReport {
+            offset: estimate.offset,
+            bound: estimate.bound,
+            spread: estimate.spread,
+            round_trip: estimate.least_round_trip,
+            drift: estimate.drift,
+        })
+    }
+
+    /// How the peer's sound is doing, by its own word.
+    #[must_use]
+    pub fn peer_report(&self) -> Option<PlayoutReport> {
+        self.peer.as_ref().map(|peer| peer.report)
+    }
+
+    fn set_guest_controls(&mut self, allowed: bool) -> Result<(), SessionError> {
+        if !self.is_host() {
+            return Err(SessionError::HostOnly);
+        }
+        self.guest_controls = allowed;
+        self.tell(ControlMessage::GuestControls { allowed });
+        self.events.push_back(Event::GuestControls(allowed));
+        Ok(())
+    }
+
+    fn check_controls(&self) -> Result<(), SessionError> {
+        if self.is_host() || self.guest_controls { Ok(()) } else { Err(SessionError::GuestControlsOff) }
+    }
+
+    /// Whether a pause or a resume would change nothing.
+    fn is_so_already(&self, command: &Command, now: NodeTime) -> bool {
+        let playing = self.heard_at(now).is_some_and(|heard| heard.playing);
+        let stands = !playing && self.timeline().last().is_some_and(|anchor| !anchor.playing);
+        (*command == Command::Resume && playing) || (*command == Command::Pause && stands)
+    }
+
+    fn jam_now(&self, now: NodeTime) -> Result<JamTime, SessionError> {
+        Ok(self.jam_map(now).ok_or(SessionError::NotInStep)?.jam_at(now))
+    }
+
+    /// How far ahead the next change is scheduled.
+    fn lead_time(&self) -> Span {
+        let Some(peer) = &self.peer else { return self.lead.over(Span::ZERO, self.output_latency) };
+        let latency = self.output_latency.max(peer.report.output_latency).min(Span::from_secs(3));
+        self.lead.over(peer.clock.one_way_p95(), latency)
+    }
+
+    fn direct(
+        &mut self,
+        target: Target,
+        by: Participant,
+        answers: Option<u32>,
+        now: NodeTime,
+    ) -> Result<(), SessionError> {
+        let jam_now = self.jam_now(now)?;
+        match self.conductor.direct(target, by, answers, jam_now, now)? {
+            Outcome::Announce(announcement) => self.announce(announcement),
+            Outcome::Ask(wish) => self.tell(ControlMessage::Wish(wish)),
+        }
+        self.progress(now)
+    }
+
+    /// Tells everyone what the host has decided, and settles the queue up to the entry that plays.
+    fn announce(&mut self, announcement: Announcement) {
+        if let Some(entry) = announcement.anchor.entry {
+            // An entry that was removed plays on unsettled: what follows it is found by its tombstone.
+            let _ = self.replica.freeze(entry);
+        }
+        self.remember(announcement);
+        self.tell(ControlMessage::Anchor(announcement));
+        self.events.push_back(Event::Moved(announcement));
+    }
+
+    /// Says something to the peer while it is connected; a newcomer is told by its welcome instead.
+    fn tell(&mut self, message: ControlMessage) {
+        if self.peer.as_ref().is_some_and(|peer| peer.connected) {
+            self.transmits.push_back(message);
+        }
+    }
+
+    /// Keeps what a newcomer has to be told: the announcements behind the anchors that still count.
+    fn remember(&mut self, announcement: Announcement) {
+        self.announced.push(announcement);
+        let agreed = self.conductor.agreed().anchors();
+        self.announced.retain(|known| agreed.iter().any(|anchor| anchor.revision == known.anchor.revision));
+        let surplus = self.announced.len().saturating_sub(ANNOUNCED_MAX);
+        self.announced.drain(..surplus);
+    }
+
+    fn take_queue_events(&mut self, now: NodeTime) -> Result<(), SessionError> {
+        while let Some(event) = self.replica.poll_event() {
+            self.events.push_back(Event::Queue(event));
+        }
+        self.progress(now)
+    }
+}
+
+/// A message as bytes. Every message of ours fits its limit, so one that does not is a defect of this crate;
+/// it is left out rather than sent in part.
+fn transmit<T: Serialize>(channel: Channel, message: &T, limit: usize) -> Option<Transmit> {
+    let encoded = codec::encode(message, limit);
+    debug_assert!(encoded.is_ok(), "own message on {channel:?} does not fit: {encoded:?}");
+    Some(Transmit { channel, bytes: encoded.ok()? })
+}

@@ -1,0 +1,170 @@
+//! What the music does by itself: one track ends and the next begins, and what cannot be played on both sides
+//! is passed over. Only the host decides; a guest hears of it.
+
+use super::{Command, JamTime, NodeTime, Session, SessionError, Span, Target, Verb};
+use crate::{
+    id::EntryId,
+    media::Frames,
+    timeline::{Anchor, Heard},
+};
+
+/// How long before a track's end the next one is agreed, beyond the lead. It covers the frames that a player
+/// has already handed to its device, so that tracks join without a gap.
+const FREEZE_MARGIN: Span = Span::from_millis(750);
+
+impl Session {
+    /// What a person's command makes of the timeline.
+    pub(super) fn target_of(&self, command: &Command, now: NodeTime) -> Result<Target, SessionError> {
+        let jam_now = self.jam_now(now)?;
+        let soon = jam_now + self.lead_time();
+        let heard = self.heard_at(now);
+        match *command {
+            Command::Play(entry) => {
+                self.replica.entry(entry).ok_or(SessionError::UnknownEntry)?;
+                if !self.availabilities.is_playable(entry) {
+                    return Err(SessionError::Unplayable);
+                }
+                let verb = if self.timeline().last().is_none() { Verb::Start } else { Verb::Play };
+                Ok(Target { verb, entry: Some(entry), position: Frames::ZERO, at: soon, playing: true })
+            }
+            Command::Pause => {
+                let heard = heard.ok_or(SessionError::NothingOn)?;
+                let position = self.within(heard.entry, heard.position);
+                Ok(Target {
+                    verb: Verb::Pause,
+                    entry: Some(heard.entry),
+                    position,
+                    at: jam_now,
+                    playing: false,
+                })
+            }
+            Command::Resume => {
+                let (entry, position) = self.resume_point(heard)?;
+                let verb = if heard.is_some() { Verb::Resume } else { Verb::Start };
+                Ok(Target { verb, entry: Some(entry), position, at: soon, playing: true })
+            }
+            Command::Seek(position) => {
+                let heard = heard.ok_or(SessionError::NothingOn)?;
+                let position = self.within(heard.entry, position);
+                let at = if heard.playing { soon } else { jam_now };
+                Ok(Target {
+                    verb: Verb::Seek,
+                    entry: Some(heard.entry),
+                    position,
+                    at,
+                    playing: heard.playing,
+                })
+            }
+            Command::Skip => {
+                let heard = heard.ok_or(SessionError::NothingOn)?;
+                let next = self.playable_after(heard.entry).ok_or(SessionError::NothingNext)?;
+                let at = if heard.playing { soon } else { jam_now };
+                let (verb, position) = (Verb::Skip, Frames::ZERO);
+                Ok(Target { verb, entry: Some(next), position, at, playing: heard.playing })
+            }
+            Command::Edit(_) | Command::GuestControls(_) | Command::PeerVolume(_) | Command::Leave => {
+                Err(SessionError::NothingOn)
+            }
+        }
+    }
+
+    /// Agrees on what follows, where it is time to.
+    pub(super) fn progress(&mut self, now: NodeTime) -> Result<(), SessionError> {
+        if !self.is_host() {
+            return Ok(());
+        }
+        // Each round adds one anchor or ends the loop; very short tracks may need several.
+        for _ in 0..PROGRESS_ROUNDS_MAX {
+            let Some(target) = self.due(now) else { return Ok(()) };
+            let jam_now = self.jam_now(now)?;
+            let me = self.me;
+            match self.conductor.direct(target, me, None, jam_now, now)? {
+                super::Outcome::Announce(announcement) => self.announce(announcement),
+                super::Outcome::Ask(_) => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// When [`progress`](Self::progress) will have something to do.
+    pub(super) fn progress_due(&self, now: NodeTime) -> Option<NodeTime> {
+        if !self.is_host() {
+            return None;
+        }
+        let map = self.jam_map(now)?;
+        let last = self.timeline().last()?;
+        Some(map.node_at(self.freeze_at(last)?))
+    }
+
+    /// What has to be agreed at `now`.
+    fn due(&self, now: NodeTime) -> Option<Target> {
+        let jam_now = self.jam_now(now).ok()?;
+        let last = self.timeline().last()?;
+        let entry = last.entry?;
+        let gone = !self.replica.queue().contains(entry);
+        if gone || !self.availabilities.is_playable(entry) {
+            let verb = if gone { Verb::Removed } else { Verb::Unplayable };
+            let at = last.at.max(jam_now + self.lead_time());
+            return Some(self.next_target(verb, entry, at, last.playing));
+        }
+        (self.freeze_at(last)? <= jam_now).then(|| {
+            let end = self.end_of(last).unwrap_or(jam_now);
+            self.next_target(Verb::TrackEnd, entry, end, true)
+        })
+    }
+
+    /// The entry after `entry` from its start at `at`. Where there is none, the music stands at the end of
+    /// `entry`, so that what is added later follows it; nothing is left to stand at where `entry` is of no use.
+    fn next_target(&self, verb: Verb, entry: EntryId, at: JamTime, playing: bool) -> Target {
+        if let Some(next) = self.playable_after(entry) {
+            return Target { verb, entry: Some(next), position: Frames::ZERO, at, playing };
+        }
+        let ended = if verb == Verb::TrackEnd { self.replica.entry(entry) } else { None };
+        let position = ended.map_or(Frames::ZERO, |entry| entry.track.length);
+        Target { verb, entry: ended.map(|entry| entry.id), position, at, playing: false }
+    }
+
+    fn freeze_at(&self, anchor: &Anchor) -> Option<JamTime> {
+        Some(self.end_of(anchor)? - self.lead_time() - FREEZE_MARGIN)
+    }
+
+    fn end_of(&self, anchor: &Anchor) -> Option<JamTime> {
+        let track = &self.replica.entry(anchor.entry?)?.track;
+        anchor.end(track.length, track.rate)
+    }
+
+    /// Where playing goes on: where it stands, or with the next entry where that one has ended.
+    fn resume_point(&self, heard: Option<Heard>) -> Result<(EntryId, Frames), SessionError> {
+        let Some(heard) = heard else {
+            let first = self.replica.first().map(|entry| entry.id);
+            return Ok((self.playable_from(first).ok_or(SessionError::NothingOn)?, Frames::ZERO));
+        };
+        let ended = self.replica.entry(heard.entry).is_some_and(|entry| heard.position >= entry.track.length);
+        if ended {
+            return Ok((self.playable_after(heard.entry).ok_or(SessionError::NothingNext)?, Frames::ZERO));
+        }
+        Ok((heard.entry, heard.position))
+    }
+
+    fn within(&self, entry: EntryId, position: Frames) -> Frames {
+        self.replica.entry(entry).map_or(position, |entry| position.min(entry.track.length))
+    }
+
+    fn playable_after(&self, entry: EntryId) -> Option<EntryId> {
+        self.playable_from(self.replica.next_after(entry).map(|entry| entry.id))
+    }
+
+    /// The first entry from `candidate` on that both sides can play.
+    fn playable_from(&self, mut candidate: Option<EntryId>) -> Option<EntryId> {
+        while let Some(entry) = candidate {
+            if self.availabilities.is_playable(entry) {
+                return Some(entry);
+            }
+            candidate = self.replica.next_after(entry).map(|entry| entry.id);
+        }
+        None
+    }
+}
+
+/// How many anchors one call agrees on at most.
+const PROGRESS_ROUNDS_MAX: usize = 4;
