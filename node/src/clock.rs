@@ -1,0 +1,93 @@
+//! The node's one clock reader.
+//!
+//! Everything that runs in node time reads a [`NodeClock`] and nothing else, so that a test can shift and
+//! skew a whole node. It reads `CLOCK_MONOTONIC_RAW`, which no time daemon slews: a slewed clock changes its
+//! rate by up to 500 ppm, more than the servo may correct. It never sets a clock and never reads a calendar.
+
+use jamsync_protocol::time::{NodeTime, Ppm, Span};
+use rustix::time::{ClockId, clock_gettime};
+
+/// A handle to the node's clock, cheap to copy. All handles of one node must be copies of one original.
+#[derive(Clone, Copy, Debug)]
+pub struct NodeClock {
+    /// Reading of the system's clock from which `rate` counts.
+    base: Span,
+    /// Added to every reading.
+    offset: Span,
+    /// How much faster than the system's clock this one runs.
+    rate: Ppm,
+}
+
+impl NodeClock {
+    /// The system's clock as it is.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::skewed(Span::ZERO, Ppm::ZERO)
+    }
+
+    /// A clock that reads `offset` more than the system's at this moment and gains `rate` on it from now on:
+    /// it lets two nodes on one machine disagree as two machines do.
+    #[must_use]
+    pub fn skewed(offset: Span, rate: Ppm) -> Self {
+        Self { base: read(RAW), offset, rate }
+    }
+
+    /// The node time now.
+    #[must_use]
+    pub fn now(&self) -> NodeTime {
+        let elapsed = read(RAW) - self.base;
+        NodeTime::ZERO + self.base + self.offset + elapsed + elapsed.gained_at(self.rate)
+    }
+
+    /// How long the machine has slept since it was started. While it sleeps node time stands still, so a
+    /// greater answer than before means that everything learnt about other clocks is out of date.
+    #[must_use]
+    pub fn slept(&self) -> Span {
+        read(BOOT) - read(ClockId::Monotonic)
+    }
+}
+
+/// Nanoseconds on the clock `id`.
+fn read(id: ClockId) -> Span {
+    let reading = clock_gettime(id);
+    Span::from_secs(reading.tv_sec) + Span::from_nanos(reading.tv_nsec)
+}
+
+#[cfg(target_os = "linux")]
+const RAW: ClockId = ClockId::MonotonicRaw;
+#[cfg(not(target_os = "linux"))]
+const RAW: ClockId = ClockId::Monotonic;
+
+#[cfg(target_os = "linux")]
+const BOOT: ClockId = ClockId::Boottime;
+#[cfg(not(target_os = "linux"))]
+const BOOT: ClockId = ClockId::Monotonic;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_reads_the_same_clock() {
+        let clock = NodeClock::skewed(Span::from_secs(3_600_000), Ppm(300.0));
+        let copy = clock;
+        let (before, between, after) = (clock.now(), copy.now(), clock.now());
+        assert!(before <= between && between <= after);
+    }
+
+    #[test]
+    fn a_skewed_clock_is_off_by_what_was_asked() {
+        let system = NodeClock::system();
+        let skewed = NodeClock::skewed(Span::from_secs(7_200), Ppm(-30.0));
+        let (before, reading, after) = (system.now(), skewed.now(), system.now());
+        let off = Span::from_secs(7_200);
+        let slack = Span::from_micros(10);
+        assert!(reading - before >= off - slack, "{:?}", reading - before);
+        assert!(reading - after <= off + slack, "{:?}", reading - after);
+    }
+
+    #[test]
+    fn a_machine_has_not_slept_backwards() {
+        assert!(NodeClock::system().slept() >= Span::from_millis(-1));
+    }
+}
