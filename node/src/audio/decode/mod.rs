@@ -1,0 +1,162 @@
+//! Files to frames: WAV, FLAC, MP3 and Vorbis, at the file's own rate, as stereo.
+//!
+//! A [`TrackReader`] promises what playing in step needs and codecs do not give by themselves: an exact
+//! length, frames without the encoder's delay and padding, and a seek that yields the same samples as reading
+//! up to there. It reads one file and nothing else, and never panics on what the file holds.
+//!
+//! Every block that the codec gives is placed by its own timestamp. So one damaged packet leaves a gap of
+//! silence and everything after it stays in time.
+
+mod blocks;
+mod error;
+
+use std::path::Path;
+
+use jamsync_protocol::media::{Frames, SampleRate};
+
+use crate::audio::playout::Stereo;
+use blocks::Blocks;
+pub use error::DecodeError;
+
+/// A file that is open for playing.
+#[derive(Debug)]
+pub struct TrackReader {
+    blocks: Blocks,
+    length: Frames,
+    /// The frame that [`read`](Self::read) gives next.
+    position: Frames,
+    /// Decoded frames, the first of them at `block_start`.
+    block: Vec<Stereo>,
+    block_start: i64,
+    ended: bool,
+}
+
+impl TrackReader {
+    /// Opens a file and finds its exact length, which for an MP3 means to read it once. The end is decoded
+    /// too, so that a file that was cut short is refused here and not in the middle of a Jam.
+    ///
+    /// # Errors
+    /// [`DecodeError`] says what is wrong with the file.
+    pub fn open(path: &Path) -> Result<Self, DecodeError> {
+        let mut blocks = Blocks::open(path)?;
+        let length = blocks.length()?;
+        if length == Frames::ZERO {
+            return Err(DecodeError::NoSound);
+        }
+        let mut reader = Self {
+            blocks,
+            length,
+            position: Frames::ZERO,
+            block: Vec::new(),
+            block_start: 0,
+            ended: false,
+        };
+        reader.seek(length.minus(Frames(1)))?;
+        reader.read(&mut [[0.0; 2]])?;
+        reader.seek(Frames::ZERO)?;
+        Ok(reader)
+    }
+
+    /// The file's own rate.
+    #[must_use]
+    pub fn rate(&self) -> SampleRate {
+        self.blocks.rate()
+    }
+
+    /// The exact length, delay and padding taken off.
+    #[must_use]
+    pub fn length(&self) -> Frames {
+        self.length
+    }
+
+    /// The frame that comes next.
+    #[must_use]
+    pub fn position(&self) -> Frames {
+        self.position
+    }
+
+    /// Moves to a frame. At the length or past it, nothing follows.
+    ///
+    /// # Errors
+    /// [`DecodeError`] where the file cannot be read there.
+    pub fn seek(&mut self, to: Frames) -> Result<(), DecodeError> {
+        self.position = to.min(self.length);
+        self.block.clear();
+        self.ended = false;
+        if self.position < self.length {
+            self.blocks.seek(self.position)?;
+        }
+        Ok(())
+    }
+
+    /// Fills `out` with the next frames and says how many there were: all of them, or fewer at the end.
+    ///
+    /// # Errors
+    /// [`DecodeError`] where the file is damaged beyond a few packets, ends early or can no longer be read.
+    pub fn read(&mut self, out: &mut [Stereo]) -> Result<usize, DecodeError> {
+        let left = usize::try_from(self.length.minus(self.position).0).unwrap_or(usize::MAX);
+        let wanted = out.len().min(left);
+        let mut done = 0;
+        while let Some(rest) = out.get_mut(done..wanted).filter(|rest| !rest.is_empty()) {
+            let taken = self.take_from_block(rest);
+            if taken == 0 {
+                self.next_block()?;
+            }
+            self.position = self.position.plus(Frames(taken as u64));
+            done += taken;
+        }
+        Ok(done)
+    }
+
+    /// Frames of the current block at the position. Where the block begins later, a packet before it was
+    /// damaged, and silence fills the gap.
+    fn take_from_block(&self, out: &mut [Stereo]) -> usize {
+        if self.block.is_empty() {
+            return 0;
+        }
+        let skip = i64::try_from(self.position.0).unwrap_or(i64::MAX).saturating_sub(self.block_start);
+        if skip < 0 {
+            let gap = usize::try_from(skip.unsigned_abs()).unwrap_or(usize::MAX).min(out.len());
+            out.iter_mut().take(gap).for_each(|frame| *frame = [0.0; 2]);
+            return gap;
+        }
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        let ready = self.block.get(skip..).unwrap_or_default();
+        let count = ready.len().min(out.len());
+        out.iter_mut().zip(ready).for_each(|(out, frame)| *out = *frame);
+        count
+    }
+
+    fn next_block(&mut self) -> Result<(), DecodeError> {
+        self.block.clear();
+        if self.ended {
+            return Err(self.truncated());
+        }
+        if let Some(start) = self.blocks.next(&mut self.block)? {
+            self.block_start = start;
+            return Ok(());
+        }
+        // A tag that counts the padding a packet too small is no damage; a missing second is.
+        self.ended = true;
+        let missing = self.length.minus(self.position);
+        if missing > END_SLACK_MAX {
+            return Err(self.truncated());
+        }
+        self.block_start = i64::try_from(self.position.0).unwrap_or(i64::MAX);
+        self.block.resize(usize::try_from(missing.0).unwrap_or_default(), [0.0; 2]);
+        Ok(())
+    }
+
+    fn truncated(&self) -> DecodeError {
+        DecodeError::Truncated {
+            expected: self.rate().span_of(self.length),
+            actual: self.rate().span_of(self.position),
+        }
+    }
+}
+
+/// Frames that may be missing at the end before a file counts as cut short: one MPEG frame.
+const END_SLACK_MAX: Frames = Frames(1_152);
+
+#[cfg(test)]
+mod tests;
