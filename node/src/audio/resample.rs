@@ -8,7 +8,10 @@
 //!
 //! It never reads a file and never decides on a rate.
 
-use jamsync_protocol::{media::SampleRate, time::Ppm};
+use jamsync_protocol::{
+    media::{Frames, SampleRate},
+    time::Ppm,
+};
 use rubato::{
     Async, FixedAsync, Resampler as _, SincInterpolationParameters, SincInterpolationType, WindowFunction,
     audioadapter_buffers::direct::InterleavedSlice,
@@ -61,9 +64,9 @@ impl Resampler {
         discard -= 1.0;
         while discard >= 1.0 {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to CHUNK")]
-            let count = discard.min(CHUNK as f64) as usize;
+            let count = discard.min(exact(CHUNK)) as usize;
             resampler.run(count, &mut pull, &mut dropped)?;
-            discard -= count as f64;
+            discard -= exact(count);
         }
         Ok(resampler)
     }
@@ -72,7 +75,7 @@ impl Resampler {
     /// it.
     #[must_use]
     pub fn lead_in(&self) -> f64 {
-        self.mirror.taps as f64
+        exact(self.mirror.taps)
     }
 
     /// The lead-in for these rates, in frames of the source.
@@ -120,8 +123,7 @@ impl Resampler {
             .map_err(|error| AudioError::Resampler { reason: error.to_string() })?;
         let mirror = Mirror::new(filter_length(source, device), nominal);
         let correction = correction.clamped(CORRECTION_LIMIT);
-        let mut resampler =
-            Self { inner, mirror, nominal, correction, positions: Vec::with_capacity(CHUNK) };
+        let mut resampler = Self { inner, mirror, nominal, correction, positions: Vec::with_capacity(CHUNK) };
         resampler.set_step(resampler.step(), false)?;
         Ok(resampler)
     }
@@ -190,20 +192,20 @@ struct Mirror {
 
 impl Mirror {
     fn new(taps: usize, ratio: f64) -> Self {
-        Self { taps, index: 1.0 - taps as f64, ratio, target: ratio, chunk: CHUNK, consumed: 0.0 }
+        Self { taps, index: 1.0 - exact(taps), ratio, target: ratio, chunk: CHUNK, consumed: 0.0 }
     }
 
     /// Steps over one chunk that consumes `needed` input frames.
     fn advance(&mut self, needed: usize, mut each: impl FnMut(f64)) {
         let mut step = 1.0 / self.ratio;
-        let increment = (1.0 / self.target - 1.0 / self.ratio) / self.chunk as f64;
+        let increment = (1.0 / self.target - 1.0 / self.ratio) / exact(self.chunk);
         for _ in 0..self.chunk {
             step += increment;
             self.index += step;
             each(self.position(self.index));
         }
-        self.index -= needed as f64;
-        self.consumed += needed as f64;
+        self.index -= exact(needed);
+        self.consumed += exact(needed);
         self.ratio = self.target;
     }
 
@@ -215,7 +217,7 @@ impl Mirror {
     /// The filter's centre lies half its length after the index, less one frame, plus one of the steps
     /// between the precomputed filters.
     fn position(&self, index: f64) -> f64 {
-        self.consumed + index + self.taps as f64 / 2.0 - 1.0 + 1.0 / OVERSAMPLING as f64
+        self.consumed + index + exact(self.taps) / 2.0 - 1.0 + 1.0 / exact(OVERSAMPLING)
     }
 }
 
@@ -223,8 +225,13 @@ impl Mirror {
 fn filter_length(source: SampleRate, device: SampleRate) -> usize {
     let shrink = (source.as_f64() / device.as_f64()).clamp(1.0, 8.0);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "64 to 1,024")]
-    let taps = (shrink * TAPS as f64).ceil() as usize;
+    let taps = (shrink * exact(TAPS)).ceil() as usize;
     taps.next_multiple_of(8)
+}
+
+/// A count for arithmetic.
+fn exact(count: usize) -> f64 {
+    Frames(count as u64).as_f64()
 }
 
 /// Length of the filter in frames. Longer passes more of the highest octave and costs more. Frames, 64 to
@@ -338,7 +345,7 @@ mod tests {
         for pair in PAIRS {
             for phase in [0.0, 0.25, 0.5, 0.999] {
                 let first = resample(pair, phase, 1, |_| 0.0, |_| Ppm::ZERO).first().unwrap().0;
-                let wanted = Resampler::lead_in_frames(rate(pair.0), rate(pair.1)) as f64 + phase;
+                let wanted = exact(Resampler::lead_in_frames(rate(pair.0), rate(pair.1))) + phase;
                 assert!((first - wanted).abs() < 1e-9, "{pair:?} {phase}: {first} for {wanted}");
             }
         }
@@ -347,9 +354,13 @@ mod tests {
     /// What remains of a sine of `hertz` when the best fitting sine is taken out, relative to it.
     fn residue((source, device): (u32, u32), hertz: f64) -> f64 {
         let turn = TAU * hertz / f64::from(source);
-        let output = resample((source, device), 0.0, 100, |f| 0.5 * (turn * f).sin(), |c| {
-            Ppm(if c % 20 < 10 { 50.0 } else { -50.0 })
-        });
+        let output = resample(
+            (source, device),
+            0.0,
+            100,
+            |f| 0.5 * (turn * f).sin(),
+            |c| Ppm(if c % 20 < 10 { 50.0 } else { -50.0 }),
+        );
         let settled = output.get(CHUNK * 10..).unwrap();
         let (mut ss, mut cc, mut sc, mut sy, mut cy, mut yy) = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
         for (position, value) in settled {
