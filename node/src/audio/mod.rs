@@ -5,6 +5,7 @@
 //! it ahead into [`playout`], from which a [`sink`]'s callback takes it. Nothing here knows of friends,
 //! queues or networks: the player is handed a plan and a map of the Jam clock.
 
+pub mod decode;
 pub mod playout;
 pub mod resample;
 pub mod sink;

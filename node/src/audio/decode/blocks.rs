@@ -195,18 +195,22 @@ fn unreadable(error: &std::io::Error) -> DecodeError {
 
 /// What an error means while the format is still unknown.
 fn not_a_track(error: &Error) -> DecodeError {
-    match error {
-        Error::IoError(error) if error.kind() != ErrorKind::UnexpectedEof => unreadable(error),
-        _ => DecodeError::UnknownFormat,
-    }
+    system_fault(error).unwrap_or(DecodeError::UnknownFormat)
 }
 
 /// What an error means in a file that was recognised.
 fn broken(error: &Error) -> DecodeError {
-    match error {
-        Error::IoError(error) if error.kind() != ErrorKind::UnexpectedEof => unreadable(error),
-        error => DecodeError::Corrupt { reason: error.to_string() },
+    system_fault(error).unwrap_or_else(|| DecodeError::Corrupt { reason: error.to_string() })
+}
+
+/// The system's refusal to read, which says nothing of the file's content. An early end does.
+fn system_fault(error: &Error) -> Option<DecodeError> {
+    if let Error::IoError(error) = error
+        && error.kind() != ErrorKind::UnexpectedEof
+    {
+        return Some(unreadable(error));
     }
+    None
 }
 
 /// Undecodable packets in a row before a file counts as damaged. An MP3 has up to four after a seek.

@@ -43,15 +43,9 @@ impl TrackReader {
         if length == Frames::ZERO {
             return Err(DecodeError::NoSound);
         }
-        let mut reader = Self {
-            blocks,
-            length,
-            position: Frames::ZERO,
-            block: Vec::new(),
-            block_start: 0,
-            ended: false,
-        };
-        reader.seek(length.minus(Frames(1)))?;
+        let mut reader =
+            Self { blocks, length, position: Frames::ZERO, block: Vec::new(), block_start: 0, ended: false };
+        reader.seek(length.minus(END_SLACK_MAX.plus(Frames(1))))?;
         reader.read(&mut [[0.0; 2]])?;
         reader.seek(Frames::ZERO)?;
         Ok(reader)

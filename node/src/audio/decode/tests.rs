@@ -13,7 +13,7 @@ use super::*;
 fn sweep(frames: usize) -> Vec<[i16; 2]> {
     (0..frames)
         .map(|frame| {
-            let t = frame as f64 / 44_100.0;
+            let t = Frames(frame as u64).as_f64() / 44_100.0;
             let value = (std::f64::consts::TAU * (200.0 + 300.0 * t) * t).sin();
             #[expect(clippy::cast_possible_truncation, reason = "within 16 bits")]
             let level = |peak: f64| (value * peak).round() as i16;
@@ -139,7 +139,7 @@ fn a_seek_yields_the_same_frames_as_reading_up_to_there() {
             let mut sound = vec![[0.0; 2]; 1_000];
             let count = reader.read(&mut sound).unwrap();
             assert_eq!(count, sound.len().min(whole.len() - target), "{name} at {target}");
-            let differs = sound[..count].iter().zip(&whole[target..]).position(|(a, b)| a != b);
+            let differs = sound[..count].iter().zip(&whole[target..]).position(|(a, b)| bits(a) != bits(b));
             assert_eq!(differs, None, "{name} after a seek to {target}");
         }
     }
@@ -158,7 +158,10 @@ fn files_that_are_no_music_are_refused_by_name_of_the_fault() {
     let refused = |path: PathBuf| TrackReader::open(&path).unwrap_err();
     assert_eq!(refused(put("empty.mp3", b"")), DecodeError::Empty);
     assert_eq!(refused(put("text.mp3", &b"not music at all\n".repeat(500))), DecodeError::UnknownFormat);
-    assert!(matches!(refused(put("song.xm", &module)), DecodeError::UnknownFormat | DecodeError::Corrupt { .. }));
+    assert!(matches!(
+        refused(put("song.xm", &module)),
+        DecodeError::UnknownFormat | DecodeError::Corrupt { .. }
+    ));
     assert!(matches!(refused(folder.path().join("gone.wav")), DecodeError::Unreadable { .. }));
     assert!(matches!(refused(folder.path().to_owned()), DecodeError::Unreadable { .. }));
 }
@@ -171,10 +174,10 @@ fn a_file_that_was_cut_short_is_refused() {
         let cut = folder.path().join("cut");
         std::fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
         let result = TrackReader::open(&cut);
-        // A Vorbis stream and an MP3 without a tag do not say how long they should be, and many programs
-        // that stream a WAV never correct its header: what is there is the track.
+        // A Vorbis stream and an MP3 without a tag do not say how long they should be: what is there is the
+        // track.
         if let Ok(reader) = result {
-            assert!(matches!(name, "wav" | "mp3 vbr without tag" | "vorbis"), "{name}");
+            assert!(matches!(name, "mp3 vbr without tag" | "vorbis"), "{name}");
             assert!(reader.length() < Frames(44_100 * 11), "{name}: {:?}", reader.length());
         }
     }
@@ -200,7 +203,10 @@ fn a_damaged_packet_leaves_a_gap_and_nothing_moves() {
         if let Ok(count) = reader.read(&mut decoded) {
             let tail = 44_100;
             assert_eq!(
-                decoded[count - tail..count].iter().zip(&whole[count - tail..]).position(|(a, b)| a != b),
+                decoded[count - tail..count]
+                    .iter()
+                    .zip(&whole[count - tail..])
+                    .position(|(a, b)| bits(a) != bits(b)),
                 None,
                 "{name}: the end must be where it was"
             );
@@ -231,7 +237,12 @@ fn noise_in_a_file_never_panics() {
     }
 }
 
+/// Frames are compared bit by bit: both nodes must play the very same samples.
+fn bits([left, right]: &Stereo) -> [u32; 2] {
+    [left.to_bits(), right.to_bits()]
+}
+
 fn mean_difference(a: &[Stereo], b: &[Stereo]) -> f64 {
     let sum: f64 = a.iter().zip(b).map(|(a, b)| f64::from((a[0] - b[0]).abs() + (a[1] - b[1]).abs())).sum();
-    sum / a.len().min(b.len()) as f64
+    sum / Frames(a.len().min(b.len()) as u64).as_f64()
 }
