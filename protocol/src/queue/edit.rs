@@ -4,9 +4,9 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::limits::{EDIT_TRACKS_MAX, ENTRIES_MAX};
+use super::limits::ENTRIES_MAX;
 pub use crate::id::{EditId, EntryId};
-use crate::{media::Track, text::List};
+use crate::{limits::TRACKS_PER_EDIT_MAX, media::Track, text::List};
 
 /// One place in the queue and the track that plays there. Who added it is the author of its id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ pub enum Change {
         /// Where the first goes.
         place: Place,
         /// What the entries play.
-        tracks: List<Track, EDIT_TRACKS_MAX>,
+        tracks: List<Track, TRACKS_PER_EDIT_MAX>,
     },
     /// Moves one entry.
     Move {

@@ -2,9 +2,9 @@
 
 use super::{
     edit::{EditId, EntryId},
-    limits::{EDIT_TRACKS_MAX, ENTRIES_MAX, PENDING_MAX},
+    limits::{ENTRIES_MAX, PENDING_MAX},
 };
-use crate::id::Participant;
+use crate::{id::Participant, limits::TRACKS_PER_EDIT_MAX};
 
 /// Why an edit changes nothing although it was asked for. All participants come to the same refusal, because it
 /// depends on the ordered queue alone.
@@ -51,7 +51,7 @@ pub enum QueueError {
     UnknownEntry(EntryId),
     /// More in one edit than it can carry.
     #[error(
-        "{actual} items in one edit where at most {limit} fit, {EDIT_TRACKS_MAX} tracks: use several edits"
+        "{actual} items in one edit where at most {limit} fit, {TRACKS_PER_EDIT_MAX} tracks: use several edits"
     )]
     TooMany {
         /// How many were offered.

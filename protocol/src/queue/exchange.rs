@@ -7,7 +7,7 @@ use super::{
     error::QueueError,
     event::QueueEvent,
     image::{Arriving, Image},
-    limits::{EDIT_TRACKS_MAX, ENTRIES_MAX, EVENTS_MAX, OWN_BYTES},
+    limits::{ENTRIES_MAX, EVENTS_MAX, OWN_BYTES},
     log::{Fact, Head, Log, Term},
     message::{Piece, QueueMessage},
     replica::Replica,
@@ -15,24 +15,35 @@ use super::{
     shuffle::shuffle,
     state::Queue,
 };
-use crate::{id::Participant, media::Track, text::List};
+use crate::{id::Participant, limits::TRACKS_PER_EDIT_MAX, media::Track, text::List};
 
 impl Replica {
-    pub(super) fn handle_resume(&mut self, from: Participant, at: Head) -> Result<(), QueueError> {
+    pub(super) fn handle_resume(
+        &mut self,
+        from: Participant,
+        question: u32,
+        at: Head,
+    ) -> Result<(), QueueError> {
         let known = self.log.head().number;
         let Role::Host { term, feeds } = &mut self.role else { return Err(QueueError::NotHost { from }) };
         if at.term == *term && at.number > known {
             return Err(QueueError::FromTheFuture { known, actual: at.number });
         }
         let feed = feeds.get_mut(&from).ok_or(QueueError::NotConnected(from))?;
-        *feed = Feed::Answer(at);
+        *feed = Feed::Answer { question, at };
         Ok(())
     }
 
     pub(super) fn handle_propose(&mut self, from: Participant, edit: Edit) -> Result<(), QueueError> {
-        let Role::Host { term, .. } = self.role else { return Err(QueueError::NotHost { from }) };
+        let Role::Host { term, feeds } = &self.role else { return Err(QueueError::NotHost { from }) };
+        let (term, feed) = (*term, feeds.get(&from).ok_or(QueueError::NotConnected(from))?);
         if edit.id.author != from {
             return Err(QueueError::ForeignAuthor { claimed: edit.id.author, actual: from });
+        }
+        if matches!(feed, Feed::Quiet) {
+            // Said to this participant when it was the host before; what came ahead of it may be missing. Its
+            // author says it again once it has an answer.
+            return Ok(());
         }
         if edit.id.number > self.ordered.seen(from) {
             self.order(term, Fact::Edit(edit));
@@ -45,12 +56,12 @@ impl Replica {
         }
     }
 
-    pub(super) fn handle_resumed(&mut self, from: Participant, at: Head) -> Result<(), QueueError> {
-        let (seen, head) = (self.ordered.seen(self.me), self.log.head());
-        let link = self.link_to(from)?;
-        // An answer to an earlier question: the answer to the latest is under way.
-        if matches!(link, Link::Waiting(_)) && at == head {
-            *link = Link::Live { proposed: seen };
+    pub(super) fn handle_resumed(&mut self, from: Participant, answered: u32) -> Result<(), QueueError> {
+        let seen = self.ordered.seen(self.me);
+        if let Link::Asked { question, proposed: proposed @ None, .. } = self.link_to(from)?
+            && *question == answered
+        {
+            *proposed = Some(seen);
         }
         Ok(())
     }
@@ -58,10 +69,14 @@ impl Replica {
     pub(super) fn handle_piece(
         &mut self,
         from: Participant,
+        answered: u32,
         at: Head,
         piece: Piece,
     ) -> Result<(), QueueError> {
-        let Link::Waiting(arriving) = self.link_to(from)? else { return Ok(()) };
+        let Link::Asked { question, arriving, .. } = self.link_to(from)? else { return Ok(()) };
+        if *question != answered {
+            return Ok(());
+        }
         match Arriving::take(arriving, at, piece)? {
             Some(image) => self.replace(image),
             None => Ok(()),
@@ -75,7 +90,7 @@ impl Replica {
         fact: Fact,
     ) -> Result<(), QueueError> {
         // Before the host has answered, its order may lead from another history than this one.
-        let Link::Live { .. } = self.link_to(from)? else { return Ok(()) };
+        let Link::Asked { proposed: Some(_), .. } = self.link_to(from)? else { return Ok(()) };
         let expected = self.log.head().number.saturating_add(1);
         if at.number > expected {
             return Err(QueueError::OrderGap { expected, actual: at.number });
@@ -204,7 +219,7 @@ impl Replica {
     }
 
     fn add(&self, tracks: Vec<Track>, place: Place) -> Result<Change, QueueError> {
-        let too_many = QueueError::TooMany { actual: tracks.len(), limit: EDIT_TRACKS_MAX };
+        let too_many = QueueError::TooMany { actual: tracks.len(), limit: TRACKS_PER_EDIT_MAX };
         Ok(Change::Add { first: self.next_entry, place, tracks: List::new(tracks).map_err(|_| too_many)? })
     }
 
@@ -227,8 +242,8 @@ impl Replica {
         self.next_entry = self.next_entry.max(used.entry.saturating_add(1));
         self.ordered = queue;
         self.log = Log::starting_at(at);
-        if let Role::Guest { link, .. } = &mut self.role {
-            *link = Link::Live { proposed: used.edit };
+        if let Role::Guest { link: Link::Asked { proposed, .. }, .. } = &mut self.role {
+            *proposed = Some(used.edit);
         }
         self.rebase();
         self.tell(QueueEvent::Replaced);
@@ -242,31 +257,35 @@ impl Feed {
         loop {
             match self {
                 Self::Quiet => return None,
-                Self::Answer(at) if log.shares(*at) => {
-                    let at = *at;
-                    *self = Self::Tail(at.number.saturating_add(1));
-                    return Some(QueueMessage::Resumed { at });
+                Self::Answer { question, at } if log.shares(*at) => {
+                    let question = *question;
+                    *self = Self::Tail { question, next: at.number.saturating_add(1) };
+                    return Some(QueueMessage::Resumed { question });
                 }
-                Self::Tail(next) if *next > log.head().number => return None,
-                Self::Tail(next) => {
-                    if let Some((at, fact)) = log.record(*next) {
+                Self::Answer { question, .. } => *self = Self::pieces(*question, log, queue),
+                Self::Tail { next, .. } if *next > log.head().number => return None,
+                Self::Tail { question, next } => match log.record(*next) {
+                    Some((at, fact)) => {
                         *next = next.saturating_add(1);
                         return Some(QueueMessage::Ordered { at: *at, fact: fact.clone() });
                     }
-                    *self = Self::snapshot(log, queue);
-                }
-                Self::Answer(_) => *self = Self::snapshot(log, queue),
-                Self::Pieces { at, pieces } => match pieces.pop_front() {
-                    Some(piece) => return Some(QueueMessage::Snapshot { at: *at, piece }),
-                    None => *self = Self::Tail(at.number.saturating_add(1)),
+                    // The guest reads so slowly that the log has forgotten what it lacks.
+                    None => *self = Self::pieces(*question, log, queue),
                 },
+                Self::Pieces { question, at, pieces } => {
+                    let question = *question;
+                    match pieces.pop_front() {
+                        Some(piece) => return Some(QueueMessage::Snapshot { question, at: *at, piece }),
+                        None => *self = Self::Tail { question, next: at.number.saturating_add(1) },
+                    }
+                }
             }
         }
     }
 
-    fn snapshot(log: &Log, queue: &Queue) -> Self {
+    fn pieces(question: u32, log: &Log, queue: &Queue) -> Self {
         let at = log.head();
-        Self::Pieces { at, pieces: Image::of(queue, at).into_pieces() }
+        Self::Pieces { question, at, pieces: Image::of(queue, at).into_pieces() }
     }
 }
 

@@ -150,7 +150,7 @@ impl Arriving {
     /// Takes the next piece; the image once it is complete. After an error the snapshot is dropped.
     ///
     /// # Errors
-    /// [`QueueError::PieceOutOfOrder`] for a piece of another point, [`QueueError::BadSnapshot`] where
+    /// [`QueueError::PieceOutOfOrder`] without a `Start` for the same point, [`QueueError::BadSnapshot`] where
     /// there are more pieces than any queue has.
     pub(super) fn take(
         arriving: &mut Option<Self>,
@@ -162,11 +162,8 @@ impl Arriving {
             *arriving = Some(Self { at, numbers, frozen, removals, slots, effects });
             return Ok(None);
         }
-        // The rest of an answer to an earlier question: the answer to the latest is under way.
-        let Some(mut so_far) = arriving.take() else { return Ok(None) };
-        if so_far.at != at {
-            return Err(QueueError::PieceOutOfOrder);
-        }
+        let mut so_far =
+            arriving.take().filter(|so_far| so_far.at == at).ok_or(QueueError::PieceOutOfOrder)?;
         match piece {
             Piece::Slots(slots) => so_far.slots.extend(slots),
             Piece::Effects(effects) => so_far.effects.extend(effects),

@@ -10,9 +10,6 @@ pub const TOMBSTONES_MAX: usize = 4_000;
 /// Entries remembered in all, live and removed.
 pub const SLOTS_MAX: usize = ENTRIES_MAX + TOMBSTONES_MAX;
 
-/// Tracks in one edit: with the longest titles it still fits a frame of 64 KiB.
-pub const EDIT_TRACKS_MAX: usize = 64;
-
 /// Edits that can still be undone. Above it the oldest become final.
 pub const EFFECTS_MAX: usize = 256;
 

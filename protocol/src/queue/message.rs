@@ -16,16 +16,20 @@ use crate::{id::Participant, text::List};
 pub enum QueueMessage {
     /// Guest to host: this is how far I know the order. First after each connection and each change of host.
     Resume {
+        /// Counted upwards by the guest; the answer names it, so that an older answer is not taken for this one's.
+        question: u32,
         /// The newest point the guest knows.
         at: Head,
     },
     /// Host to guest: our orders agree up to there; what you lack follows.
     Resumed {
-        /// The guest's own point.
-        at: Head,
+        /// Which `Resume` this answers.
+        question: u32,
     },
     /// Host to guest: our orders do not agree or too much is missing; this replaces what you have.
     Snapshot {
+        /// Which `Resume` this answers.
+        question: u32,
         /// The point the whole snapshot shows.
         at: Head,
         /// One piece of it.

@@ -38,10 +38,12 @@ pub struct Replica {
     pub(super) next_entry: u32,
     /// The highest epoch in which this participant gave the order.
     pub(super) hosted_epoch: u32,
+    /// The number of the newest `Resume`.
+    pub(super) question: u32,
     pub(super) events: VecDeque<QueueEvent>,
 }
 
-/// How many numbers a restored replica leaves out, so that names given out after the state was written are never
+/// How many numbers a restored replica leaves out, so that names given out after the state was written are not
 /// given again.
 const RESTORE_GAP: u32 = 1_024;
 
@@ -67,7 +69,8 @@ impl Replica {
     }
 
     /// The copy that was saved, without role and connections: name the host next. A host that was restored takes a
-    /// new epoch or becomes a guest.
+    /// new epoch or becomes a guest. Write [`snapshot`](Self::snapshot) at once: the names that were left out to
+    /// be safe are then left out for good.
     ///
     /// # Errors
     /// [`QueueError::BadSnapshot`] where what was saved contradicts itself.
@@ -253,10 +256,10 @@ impl Replica {
     /// host; any other error is the sender's fault, and the session closes the connection.
     pub fn handle_message(&mut self, from: Participant, message: QueueMessage) -> Result<(), QueueError> {
         match message {
-            QueueMessage::Resume { at } => self.handle_resume(from, at),
+            QueueMessage::Resume { question, at } => self.handle_resume(from, question, at),
             QueueMessage::Propose(edit) => self.handle_propose(from, edit),
-            QueueMessage::Resumed { at } => self.handle_resumed(from, at),
-            QueueMessage::Snapshot { at, piece } => self.handle_piece(from, at, piece),
+            QueueMessage::Resumed { question } => self.handle_resumed(from, question),
+            QueueMessage::Snapshot { question, at, piece } => self.handle_piece(from, question, at, piece),
             QueueMessage::Ordered { at, fact } => self.handle_ordered(from, at, fact),
         }
     }
@@ -272,16 +275,18 @@ impl Replica {
             }),
             Role::Guest { host, link } => {
                 let message = match link {
+                    Link::Down | Link::Asked { proposed: None, .. } => return None,
                     Link::Asking => {
-                        *link = Link::Waiting(None);
-                        QueueMessage::Resume { at: self.log.head() }
+                        self.question = self.question.wrapping_add(1);
+                        let question = self.question;
+                        *link = Link::Asked { question, arriving: None, proposed: None };
+                        QueueMessage::Resume { question, at: self.log.head() }
                     }
-                    Link::Live { proposed } => {
+                    Link::Asked { proposed: Some(proposed), .. } => {
                         let edit = self.own.iter().find(|edit| edit.id.number > *proposed)?;
                         *proposed = edit.id.number;
                         QueueMessage::Propose(edit.clone())
                     }
-                    Link::Down | Link::Waiting(_) => return None,
                 };
                 Some(Transmit { to: *host, message })
             }
@@ -308,6 +313,7 @@ impl Replica {
             next_edit: edit.saturating_add(1),
             next_entry: entry.saturating_add(1),
             hosted_epoch: 0,
+            question: 0,
             events: VecDeque::new(),
         }
     }

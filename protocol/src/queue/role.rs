@@ -30,11 +30,11 @@ pub(super) enum Feed {
     /// Nothing: the guest has not said where it stands.
     Quiet,
     /// The answer to where it stands.
-    Answer(Head),
+    Answer { question: u32, at: Head },
     /// The facts in order, from this number.
-    Tail(u64),
+    Tail { question: u32, next: u64 },
     /// The rest of a snapshot, and then the facts behind it.
-    Pieces { at: Head, pieces: VecDeque<Piece> },
+    Pieces { question: u32, at: Head, pieces: VecDeque<Piece> },
 }
 
 /// How a guest stands with its host.
@@ -44,10 +44,14 @@ pub(super) enum Link {
     Down,
     /// Connected, and the host must be told where the guest stands.
     Asking,
-    /// The host was told and has not answered in full.
-    Waiting(Option<Arriving>),
-    /// In step; own edits up to this number were sent.
-    Live { proposed: u32 },
+    /// The host was told.
+    Asked {
+        question: u32,
+        /// The part of a snapshot that has arrived.
+        arriving: Option<Arriving>,
+        /// Own edits up to this number were sent; `None` until the host has answered in full.
+        proposed: Option<u32>,
+    },
 }
 
 impl Role {

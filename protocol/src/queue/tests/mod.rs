@@ -1,5 +1,7 @@
 //! Tests of the queue.
 
+extern crate std;
+
 use alloc::{format, string::String, vec::Vec};
 
 use super::*;
@@ -10,6 +12,7 @@ use crate::{
 };
 
 mod rules;
+mod world;
 
 /// The participant at `index`.
 fn who(index: u8) -> Participant {
