@@ -26,13 +26,13 @@ pub enum Refusal {
         actual: u32,
     },
     /// The frozen entry is about to play or plays, so it stays where it is.
-    #[error("entry {0:?} is playing or about to: it cannot be moved")]
+    #[error("{0:?} is playing or about to: it cannot be moved")]
     Frozen(EntryId),
     /// The edit to undo changed nothing, is undone already, or is older than the edits that are remembered.
-    #[error("edit {0:?} can no longer be undone")]
+    #[error("{0:?} can no longer be undone")]
     NotUndoable(EditId),
     /// Each undoes only their own edits.
-    #[error("edit {0:?} was made by somebody else: only its author can undo it")]
+    #[error("{0:?} was made by somebody else: only its author can undo it")]
     NotYours(EditId),
 }
 
@@ -47,7 +47,7 @@ pub enum QueueError {
     #[error("there is no edit of yours to undo")]
     NothingToUndo,
     /// The listener named an entry that is not in the queue.
-    #[error("entry {0:?} is not in the queue")]
+    #[error("{0:?} is not in the queue")]
     UnknownEntry(EntryId),
     /// More in one edit than it can carry.
     #[error(
@@ -93,7 +93,7 @@ pub enum QueueError {
         actual: Participant,
     },
     /// One name for two different edits.
-    #[error("edit {0:?} came with another content before")]
+    #[error("{0:?} came with another content before")]
     EditReused(EditId),
     /// The host skipped order numbers.
     #[error("order number {actual} where {expected} follows")]
