@@ -2,6 +2,9 @@
 
 pub mod api;
 pub mod audio;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod identity;
 pub mod net;
+pub mod paths;

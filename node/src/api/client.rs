@@ -42,7 +42,9 @@ impl Client {
         match self.receive().await? {
             Some(Body::Reply(reply)) => Ok(reply),
             Some(Body::Error(error)) => Err(error),
-            Some(Body::Event(_)) => Err(lost(&"an event came where an answer belongs")),
+            Some(Body::Event(_) | Body::Ready { .. }) => {
+                Err(lost(&"something else came where an answer belongs"))
+            }
             None => Err(lost(&"it ended")),
         }
     }
@@ -63,7 +65,9 @@ impl Client {
         match self.receive().await? {
             Some(Body::Event(event)) => Ok(Some(event)),
             Some(Body::Error(error)) => Err(error),
-            Some(Body::Reply(_)) => Err(lost(&"an answer came where an event belongs")),
+            Some(Body::Reply(_) | Body::Ready { .. }) => {
+                Err(lost(&"something else came where an event belongs"))
+            }
             None => Ok(None),
         }
     }

@@ -40,6 +40,13 @@ pub enum Body {
     Error(ApiError),
     /// Something happened; on watching connections only.
     Event(Event),
+    /// The daemon listens. Never on the socket: a daemon writes it on its standard output, for whoever started it.
+    Ready {
+        /// The socket of the local API; what is not UTF-8 is shown as `�`.
+        socket: String,
+        /// The daemon's process id.
+        pid: u32,
+    },
 }
 
 /// What can be asked of a node. Paths are absolute, because the daemon runs in another folder than its clients.

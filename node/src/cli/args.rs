@@ -1,0 +1,310 @@
+//! The words of the command line, and their help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jamsync_protocol::id::Handle;
+
+use super::parse::{self, BirthDate, EntryRef, Market};
+use crate::{
+    api::{Percent, SeekTo},
+    config::Options,
+};
+
+/// Hear the same music as a friend, at the same instant, and share one queue.
+#[derive(Debug, Parser)]
+#[command(name = "jamsync", version, arg_required_else_help = true, after_help = FIRST_STEPS, after_long_help = AFTER_HELP, max_term_width = 100)]
+pub(super) struct Cli {
+    /// Print one JSON object per line instead of words
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) options: Options,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Set this node up: alone, or with an account at a coordinator
+    #[command(
+        after_help = "Examples:\n  jamsync init\n  jamsync init --coordinator JOINCODE --handle ana --birth 1998-04-30 --market ES"
+    )]
+    Init(Init),
+    /// Play files and folders, or go on where it was paused
+    #[command(
+        after_help = "Alone, they become the queue. In a Jam they come next and play now; the rest of the queue stays.\n\nExamples:\n  jamsync play ~/Music/Maxstack\n  jamsync play one.flac two.mp3\n  jamsync play"
+    )]
+    Play {
+        /// Files, and folders with all that is in them
+        #[arg(value_name = "FILE|DIR")]
+        paths: Vec<PathBuf>,
+    },
+    /// Make a link that makes a friend your contact
+    #[command(after_help = "Example:\n  jamsync link        then send the line it prints to your friend")]
+    Link,
+    /// Open a friend's link: you become contacts
+    #[command(after_help = "Example:\n  jamsync join jamsync-link:...")]
+    Join {
+        /// The line that your friend sent
+        link: String,
+    },
+    /// List your contacts
+    #[command(after_help = "Example:\n  jamsync contacts")]
+    Contacts,
+    /// Ask a contact for a Jam; whoever accepts is the host
+    #[command(after_help = "Example:\n  jamsync request ben")]
+    Request {
+        /// The contact
+        name: Handle,
+    },
+    /// Accept a Jam request: your music becomes the Jam's, and you its host
+    #[command(after_help = "Examples:\n  jamsync accept\n  jamsync accept ana")]
+    Accept {
+        /// Whose request, where there are several
+        name: Option<Handle>,
+    },
+    /// Decline a Jam request
+    #[command(after_help = "Example:\n  jamsync decline ana")]
+    Decline {
+        /// Whose request, where there are several
+        name: Option<Handle>,
+    },
+    /// Take back a Jam request
+    #[command(after_help = "Example:\n  jamsync cancel ben")]
+    Cancel {
+        /// To whom, where there are several
+        name: Option<Handle>,
+    },
+    /// Leave the Jam
+    #[command(after_help = "Example:\n  jamsync leave")]
+    Leave,
+    /// Show or edit what comes next
+    #[command(
+        after_help = "Numbers are those that `jamsync queue` shows: 1 is next. Scripts may give the ids of `jamsync queue --json` instead.\n\nExamples:\n  jamsync queue\n  jamsync queue add album/\n  jamsync queue move 5 1"
+    )]
+    Queue {
+        #[command(subcommand)]
+        edit: Option<Queue>,
+    },
+    /// Stop the sound where it is, for both in a Jam
+    #[command(after_help = "Example:\n  jamsync pause")]
+    Pause,
+    /// Go on where it was paused, for both in a Jam
+    #[command(after_help = "Example:\n  jamsync resume")]
+    Resume,
+    /// Go to another place in the track, for both in a Jam
+    #[command(
+        after_help = "Examples:\n  jamsync seek 1:30     to one minute and a half\n  jamsync seek 90       the same\n  jamsync seek +10      ten seconds on\n  jamsync seek -10      ten seconds back"
+    )]
+    Seek {
+        /// A place, or a step with its sign
+        #[arg(value_parser = parse::seek, allow_hyphen_values = true, value_name = "PLACE|STEP")]
+        to: SeekTo,
+    },
+    /// Go to the next entry of the queue, for both in a Jam
+    #[command(after_help = "Example:\n  jamsync skip")]
+    Skip,
+    /// Set how loud this node plays
+    #[command(after_help = "Example:\n  jamsync volume 60")]
+    Volume {
+        /// 0 to 100
+        #[arg(value_parser = parse::percent)]
+        percent: Percent,
+    },
+    /// As host, let the guest play, pause, seek, skip and edit, or not
+    #[command(after_help = "Example:\n  jamsync guests off")]
+    Guests {
+        /// Whether the guest may
+        controls: Switch,
+    },
+    /// Show what plays, with whom, and how well in step
+    #[command(after_help = "Example:\n  jamsync status")]
+    Status,
+    /// Show what happens, as it happens
+    #[command(
+        after_help = "Examples:\n  jamsync watch\n  jamsync watch --json | while read -r line; do ...; done"
+    )]
+    Watch,
+    /// List the audio devices
+    #[command(after_help = "Example:\n  jamsync devices")]
+    Devices,
+    /// End the daemon; in a Jam, leave it
+    #[command(after_help = "Example:\n  jamsync stop")]
+    Stop,
+    /// Run the daemon in the foreground (other commands start it by themselves)
+    #[command(
+        after_help = "It prints one line when it is ready, and ends cleanly on Ctrl-C, SIGTERM and `jamsync stop`.\n\nExample:\n  jamsync daemon --listen 4472 --sink null"
+    )]
+    Daemon {
+        /// Leave the terminal's session
+        #[arg(long, hide = true)]
+        detached: bool,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Init {
+    /// Join code of a coordinator; without one this node plays alone
+    #[arg(long, value_name = "JOINCODE")]
+    pub(super) coordinator: Option<String>,
+    /// The name your friends will see
+    #[arg(long, value_name = "NAME", requires = "coordinator")]
+    pub(super) handle: Option<Handle>,
+    /// Your birth date; the coordinator may keep younger ones out
+    #[arg(long, value_name = "YYYY-MM-DD", requires = "coordinator")]
+    pub(super) birth: Option<BirthDate>,
+    /// Your country's two letters
+    #[arg(long, value_name = "CC", requires = "coordinator")]
+    pub(super) market: Option<Market>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Queue {
+    /// Show what comes next
+    #[command(after_help = "Example:\n  jamsync queue list")]
+    List,
+    /// Add files and folders at the end
+    #[command(after_help = "Example:\n  jamsync queue add album/ song.flac")]
+    Add {
+        /// Files, and folders with all that is in them
+        #[arg(required = true, value_name = "FILE|DIR")]
+        paths: Vec<PathBuf>,
+    },
+    /// Let an entry or files play next
+    #[command(
+        after_help = "Examples:\n  jamsync queue next 4\n  jamsync queue next song.flac\n  jamsync queue next ./4     the file of that name"
+    )]
+    Next {
+        /// An entry's number, or files and folders
+        #[arg(required = true, value_name = "NUMBER|FILE|DIR")]
+        what: Vec<PathBuf>,
+    },
+    /// Move an entry to another place
+    #[command(after_help = "Example:\n  jamsync queue move 5 1     the fifth becomes the next")]
+    Move {
+        /// Which entry
+        entry: EntryRef,
+        /// The number it shall have
+        #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+        to: u32,
+    },
+    /// Remove entries
+    #[command(after_help = "Example:\n  jamsync queue remove 3 4")]
+    Remove {
+        /// Which entries
+        #[arg(required = true, value_name = "ENTRY")]
+        entries: Vec<EntryRef>,
+    },
+    /// Remove all that comes next
+    #[command(after_help = "Example:\n  jamsync queue clear")]
+    Clear,
+    /// Put what comes next into a random order, the same for both
+    #[command(after_help = "Example:\n  jamsync queue shuffle")]
+    Shuffle,
+    /// Take back your last edit
+    #[command(after_help = "Example:\n  jamsync queue undo")]
+    Undo,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Switch {
+    On,
+    Off,
+}
+
+const FIRST_STEPS: &str = "\
+Alone:          jamsync play ~/Music
+With a friend:  jamsync init --coordinator JOINCODE ...   then `link`, `join`, `request`, `accept`
+More:           jamsync COMMAND --help, or jamsync --help for files and exit statuses";
+
+const AFTER_HELP: &str = "\
+Alone:          jamsync play ~/Music
+With a friend:  jamsync init --coordinator JOINCODE ...   then `link`, `join`, `request`, `accept`
+
+Files:
+  The state folder is $JAMSYNC_HOME, else $XDG_DATA_HOME/jamsync, else ~/.local/share/jamsync.
+  The configuration is config.toml in $JAMSYNC_HOME, else in $XDG_CONFIG_HOME/jamsync, else in
+  ~/.config/jamsync. Its settings are the options of the daemon above, with underscores:
+    listen = 4472
+    sink = \"cpal\"
+    device = \"...\"
+  A flag comes before an environment variable (JAMSYNC_LISTEN ...), and that before the file.
+  JAMSYNC_LOG says what the daemon's log tells, such as \"debug\".
+
+Exit status:
+  0  done                              7  needs an account: jamsync init
+  1  failed                            8  no such contact, request, entry or file
+  2  not understood                    9  nothing of it can be played
+  3  no daemon could be started       10  the UDP address is taken or not ours
+  4  not in a Jam                     11  no such audio device
+  5  refused, with the reason         12  the state folder cannot be written
+  6  friend or coordinator            13  another daemon works in the state folder
+     unreachable";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::api::ErrorCode;
+
+    fn parse(line: &str) -> Result<Command, clap::error::ErrorKind> {
+        Cli::try_parse_from(line.split(' ')).map(|cli| cli.command).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_an_example() {
+        fn check(command: &clap::Command) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Example"), "{}", command.get_name());
+            command.get_subcommands().for_each(check);
+        }
+        Cli::command().get_subcommands().for_each(check);
+    }
+
+    #[test]
+    fn every_exit_status_is_documented() {
+        for code in ErrorCode::ALL {
+            let status = code.exit_status();
+            assert!(AFTER_HELP.contains(&format!("{status:>2}  ")), "{status}");
+        }
+    }
+
+    #[test]
+    fn steps_back_are_no_flags() {
+        assert!(matches!(parse("jamsync seek -10"), Ok(Command::Seek { to: SeekTo::ByMs(-10_000) })));
+        assert!(matches!(
+            parse("jamsync seek -1:30 --json"),
+            Ok(Command::Seek { to: SeekTo::ByMs(-90_000) })
+        ));
+        assert!(matches!(
+            parse("jamsync --json seek 1:30"),
+            Ok(Command::Seek { to: SeekTo::PositionMs(90_000) })
+        ));
+    }
+
+    #[test]
+    fn mistakes_are_refused() {
+        for line in [
+            "jamsync queue add",
+            "jamsync queue move 0 1",
+            "jamsync queue move 1 0",
+            "jamsync volume 101",
+            "jamsync seek soon",
+            "jamsync request a",
+            "jamsync guests maybe",
+            "jamsync init --handle ana",
+            "jamsync --dac-ppm 1001 status",
+            "jamsync dance",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+}

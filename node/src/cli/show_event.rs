@@ -1,0 +1,151 @@
+//! Events in words, one line each. Pure functions of what the daemon said.
+
+use jamsync_protocol::{id::Handle, text::Text, time::Span};
+
+use super::{
+    parse::clock,
+    show::{age, plain, trouble, who},
+};
+use crate::api::{
+    AnchorCause, Direction, EntryState, Event, JamEnd, QueueEdit, RequestOutcome, Role, Side, Who,
+};
+
+/// `event` in words; none for those that only programs need.
+pub(super) fn event(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::Snapshot(_) => return None,
+        Event::Missed { count } => format!("{count} events were missed"),
+        Event::RequestOpened { with, direction, expires_in } => opened(with, *direction, *expires_in),
+        Event::RequestClosed { with, direction, outcome } => closed(with, *direction, *outcome),
+        Event::ContactAdded { with } => format!("{with} is now a contact: jamsync request {with}"),
+        Event::JamStarted { with, role: Role::Host } => format!("in a Jam with {with}; you are the host"),
+        Event::JamStarted { with, role: Role::Guest } => format!("in a Jam with {with}; {with} is the host"),
+        Event::JamEnded { with, reason } => ended(with, reason),
+        Event::RoleChanged { role: Role::Host } => "you are the host now".to_owned(),
+        Event::RoleChanged { role: Role::Guest } => "you are the guest now".to_owned(),
+        Event::PeerLost { with, reason } => {
+            format!("the connection to {with} is lost ({}); the music goes on", plain(reason))
+        }
+        Event::PeerBack { with } => format!("the connection to {with} is back"),
+        Event::Anchor { entry, title, position, by, cause, .. } => match entry {
+            Some(_) => anchor(title, *position, by, *cause),
+            None => "the queue is at its end".to_owned(),
+        },
+        Event::Reanchored { error, .. } => format!("jumped by {error} to be in step again"),
+        Event::QueueEdited { by, edit } => edited(by, edit),
+        Event::TrackMissing { title, side, .. } => {
+            let state = EntryState::Missing { side: *side };
+            format!("{}: {}", title.printable(), trouble(&state, None).unwrap_or_default())
+        }
+        Event::TrackUnplayable { title, side, reason, .. } => {
+            let place = match side {
+                Side::Here => "here",
+                Side::Peer => "at your friend's",
+            };
+            format!("{} cannot be played {place}: {}", title.printable(), reason.printable())
+        }
+        Event::GuestControls { allowed: true } => "the guest may control the music".to_owned(),
+        Event::GuestControls { allowed: false } => "only the host controls the music".to_owned(),
+        Event::Volume { percent } => format!("volume {} %", percent.as_u8()),
+        Event::Coordinator { connected: true, .. } => "the coordinator answers".to_owned(),
+        Event::Coordinator { connected: false, reason } => {
+            format!("the coordinator does not answer ({}); a running Jam is not affected", plain(reason))
+        }
+        Event::Warning { message } => format!("warning: {}", plain(message)),
+    })
+}
+
+fn opened(with: &Handle, direction: Direction, expires_in: Span) -> String {
+    let left = age(expires_in);
+    match direction {
+        Direction::Incoming => format!("{with} asks you for a Jam ({left} left): jamsync accept {with}"),
+        Direction::Outgoing => format!("you asked {with} for a Jam ({left} left)"),
+    }
+}
+
+fn closed(with: &Handle, direction: Direction, outcome: RequestOutcome) -> String {
+    match (direction, outcome) {
+        (Direction::Incoming, RequestOutcome::Accepted) => format!("you accepted {with}'s request"),
+        (Direction::Incoming, RequestOutcome::Declined) => format!("you declined {with}'s request"),
+        (Direction::Incoming, RequestOutcome::Cancelled) => format!("{with} took the request back"),
+        (Direction::Outgoing, RequestOutcome::Accepted) => format!("{with} accepted"),
+        (Direction::Outgoing, RequestOutcome::Declined) => format!("{with} declined"),
+        (Direction::Outgoing, RequestOutcome::Cancelled) => format!("you took your request to {with} back"),
+        (Direction::Incoming, RequestOutcome::Expired) => format!("{with}'s request expired"),
+        (Direction::Outgoing, RequestOutcome::Expired) => format!("your request to {with} expired"),
+    }
+}
+
+fn ended(with: &Handle, reason: &JamEnd) -> String {
+    match reason {
+        JamEnd::YouLeft => format!("you left the Jam with {with}"),
+        JamEnd::PeerLeft => format!("{with} left the Jam; your music goes on"),
+        JamEnd::Unreachable => format!("the Jam with {with} is over: the connection did not come back"),
+        JamEnd::Refused { reason } => format!("the Jam with {with} is over: {}", plain(reason)),
+    }
+}
+
+fn anchor(title: &Text<256>, position: Span, by: &Who, cause: AnchorCause) -> String {
+    let (name, title) = (who(by), title.printable());
+    let place = clock(u64::try_from(position.as_millis()).unwrap_or(0));
+    match cause {
+        AnchorCause::Start | AnchorCause::Rejoin => format!("now: {title}, at {place}"),
+        AnchorCause::Resume => format!("{name} resumed {title}, at {place}"),
+        AnchorCause::Pause => format!("{name} paused {title}, at {place}"),
+        AnchorCause::Seek => format!("{name} went to {place} in {title}"),
+        AnchorCause::Skip => format!("{name} skipped to {title}"),
+        AnchorCause::TrackEnd => format!("now: {title}"),
+        AnchorCause::Unplayable => format!("now: {title}, because the one before cannot be played"),
+    }
+}
+
+fn edited(by: &Who, edit: &QueueEdit) -> String {
+    let name = who(by);
+    match edit {
+        QueueEdit::Added { count: 0 | 1, title } => format!("{name} added {}", title.printable()),
+        QueueEdit::Added { count, title } => {
+            format!("{name} added {count} tracks, {} first", title.printable())
+        }
+        QueueEdit::PlayNext { title } => format!("{name} put {} next", title.printable()),
+        QueueEdit::Moved { title } => format!("{name} moved {}", title.printable()),
+        QueueEdit::Removed { title } => format!("{name} removed {}", title.printable()),
+        QueueEdit::Cleared { count } => format!("{name} cleared the queue ({count} entries)"),
+        QueueEdit::Shuffled => format!("{name} shuffled the queue"),
+        QueueEdit::Undone => format!("{name} took the last edit back"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_one_line_that_cannot_steer_a_terminal() {
+        let nasty = Text::<256>::truncated("a\u{1b}[2J\nb");
+        let ana: Handle = "ana".parse().expect("valid");
+        for (told, expected) in [
+            (
+                Event::QueueEdited {
+                    by: Who::Peer(ana.clone()),
+                    edit: QueueEdit::Added { count: 1, title: nasty.clone() },
+                },
+                "ana added a\u{fffd}[2J\u{fffd}b",
+            ),
+            (
+                Event::TrackUnplayable { entry: None, title: nasty.clone(), side: Side::Here, reason: nasty },
+                "a\u{fffd}[2J\u{fffd}b cannot be played here: a\u{fffd}[2J\u{fffd}b",
+            ),
+            (Event::Warning { message: "x\ny".into() }, "warning: x\u{fffd}y"),
+            (
+                Event::RequestOpened {
+                    with: ana,
+                    direction: Direction::Incoming,
+                    expires_in: Span::from_secs(299),
+                },
+                "ana asks you for a Jam (4 min left): jamsync accept ana",
+            ),
+        ] {
+            assert_eq!(event(&told).as_deref(), Some(expected));
+        }
+    }
+}

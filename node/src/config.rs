@@ -1,0 +1,422 @@
+//! Settings of a daemon: flags before environment before configuration file before defaults.
+//!
+//! Flags and environment are checked by the command line, which refuses what it does not understand. The file is
+//! read here, and never keeps the program from starting: each line that is not understood becomes a warning that
+//! names it, and the rest holds.
+
+use std::{ffi::OsString, fmt::Display, fs, io, net::SocketAddr, path::PathBuf, str::FromStr};
+
+use clap::{Args, builder::FalseyValueParser};
+use jamsync_protocol::time::{Ppm, Span};
+use toml::de::{DeTable, DeValue};
+
+use crate::paths::Paths;
+
+/// What an engine is started with. Its state folder is locked for this process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Boot {
+    /// Where to keep what is kept.
+    pub paths: Paths,
+    /// How to run.
+    pub settings: Settings,
+    /// What is wrong in the configuration file: shown with the state.
+    pub warnings: Vec<String>,
+}
+
+/// How an engine runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// The UDP address for friends and coordinator. Port 0 takes any free one. Default `0.0.0.0:0`.
+    pub listen: SocketAddr,
+    /// Where the sound goes. Default `cpal`.
+    pub sink: SinkKind,
+    /// The audio device; none is the system's default.
+    pub device: Option<String>,
+    /// Records what is played beside playing it: a WAV file and its index, at this path with endings of their own.
+    pub record: Option<PathBuf>,
+    /// Rate error of the virtual device. Unit ppm, range -1,000 to 1,000, default 0.
+    pub dac_rate: Ppm,
+    /// Latency of the virtual device. Unit ms, range 0 to 2,000, default 20.
+    pub dac_latency: Span,
+    /// Added to this node's clock, for tests. Default 0.
+    pub clock_offset: Span,
+    /// Rate error added to this node's clock, for tests. Unit ppm, range -1,000 to 1,000, default 0.
+    pub clock_rate: Ppm,
+    /// Breaks this node on purpose, to show that the measurement notices.
+    pub sabotage: Sabotage,
+}
+
+/// Faults that prove a measurement can fail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sabotage {
+    /// Takes the offset between the clocks for zero.
+    pub zero_offset: bool,
+    /// Holds the playback rate at 1.
+    pub hold_rate: bool,
+}
+
+/// Where the sound goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum SinkKind {
+    /// The sound card.
+    #[default]
+    Cpal,
+    /// A simulated sound card, for measurements without one.
+    Virtual,
+    /// A WAV file, in real time; needs `--record`.
+    Wav,
+    /// Nowhere, in real time.
+    Null,
+}
+
+/// Settings as one source gives them: what is none is left to the next source.
+#[derive(Args, Clone, Debug, Default, PartialEq)]
+#[command(next_help_heading = "Options of the daemon (also as environment variables and in config.toml)")]
+pub struct Options {
+    /// UDP address or port for friends and coordinator; port 0 takes any free one [default: 0.0.0.0:0]
+    #[arg(long, global = true, env = "JAMSYNC_LISTEN", value_name = "ADDRESS", value_parser = listen_address)]
+    pub listen: Option<SocketAddr>,
+    /// Where the sound goes [default: cpal]
+    #[arg(long, global = true, env = "JAMSYNC_SINK", value_name = "SINK")]
+    pub sink: Option<SinkKind>,
+    /// Audio device, as `jamsync devices` names it [default: the system's]
+    #[arg(long, global = true, env = "JAMSYNC_DEVICE", value_name = "NAME")]
+    pub device: Option<String>,
+    /// Record what is played to files that begin with this path
+    #[arg(long, global = true, env = "JAMSYNC_RECORD", value_name = "PREFIX")]
+    pub record: Option<PathBuf>,
+    /// Rate error of the virtual device in ppm
+    #[arg(long, global = true, env = "JAMSYNC_DAC_PPM", value_name = "PPM", value_parser = rate, allow_negative_numbers = true, hide_short_help = true)]
+    pub dac_ppm: Option<Ppm>,
+    /// Latency of the virtual device in milliseconds
+    #[arg(long, global = true, env = "JAMSYNC_DAC_LATENCY_MS", value_name = "MS", value_parser = latency, hide_short_help = true)]
+    pub dac_latency_ms: Option<Span>,
+    /// Shift this node's clock, for tests: seconds, or a number with ns, us, ms, s, min or h
+    #[arg(long, global = true, env = "JAMSYNC_CLOCK_OFFSET", value_name = "TIME", value_parser = span, allow_hyphen_values = true, hide_short_help = true)]
+    pub clock_offset: Option<Span>,
+    /// Rate error of this node's clock in ppm, for tests
+    #[arg(long, global = true, env = "JAMSYNC_CLOCK_PPM", value_name = "PPM", value_parser = rate, allow_negative_numbers = true, hide_short_help = true)]
+    pub clock_ppm: Option<Ppm>,
+    /// Take the offset between the clocks for zero, to show that the measurement notices
+    #[arg(long, global = true, env = "JAMSYNC_TEST_ZERO_OFFSET", value_parser = FalseyValueParser::new(), hide = true)]
+    pub test_zero_offset: bool,
+    /// Hold the playback rate at 1, to show that the measurement notices
+    #[arg(long, global = true, env = "JAMSYNC_TEST_HOLD_RATE", value_parser = FalseyValueParser::new(), hide = true)]
+    pub test_hold_rate: bool,
+}
+
+impl Settings {
+    /// `options` completed from the configuration file, and what is wrong in that file, one sentence each.
+    #[must_use]
+    pub fn load(paths: &Paths, options: &Options) -> (Self, Vec<String>) {
+        let path = paths.config_file();
+        let (file, warnings) = match fs::read_to_string(&path) {
+            Ok(text) => read_file(&text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (Options::default(), Vec::new()),
+            Err(error) => (Options::default(), vec![format!("cannot be read ({error}); defaults hold")]),
+        };
+        let warnings = warnings.into_iter().map(|warning| format!("{}: {warning}", path.display())).collect();
+        (options.clone().or(file).complete(), warnings)
+    }
+}
+
+impl Options {
+    /// These settings, and `other`'s where these say nothing.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            listen: self.listen.or(other.listen),
+            sink: self.sink.or(other.sink),
+            device: self.device.or(other.device),
+            record: self.record.or(other.record),
+            dac_ppm: self.dac_ppm.or(other.dac_ppm),
+            dac_latency_ms: self.dac_latency_ms.or(other.dac_latency_ms),
+            clock_offset: self.clock_offset.or(other.clock_offset),
+            clock_ppm: self.clock_ppm.or(other.clock_ppm),
+            test_zero_offset: self.test_zero_offset || other.test_zero_offset,
+            test_hold_rate: self.test_hold_rate || other.test_hold_rate,
+        }
+    }
+
+    /// The flags that say the same to another process in another folder.
+    ///
+    /// # Errors
+    /// Where the folder of this process is unknown and a path is relative to it.
+    pub fn to_flags(&self) -> io::Result<Vec<OsString>> {
+        let mut flags: Vec<OsString> = Vec::new();
+        let mut flag = |name: &str, value: OsString| {
+            let mut flag = OsString::from(name);
+            flag.push("=");
+            flag.push(value);
+            flags.push(flag);
+        };
+        if let Some(listen) = self.listen {
+            flag("--listen", listen.to_string().into());
+        }
+        if let Some(sink) = self.sink {
+            flag("--sink", sink.as_str().into());
+        }
+        if let Some(device) = &self.device {
+            flag("--device", device.into());
+        }
+        if let Some(record) = &self.record {
+            flag("--record", std::path::absolute(record)?.into());
+        }
+        if let Some(rate) = self.dac_ppm {
+            flag("--dac-ppm", rate.0.to_string().into());
+        }
+        if let Some(latency) = self.dac_latency_ms {
+            flag("--dac-latency-ms", (latency.as_secs_f64() * 1e3).to_string().into());
+        }
+        if let Some(offset) = self.clock_offset {
+            flag("--clock-offset", format!("{}ns", offset.as_nanos()).into());
+        }
+        if let Some(rate) = self.clock_ppm {
+            flag("--clock-ppm", rate.0.to_string().into());
+        }
+        if self.test_zero_offset {
+            flags.push("--test-zero-offset".into());
+        }
+        if self.test_hold_rate {
+            flags.push("--test-hold-rate".into());
+        }
+        Ok(flags)
+    }
+
+    fn complete(self) -> Settings {
+        Settings {
+            listen: self.listen.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0))),
+            sink: self.sink.unwrap_or_default(),
+            device: self.device,
+            record: self.record,
+            dac_rate: self.dac_ppm.unwrap_or_default(),
+            dac_latency: self.dac_latency_ms.unwrap_or(DAC_LATENCY),
+            clock_offset: self.clock_offset.unwrap_or_default(),
+            clock_rate: self.clock_ppm.unwrap_or_default(),
+            sabotage: Sabotage { zero_offset: self.test_zero_offset, hold_rate: self.test_hold_rate },
+        }
+    }
+
+    /// Takes one line of the configuration file.
+    fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        fn parsed<T: FromStr<Err: Display>>(value: &str) -> Result<T, String> {
+            value.parse().map_err(|error: T::Err| error.to_string())
+        }
+        match key {
+            "listen" => self.listen = Some(listen_address(value)?),
+            "sink" => self.sink = Some(parsed(value)?),
+            "device" => self.device = Some(value.to_owned()),
+            "record" => {
+                let path = PathBuf::from(value);
+                if !path.is_absolute() {
+                    return Err("must be an absolute path".to_owned());
+                }
+                self.record = Some(path);
+            }
+            "dac_ppm" => self.dac_ppm = Some(rate(value)?),
+            "dac_latency_ms" => self.dac_latency_ms = Some(latency(value)?),
+            "clock_offset" => self.clock_offset = Some(span(value)?),
+            "clock_ppm" => self.clock_ppm = Some(rate(value)?),
+            _ => return Err("is no setting of jamsync".to_owned()),
+        }
+        Ok(())
+    }
+}
+
+impl SinkKind {
+    /// The name that flags and messages use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cpal => "cpal",
+            Self::Virtual => "virtual",
+            Self::Wav => "wav",
+            Self::Null => "null",
+        }
+    }
+}
+
+impl FromStr for SinkKind {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::Cpal, Self::Virtual, Self::Wav, Self::Null]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| "must be cpal, virtual, wav or null".to_owned())
+    }
+}
+
+/// What `text` sets, and what is wrong in it, with the line.
+fn read_file(text: &str) -> (Options, Vec<String>) {
+    let line_of = |byte: usize| text.bytes().take(byte).filter(|&b| b == b'\n').count() + 1;
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let mut wrong: Vec<(usize, String)> = errors
+        .iter()
+        .map(|error| {
+            let line = line_of(error.span().map_or(0, |span| span.start));
+            (line, format!("line {line} is not TOML ({}); it is ignored", error.message()))
+        })
+        .collect();
+    let mut options = Options::default();
+    for (key, value) in table.get_ref() {
+        let name = key.get_ref();
+        let line = line_of(key.span().start);
+        // A line that is not TOML has its warning already, and what recovery made of it is not what was meant.
+        if wrong.iter().any(|(reported, _)| *reported == line) {
+            continue;
+        }
+        let outcome = match value.get_ref() {
+            DeValue::String(value) => options.set(name, value),
+            DeValue::Integer(value) if value.radix() == 10 => options.set(name, value.as_str()),
+            DeValue::Float(value) => options.set(name, value.as_str()),
+            wrong @ (DeValue::Integer(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_)
+            | DeValue::Table(_)) => Err(format!("cannot be of the kind {}", wrong.type_str())),
+        };
+        if let Err(why) = outcome {
+            wrong.push((line, format!("line {line}: `{name}` {why}; it is ignored")));
+        }
+    }
+    wrong.sort();
+    (options, wrong.into_iter().map(|(_, warning)| warning).collect())
+}
+
+/// An address, or a port alone for all addresses of version 4.
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let port = || text.trim_start_matches(':').parse::<u16>().ok();
+    text.parse()
+        .ok()
+        .or_else(|| Some(SocketAddr::from(([0, 0, 0, 0], port()?))))
+        .ok_or_else(|| "must be an address with a port, such as 0.0.0.0:4472, or a port alone".to_owned())
+}
+
+/// A rate error in ppm.
+fn rate(text: &str) -> Result<Ppm, String> {
+    match text.parse::<f64>() {
+        Ok(ppm) if ppm.abs() <= RATE_LIMIT_PPM => Ok(Ppm(ppm)),
+        _ => Err(format!("must be a number from -{RATE_LIMIT_PPM} to {RATE_LIMIT_PPM}, in ppm")),
+    }
+}
+
+/// A latency in milliseconds.
+fn latency(text: &str) -> Result<Span, String> {
+    match text.parse::<f64>() {
+        Ok(ms) if (0.0..=LATENCY_LIMIT_MS).contains(&ms) => Ok(Span::from_secs_f64(ms / 1e3)),
+        _ => Err(format!("must be a number from 0 to {LATENCY_LIMIT_MS}, in milliseconds")),
+    }
+}
+
+/// A signed length of time: seconds, or a number with its unit.
+fn span(text: &str) -> Result<Span, String> {
+    let wrong = || "must be seconds, or a number with ns, us, ms, s, min or h".to_owned();
+    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(split).ok_or_else(wrong)?;
+    let nanos_per_unit: i64 = match unit {
+        "ns" => 1,
+        "us" => 1_000,
+        "ms" => 1_000_000,
+        "" | "s" => 1_000_000_000,
+        "min" => 60_000_000_000,
+        "h" => 3_600_000_000_000,
+        _ => return Err(wrong()),
+    };
+    // Whole numbers are taken exactly, because hours of nanoseconds are more than a float holds.
+    if let Ok(whole) = number.trim().parse::<i64>() {
+        return whole.checked_mul(nanos_per_unit).map(Span::from_nanos).ok_or_else(wrong);
+    }
+    let number: f64 = number.trim().parse().map_err(|_| wrong())?;
+    let unit = Span::from_nanos(nanos_per_unit);
+    if number.is_finite() { Ok(unit.scaled(number)) } else { Err(wrong()) }
+}
+
+/// Rate errors worth testing, in ppm: crystals are within 100.
+const RATE_LIMIT_PPM: f64 = 1_000.0;
+
+/// Latencies worth testing, in milliseconds: wireless headphones reach 500.
+const LATENCY_LIMIT_MS: f64 = 2_000.0;
+
+/// The virtual device's latency where none is set: that of a common sound card.
+const DAC_LATENCY: Span = Span::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn a_wrong_line_is_named_and_the_others_hold() {
+        let text = "listen = 4472\nsink = \"loud\"\n\ndac_ppm = -40.5\ncolour = \"red\"\nclock_ppm = [1]\ndevice = \nclock_offset = \"2h\"\n";
+        let (options, warnings) = read_file(text);
+        assert_eq!(options.listen, Some(SocketAddr::from(([0, 0, 0, 0], 4472))));
+        assert_eq!(options.dac_ppm, Some(Ppm(-40.5)));
+        assert_eq!(options.clock_offset, Some(Span::from_secs(7_200)));
+        assert_eq!(options.device, None);
+        let lines: Vec<&str> = warnings.iter().map(|warning| &warning[..6]).collect();
+        assert_eq!(lines, ["line 2", "line 5", "line 6", "line 7"], "{warnings:#?}");
+        assert!(warnings[0].contains("`sink` must be cpal, virtual, wav or null"), "{}", warnings[0]);
+    }
+
+    #[test]
+    fn flags_come_before_the_file_and_the_file_before_defaults() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let home = folder.path().as_os_str().to_owned();
+        let paths = Paths::from_env(|name| (name == "JAMSYNC_HOME").then(|| home.clone())).expect("valid");
+        fs::write(paths.config_file(), "sink = \"null\"\ndevice = \"file\"\noops").expect("writes");
+        let options = Options { device: Some("flag".into()), ..Options::default() };
+        let (settings, warnings) = Settings::load(&paths, &options);
+        assert_eq!((settings.sink, settings.device.as_deref()), (SinkKind::Null, Some("flag")));
+        assert_eq!(settings.dac_latency, DAC_LATENCY);
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].contains("config.toml: line 3 "), "{warnings:?}");
+    }
+
+    #[test]
+    fn spans_name_their_unit() {
+        for (text, expected) in [
+            ("-90", Some(Span::from_secs(-90))),
+            ("1000h", Some(Span::from_secs(3_600_000))),
+            ("1.5ms", Some(Span::from_micros(1_500))),
+            ("9223372036854775807ns", Some(Span::MAX)),
+            ("9223372036854775807h", None),
+            ("1 day", None),
+            ("nan", None),
+            ("", None),
+        ] {
+            assert_eq!(span(text).ok(), expected, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_daemon_understands_the_flags_it_is_passed(
+            port: Option<u16>, sink in prop::option::of(0usize..4), device in prop::option::of("[^\0]{0,20}"),
+            ppm in prop::option::of(-1000.0..1000.0f64), offset: Option<i64>, zero: bool,
+        ) {
+            let options = Options {
+                listen: port.map(|port| SocketAddr::from(([127, 0, 0, 1], port))),
+                sink: sink.map(|i| [SinkKind::Cpal, SinkKind::Virtual, SinkKind::Wav, SinkKind::Null][i]),
+                device,
+                record: Some("/tmp/a b".into()),
+                dac_ppm: ppm.map(Ppm),
+                dac_latency_ms: Some(Span::from_micros(12_500)),
+                clock_offset: offset.map(Span::from_nanos),
+                clock_ppm: None,
+                test_zero_offset: zero,
+                test_hold_rate: !zero,
+            };
+            let flags = options.to_flags().expect("absolute");
+            let parsed = Flags::try_parse_from([OsString::from("jamsync")].into_iter().chain(flags));
+            prop_assert_eq!(parsed.map_err(|error| error.to_string()).map(|flags| flags.options), Ok(options));
+        }
+    }
+}
