@@ -49,7 +49,7 @@ fn seconds(seconds: f64) -> TrueTime {
 
 #[track_caller]
 fn assert_skew(score: &Score, expected: f64, tolerance: f64) {
-    let summary = score.summary.unwrap_or_else(|| panic!("nothing scored:\n{score}"));
+    let summary = score.summary.expect("something was scored");
     for skew in [summary.median, summary.p50, summary.max] {
         let expected = if skew == summary.median { expected } else { expected.abs() };
         let off = (skew.as_secs_f64() - expected) * 1e6;

@@ -1,0 +1,167 @@
+//! House rules that no linter holds: sizes of files, edges between packages, the wire document in step with
+//! the wire types, and nothing of one machine in the project.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// What a package may depend on, among the packages of this workspace.
+const EDGES: [(&str, &[&str]); 5] = [
+    ("protocol", &[]),
+    ("node", &["jamsync-protocol"]),
+    ("coordinator", &["jamsync-protocol"]),
+    ("examples", &["jamsync-protocol", "jamsync-node", "jamsync-coordinator"]),
+    ("tests", &["jamsync-protocol", "jamsync-node", "jamsync-coordinator", "jamsync-examples"]),
+];
+
+/// What an embedder of the protocol takes in with it; a new one needs a reason.
+const PROTOCOL_CRATES: [&str; 6] = ["blake3", "ed25519-dalek", "libm", "postcard", "serde", "thiserror"];
+
+/// The most lines of a file, its tests included.
+const LINES_MAX: usize = 700;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests stand in the workspace").to_owned()
+}
+
+/// Every text file of the project, with its path from the root.
+fn files() -> BTreeMap<PathBuf, String> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![root()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder of the project can be read") {
+            let path = entry.expect("an entry can be read").path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if path.is_dir() {
+                if !matches!(name.as_str(), "target" | ".git") {
+                    folders.push(path);
+                }
+            } else if let Ok(text) = fs::read_to_string(&path) {
+                found.insert(path.strip_prefix(root()).expect("below the root").to_owned(), text);
+            }
+        }
+    }
+    found
+}
+
+fn is_rust(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "rs")
+}
+
+#[test]
+fn no_file_is_too_long() {
+    let long: Vec<String> = files()
+        .iter()
+        .filter(|(path, text)| is_rust(path) && text.lines().count() > LINES_MAX)
+        .map(|(path, text)| format!("{}: {} lines", path.display(), text.lines().count()))
+        .collect();
+    assert!(long.is_empty(), "more than {LINES_MAX} lines: {long:#?}");
+}
+
+#[test]
+fn every_rust_file_says_what_it_is() {
+    let silent: Vec<PathBuf> = files()
+        .into_iter()
+        .filter(|(path, text)| is_rust(path) && !text.starts_with("//!"))
+        .map(|(path, _)| path)
+        .collect();
+    assert!(silent.is_empty(), "no module document at the top: {silent:#?}");
+}
+
+/// The names of the dependencies in a table of a package's manifest.
+fn dependencies(package: &str, table: &str) -> Vec<String> {
+    let manifest = fs::read_to_string(root().join(package).join("Cargo.toml")).expect("a manifest");
+    let manifest: toml::Table = manifest.parse().expect("valid TOML");
+    let table = manifest.get(table).and_then(toml::Value::as_table);
+    table.map(|table| table.keys().cloned().collect()).unwrap_or_default()
+}
+
+#[test]
+fn packages_depend_one_way() {
+    for (package, allowed) in EDGES {
+        for table in ["dependencies", "dev-dependencies", "build-dependencies"] {
+            for name in dependencies(package, table).iter().filter(|name| name.starts_with("jamsync")) {
+                assert!(allowed.contains(&name.as_str()), "{package} may not depend on {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_protocol_takes_in_only_what_is_agreed() {
+    for name in dependencies("protocol", "dependencies") {
+        assert!(PROTOCOL_CRATES.contains(&name.as_str()), "the protocol may not depend on {name}");
+    }
+}
+
+#[test]
+fn nothing_of_one_machine_is_in_the_project() {
+    // Put together here, so that this file does not hold them.
+    let words = [["/wo", "rk/"], ["/ro", "ot/"], ["/ho", "me/"]].map(|parts| parts.concat());
+    for (path, text) in files() {
+        if path.file_name().is_some_and(|name| name == ".git") {
+            continue;
+        }
+        for (number, line) in text.lines().enumerate() {
+            let found = words.iter().find(|word| line.contains(word.as_str()));
+            assert!(found.is_none(), "{}:{}: {line}", path.display(), number + 1);
+        }
+    }
+}
+
+/// The serialised enums of a source file with their variants, by reading its lines: attributes, the opening
+/// line, and the lines indented once.
+fn wire_enums(text: &str) -> Vec<(String, Vec<String>)> {
+    let mut enums: Vec<(String, Vec<String>)> = Vec::new();
+    let (mut serialised, mut inside) = (false, false);
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("pub enum ") {
+            if serialised {
+                enums.push((name_of(rest), Vec::new()));
+            }
+            inside = serialised && !line.ends_with("{}");
+        } else if line == "}" {
+            inside = false;
+        } else if inside
+            && let Some(rest) = line.strip_prefix("    ")
+            && rest.starts_with(|first: char| first.is_ascii_uppercase())
+            && let Some((_, variants)) = enums.last_mut()
+        {
+            variants.push(name_of(rest));
+        }
+        if line.starts_with("#[derive(") {
+            serialised = line.contains("Serialize");
+        } else if !line.starts_with("#[") && !line.starts_with("///") {
+            serialised = false;
+        }
+    }
+    enums
+}
+
+fn name_of(text: &str) -> String {
+    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+}
+
+#[test]
+fn wire_enums_are_read_from_source() {
+    let text = "/// A.\n#[derive(Clone, Serialize)]\n#[non_exhaustive]\npub enum Frame {\n    /// B.\n    Hello(Hello),\n    Bye {\n        Why: u8,\n    },\n}\n#[derive(Debug)]\npub enum Other {\n    X,\n}\n";
+    assert_eq!(wire_enums(text), [("Frame".to_owned(), vec!["Hello".to_owned(), "Bye".to_owned()])]);
+}
+
+#[test]
+fn the_wire_document_names_every_variant_on_the_wire() {
+    let files = files();
+    let Some(document) = files.get(Path::new("protocol/docs/wire.md")) else { return };
+    let words: Vec<&str> = document.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    let mut missing = Vec::new();
+    for (path, text) in files.iter().filter(|(path, _)| path.starts_with("protocol/src") && is_rust(path)) {
+        for (name, variants) in wire_enums(text) {
+            for variant in variants.iter().filter(|variant| !words.contains(&variant.as_str())) {
+                missing.push(format!("{}: {name}::{variant}", path.display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "not in protocol/docs/wire.md: {missing:#?}");
+}
