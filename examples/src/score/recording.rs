@@ -152,7 +152,9 @@ fn read_wav(path: &Path) -> Result<(SampleRate, Vec<Vec<f32>>), ScoreError> {
 /// The stamps of a CSV file of `frame,true_ns`, with or without that heading.
 fn read_stamps(path: &Path) -> Result<Vec<Stamp>, ScoreError> {
     let text = std::fs::read_to_string(path).map_err(|error| file_error(path, error.to_string()))?;
-    let numbered = text.lines().enumerate().filter(|(index, line)| *index > 0 || !line.starts_with("frame"));
+    // A recorder that was killed leaves half a line at the end.
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let numbered = whole.lines().enumerate().filter(|(index, line)| *index > 0 || !line.starts_with("frame"));
     numbered
         .filter(|(_, line)| !line.trim().is_empty())
         .map(|(index, line)| {
