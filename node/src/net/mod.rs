@@ -2,5 +2,6 @@
 //! coordinator, and connections to peers. It moves bytes and proves identities; what they mean is decided
 //! elsewhere.
 
+pub mod peer;
 pub mod socket;
 pub mod tls;

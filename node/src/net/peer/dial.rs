@@ -1,0 +1,98 @@
+//! Reaching a peer: dialling every candidate at once, or opening our NAT while the peer dials.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use jamsync_protocol::{id::DeviceKey, wire::peer::PEER_ALPN};
+use quinn::{ClientConfig, Connection};
+use tokio::{task::JoinSet, time::sleep};
+
+use super::{PeerEvent, PeerTarget, Shared, link};
+use crate::{
+    identity::TLS_NAME,
+    net::{
+        socket::{in_family_of, peer_transport},
+        tls,
+    },
+};
+
+/// Keeps a connection to `target`: dials until one stands, and again when it is lost.
+pub(super) async fn dial(shared: Arc<Shared>, target: PeerTarget) {
+    let mut pause = PAUSE_LEAST;
+    loop {
+        match first_connection(&shared, &target).await {
+            Ok(connection) => match link::greet(&shared, connection.clone(), &target.hello).await {
+                Ok(()) => {
+                    pause = PAUSE_LEAST;
+                    connection.closed().await;
+                }
+                Err(reason) => failed(&shared, &target, reason).await,
+            },
+            Err(reason) => failed(&shared, &target, reason).await,
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MOST);
+    }
+}
+
+/// Sends tiny packets towards `target`, quickly at first, so that our NAT lets its packets in. They are no QUIC,
+/// and the peer's endpoint drops them unanswered.
+pub(super) async fn punch(shared: Arc<Shared>, target: PeerTarget) {
+    let Ok(local) = shared.raw.local_addr() else { return };
+    for round in 0..PUNCH_ROUNDS {
+        for candidate in &target.candidates {
+            // A full socket buffer or an unreachable candidate loses one of many such packets.
+            let _ = shared.raw.send_to(PUNCH, in_family_of(local, *candidate));
+        }
+        sleep(if round < 10 { Duration::from_millis(10) } else { Duration::from_millis(100) }).await;
+    }
+}
+
+/// The first of the candidates that answers with the right key.
+async fn first_connection(shared: &Arc<Shared>, target: &PeerTarget) -> Result<Connection, String> {
+    let config = client_config(shared, target.key)?;
+    let local = shared.endpoint.local_addr().map_err(|error| error.to_string())?;
+    let mut attempts = JoinSet::new();
+    for candidate in &target.candidates {
+        let address = in_family_of(local, *candidate);
+        match shared.endpoint.connect_with(config.clone(), address, TLS_NAME) {
+            Ok(connecting) => {
+                let candidate = *candidate;
+                attempts
+                    .spawn(async move { connecting.await.map_err(|error| (candidate, error.to_string())) });
+            }
+            Err(error) => tracing::debug!(%address, %error, "candidate cannot be dialled"),
+        }
+    }
+    let mut reasons = Vec::new();
+    while let Some(attempt) = attempts.join_next().await {
+        match attempt {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err((candidate, error))) => reasons.push(format!("{candidate}: {error}")),
+            Err(error) => reasons.push(error.to_string()),
+        }
+    }
+    Err(if reasons.is_empty() { "no address to try".to_owned() } else { reasons.join("; ") })
+}
+
+fn client_config(shared: &Shared, key: DeviceKey) -> Result<ClientConfig, String> {
+    let crypto = tls::client(&shared.identity, key, PEER_ALPN).map_err(|error| error.to_string())?;
+    let mut config = ClientConfig::new(Arc::new(crypto));
+    config.transport_config(peer_transport());
+    Ok(config)
+}
+
+async fn failed(shared: &Shared, target: &PeerTarget, reason: String) {
+    tracing::info!(reason, "dialling the peer came to nothing");
+    let address = target.candidates.first().copied().unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
+    let _ = shared.events.send(PeerEvent::Failed { address, reason }).await;
+}
+
+/// What opens a NAT: one byte below 0x40, which no QUIC packet begins with.
+const PUNCH: &[u8] = &[0x20];
+
+/// How often it is sent: 10 times within 0.1 s, then for 20 s.
+const PUNCH_ROUNDS: u32 = 210;
+
+/// Pause after the first failed round of dialling, and the longest.
+const PAUSE_LEAST: Duration = Duration::from_millis(200);
+const PAUSE_MOST: Duration = Duration::from_secs(5);

@@ -1,0 +1,292 @@
+//! One connection to a peer: its streams opened, its frames cut, its bytes moved.
+//!
+//! Each stream begins with one byte that names its [`Channel`], so that the order in which streams arrive does
+//! not matter. The dialling side opens them all.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use jamsync_protocol::{
+    id::DeviceKey,
+    limits::PEER_FRAME_BYTES_MAX,
+    session::{Channel, Transmit},
+    wire::{
+        codec::{self, FrameReader},
+        peer::{ControlMessage, Hello},
+    },
+};
+use quinn::{Connection, RecvStream, SendStream, VarInt};
+use tokio::{sync::mpsc, time::timeout};
+
+use super::{PeerEvent, Shared};
+use crate::net::{socket::canonical, tls};
+
+/// A connection that can be written to.
+#[derive(Debug)]
+pub struct PeerLink {
+    id: u64,
+    key: DeviceKey,
+    connection: Connection,
+    control: mpsc::Sender<Vec<u8>>,
+    queue: mpsc::Sender<Vec<u8>>,
+}
+
+/// Why this side closes a connection, as the code that the other side sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseCode {
+    /// This side leaves the Jam or ends.
+    Left = 0,
+    /// The peer broke the protocol; the reason names how.
+    Violation = 1,
+    /// The peer's grant is not good for this Jam.
+    Refused = 2,
+    /// A newer connection has taken over.
+    Superseded = 3,
+    /// The peer does not take what it is sent.
+    Stalled = 4,
+}
+
+impl PeerLink {
+    /// A number that no other connection of this process has.
+    #[must_use]
+    pub const fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The key that the peer has proven to hold.
+    #[must_use]
+    pub const fn key(&self) -> DeviceKey {
+        self.key
+    }
+
+    /// Where the peer is.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        canonical(self.connection.remote_address())
+    }
+
+    /// Sends a frame or a datagram. A peer that has stopped reading its streams is cut off, because what waits
+    /// for it would grow without end.
+    pub fn send(&self, transmit: Transmit) {
+        let stream = match transmit.channel {
+            Channel::Control => &self.control,
+            Channel::Queue => &self.queue,
+            Channel::Datagram => {
+                // A datagram that cannot leave now is lost, as on any network.
+                let _ = self.connection.send_datagram(transmit.bytes.into());
+                return;
+            }
+        };
+        if let Err(mpsc::error::TrySendError::Full(_)) = stream.try_send(transmit.bytes) {
+            self.close(CloseCode::Stalled, "peer does not read what it is sent");
+        }
+    }
+
+    /// Closes the connection and tells the peer why.
+    pub fn close(&self, code: CloseCode, reason: &str) {
+        self.connection.close(VarInt::from_u32(code as u32), reason.as_bytes());
+    }
+
+    /// Lets what was sent arrive, then closes: for a farewell.
+    pub fn finish(self) {
+        let Self { connection, control, queue, .. } = self;
+        drop((control, queue));
+        tokio::spawn(async move {
+            // The peer closes when it has read the farewell; a silent one is not waited for.
+            let _ = timeout(FAREWELL, connection.closed()).await;
+            connection.close(VarInt::from_u32(CloseCode::Left as u32), b"left the Jam");
+        });
+    }
+}
+
+/// The dialling side's part: opens the streams and says hello first.
+pub(super) async fn greet(shared: &Arc<Shared>, connection: Connection, hello: &Hello) -> Result<(), String> {
+    let opened = async {
+        let control = open(&connection, Channel::Control).await?;
+        let queue = open(&connection, Channel::Queue).await?;
+        Ok::<_, String>((control, queue))
+    };
+    let (control, queue) = timeout(HELLO_PATIENCE, opened).await.map_err(|_| TOO_SLOW.to_owned())??;
+    establish(shared, connection, hello, control, queue).await
+}
+
+/// The accepting side's part: takes the streams and answers the hello.
+pub(super) async fn welcome(shared: &Arc<Shared>, connection: Connection) -> Result<(), String> {
+    let key = tls::peer_key(&connection).ok_or("the peer showed no key")?;
+    let hello = shared.expected.hello_for(&key).ok_or("the peer is no longer expected")?;
+    let accepted = async {
+        let mut control = None;
+        let mut queue = None;
+        while control.is_none() || queue.is_none() {
+            let (send, mut receive) = connection.accept_bi().await.map_err(|error| error.to_string())?;
+            let mut kind = [0];
+            receive.read_exact(&mut kind).await.map_err(|error| error.to_string())?;
+            let place = match kind[0] {
+                CONTROL_STREAM => &mut control,
+                QUEUE_STREAM => &mut queue,
+                other => return Err(format!("the peer opened a stream of unknown kind {other}")),
+            };
+            if place.replace((send, receive)).is_some() {
+                return Err("the peer opened the same stream twice".to_owned());
+            }
+        }
+        control.zip(queue).ok_or_else(|| TOO_SLOW.to_owned())
+    };
+    let streams = timeout(HELLO_PATIENCE, accepted).await.map_err(|_| TOO_SLOW.to_owned()).flatten();
+    match streams {
+        Ok((control, queue)) => establish(shared, connection, &hello, control, queue).await,
+        Err(reason) => {
+            connection.close(VarInt::from_u32(CloseCode::Violation as u32), reason.as_bytes());
+            Err(reason)
+        }
+    }
+}
+
+type Stream = (SendStream, RecvStream);
+
+async fn open(connection: &Connection, channel: Channel) -> Result<Stream, String> {
+    let (mut send, receive) = connection.open_bi().await.map_err(|error| error.to_string())?;
+    let (kind, priority) = match channel {
+        Channel::Queue => (QUEUE_STREAM, 50),
+        Channel::Control | Channel::Datagram => (CONTROL_STREAM, 100),
+    };
+    send.set_priority(priority).map_err(|error| error.to_string())?;
+    send.write_all(&[kind]).await.map_err(|error| error.to_string())?;
+    Ok((send, receive))
+}
+
+/// Says hello, hears the other's, and lets the bytes flow.
+async fn establish(
+    shared: &Arc<Shared>,
+    connection: Connection,
+    hello: &Hello,
+    (mut control, control_in): Stream,
+    (queue, queue_in): Stream,
+) -> Result<(), String> {
+    static LINKS: AtomicU64 = AtomicU64::new(1);
+    let key = tls::peer_key(&connection).ok_or("the peer showed no key")?;
+    let mut reader = Reader { stream: control_in, frames: FrameReader::new(PEER_FRAME_BYTES_MAX) };
+    let greeted = async {
+        let frame = codec::encode_frame(&ControlMessage::Hello(hello.clone()), PEER_FRAME_BYTES_MAX)
+            .map_err(|error| error.to_string())?;
+        control.write_all(&frame).await.map_err(|error| error.to_string())?;
+        let first = reader.next().await?.ok_or("the peer ended the stream before its hello")?;
+        match codec::decode(&first) {
+            Ok(ControlMessage::Hello(hello)) => Ok(hello),
+            Ok(_) => Err("the peer's first message was no hello".to_owned()),
+            Err(error) => Err(format!("the peer's hello: {error}")),
+        }
+    };
+    let theirs = match timeout(HELLO_PATIENCE, greeted).await.map_err(|_| TOO_SLOW.to_owned()).flatten() {
+        Ok(theirs) => theirs,
+        Err(reason) => {
+            connection.close(VarInt::from_u32(CloseCode::Violation as u32), reason.as_bytes());
+            return Err(reason);
+        }
+    };
+    let id = LINKS.fetch_add(1, Ordering::Relaxed);
+    let (control_out, control_outbox) = mpsc::channel(FRAMES_WAITING);
+    let (queue_out, queue_outbox) = mpsc::channel(FRAMES_WAITING);
+    let link = PeerLink { id, key, connection: connection.clone(), control: control_out, queue: queue_out };
+    let connected = PeerEvent::Connected { link, hello: theirs };
+    shared.events.send(connected).await.map_err(|_| "the node is ending".to_owned())?;
+    tokio::spawn(write(control, control_outbox));
+    tokio::spawn(write(queue, queue_outbox));
+    let queue_reader = Reader { stream: queue_in, frames: FrameReader::new(PEER_FRAME_BYTES_MAX) };
+    tokio::spawn(read(Arc::clone(shared), id, connection.clone(), Channel::Control, reader));
+    tokio::spawn(read(Arc::clone(shared), id, connection.clone(), Channel::Queue, queue_reader));
+    tokio::spawn(read_datagrams(Arc::clone(shared), id, connection));
+    Ok(())
+}
+
+struct Reader {
+    stream: RecvStream,
+    frames: FrameReader,
+}
+
+impl Reader {
+    /// The next frame's body; `None` where the stream ended between two frames.
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, String> {
+        loop {
+            if let Some(frame) = self.frames.poll_frame().map_err(|error| error.to_string())? {
+                return Ok(Some(frame));
+            }
+            match self.stream.read_chunk(READ_BYTES, true).await.map_err(|error| error.to_string())? {
+                Some(chunk) => self.frames.handle_bytes(&chunk.bytes),
+                None if self.frames.is_at_boundary() => return Ok(None),
+                None => return Err("the stream ended inside a frame".to_owned()),
+            }
+        }
+    }
+}
+
+async fn read(shared: Arc<Shared>, link: u64, connection: Connection, channel: Channel, mut reader: Reader) {
+    loop {
+        match reader.next().await {
+            Ok(Some(bytes)) => {
+                let event = PeerEvent::Bytes { link, channel, bytes, at: shared.clock.now() };
+                if shared.events.send(event).await.is_err() {
+                    return;
+                }
+            }
+            Ok(None) => return,
+            Err(reason) => {
+                // An error of the connection itself is told by the reader of datagrams.
+                if connection.close_reason().is_none() {
+                    tracing::warn!(?channel, reason, "closing a peer connection");
+                    connection.close(VarInt::from_u32(CloseCode::Violation as u32), reason.as_bytes());
+                }
+                return;
+            }
+        }
+    }
+}
+
+async fn read_datagrams(shared: Arc<Shared>, link: u64, connection: Connection) {
+    let reason = loop {
+        match connection.read_datagram().await {
+            Ok(bytes) => {
+                let at = shared.clock.now();
+                let event = PeerEvent::Bytes { link, channel: Channel::Datagram, bytes: bytes.into(), at };
+                // A node too busy to look at a probe at once learns nothing from it later.
+                let _ = shared.events.try_send(event);
+            }
+            Err(error) => break error.to_string(),
+        }
+    };
+    let _ = shared.events.send(PeerEvent::Lost { link, reason }).await;
+}
+
+async fn write(mut stream: SendStream, mut frames: mpsc::Receiver<Vec<u8>>) {
+    while let Some(body) = frames.recv().await {
+        let length = u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes();
+        if stream.write_all(&length).await.is_err() || stream.write_all(&body).await.is_err() {
+            return;
+        }
+    }
+    let _ = stream.finish();
+}
+
+/// The first byte of each stream.
+const CONTROL_STREAM: u8 = 0;
+const QUEUE_STREAM: u8 = 1;
+
+/// How long the other side has for its streams and its hello.
+const HELLO_PATIENCE: Duration = Duration::from_secs(5);
+const TOO_SLOW: &str = "the peer did not say hello within 5 s";
+
+/// How long a farewell may take to arrive.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Frames that may wait for a slow peer on each stream, in number.
+const FRAMES_WAITING: usize = 256;
+
+/// How much is read from a stream at once, in bytes.
+const READ_BYTES: usize = 16 * 1024;
