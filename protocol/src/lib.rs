@@ -5,6 +5,7 @@ extern crate alloc;
 
 pub mod clock;
 pub mod id;
+pub mod identity;
 pub mod limits;
 pub mod media;
 pub mod queue;

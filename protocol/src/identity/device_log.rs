@@ -1,0 +1,523 @@
+//! The device log: the list of keys that speak for an account, kept so that nobody but the account's own
+//! devices can change it, the coordinator that stores it included.
+//!
+//! Each entry names the hash of the one before it and is signed by a device that is active at that point. The
+//! first entry founds the account: it is signed by the device it names, and its hash is the account's id. A
+//! recovery code is one more key in the log.
+//!
+//! A [`DeviceLog`] is what travels and proves nothing; a [`VerifiedLog`] is what came out of its
+//! [`verify`](DeviceLog::verify). Whoever saw a log before pins its length and newest hash and refuses any log
+//! that does not contain them, so a log can grow but never be rolled back or forked unseen.
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use super::keys::{DeviceSecret, Domain, Signature, digest};
+use crate::{
+    id::{AccountId, DeviceKey},
+    text::List,
+    wire::codec,
+};
+
+/// The most entries a log may have: 32 devices added and revoked in an account's life. It keeps the largest
+/// log inside one frame of the coordinator's wire.
+pub const ENTRIES_MAX: usize = 64;
+/// The most bytes of one entry; the largest kind has 162.
+pub const ENTRY_BYTES_MAX: usize = 176;
+
+/// A device log as it travels, not yet verified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DeviceLog(List<SignedEntry, ENTRIES_MAX>);
+
+/// One entry as it was signed: the exact bytes, and its author's signature over them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedEntry {
+    bytes: List<u8, ENTRY_BYTES_MAX>,
+    signature: Signature,
+}
+
+/// A device log whose every hash and signature has been checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedLog {
+    log: DeviceLog,
+    hashes: Vec<[u8; 32]>,
+    account: AccountId,
+    active: Vec<DeviceKey>,
+    revoked: Vec<DeviceKey>,
+}
+
+/// What a contact remembers of a log: it refuses any later log that does not contain it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogPin {
+    /// Whose log it is.
+    pub account: AccountId,
+    /// How many entries it had.
+    pub length: u16,
+    /// The hash of its newest entry.
+    pub head: [u8; 32],
+}
+
+/// Why a log is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LogError {
+    /// It has no entry at all.
+    #[error("the device log is empty")]
+    Empty,
+    /// An entry does not decode.
+    #[error("entry {index} of the device log does not decode")]
+    Undecodable {
+        /// Which entry, from 0.
+        index: usize,
+    },
+    /// An entry does not name the hash of the one before it.
+    #[error("entry {index} of the device log does not follow the one before it")]
+    Broken {
+        /// Which entry, from 0.
+        index: usize,
+    },
+    /// The first entry must found the account, and no other may.
+    #[error("entry {index} of the device log has the wrong kind for its place")]
+    Misplaced {
+        /// Which entry, from 0.
+        index: usize,
+    },
+    /// The author was not an active device at that point.
+    #[error("entry {index} of the device log is by {author:?}, which was no active device then")]
+    NotActive {
+        /// Which entry, from 0.
+        index: usize,
+        /// The key that wrote it.
+        author: DeviceKey,
+    },
+    /// The author's signature, or the new device's consent, does not verify.
+    #[error("entry {index} of the device log is not signed by {expected:?}")]
+    BadSignature {
+        /// Which entry, from 0.
+        index: usize,
+        /// The key that should have signed.
+        expected: DeviceKey,
+    },
+    /// A key is added that is, or once was, in the log.
+    #[error("entry {index} of the device log adds {device:?} a second time")]
+    Repeated {
+        /// Which entry, from 0.
+        index: usize,
+        /// The key.
+        device: DeviceKey,
+    },
+    /// A key is revoked that is not active.
+    #[error("entry {index} of the device log revokes {device:?}, which is not active")]
+    NothingToRevoke {
+        /// Which entry, from 0.
+        index: usize,
+        /// The key.
+        device: DeviceKey,
+    },
+    /// The only device left is revoked: nobody could ever change the log again.
+    #[error("entry {index} of the device log revokes the last device")]
+    LastDevice {
+        /// Which entry, from 0.
+        index: usize,
+    },
+    /// It is the log of another account.
+    #[error("the log belongs to account {actual:?}, not {expected:?}")]
+    OtherAccount {
+        /// The account that was pinned.
+        expected: AccountId,
+        /// The account of this log.
+        actual: AccountId,
+    },
+    /// It is shorter than a log that was seen before.
+    #[error("the device log has {actual} entries, but {pinned} were seen before")]
+    RolledBack {
+        /// How many were seen.
+        pinned: u16,
+        /// How many there are.
+        actual: usize,
+    },
+    /// It leaves out or changes an entry that was seen before.
+    #[error("the device log differs from the one seen before at entry {index}")]
+    Forked {
+        /// The last entry that was seen, from 0.
+        index: usize,
+    },
+    /// There is no room for another entry.
+    #[error("the device log is full: it has {ENTRIES_MAX} entries")]
+    Full,
+}
+
+impl DeviceLog {
+    /// The log that founds an account for one device. `nonce` (random) makes the id new even for a key that
+    /// founded an account before.
+    #[must_use]
+    pub fn found(device: &DeviceSecret, nonce: [u8; 16]) -> VerifiedLog {
+        let entry = Entry {
+            previous: FIRST_PREVIOUS,
+            author: device.public(),
+            action: Action::Found { device: device.public(), nonce },
+        };
+        let signed = entry.signed_by(device);
+        let hash = digest(Domain::LogEntry, &signed.bytes);
+        VerifiedLog {
+            log: Self(List::new(alloc::vec![signed]).unwrap_or_default()),
+            hashes: alloc::vec![hash],
+            account: AccountId(hash),
+            active: alloc::vec![device.public()],
+            revoked: Vec::new(),
+        }
+    }
+
+    /// Checks every hash, signature and rule of the log.
+    ///
+    /// # Errors
+    /// The first [`LogError`] in the order of the entries.
+    pub fn verify(&self) -> Result<VerifiedLog, LogError> {
+        let mut verified = VerifiedLog {
+            log: Self(List::empty()),
+            hashes: Vec::new(),
+            account: AccountId(FIRST_PREVIOUS),
+            active: Vec::new(),
+            revoked: Vec::new(),
+        };
+        for signed in self.0.iter() {
+            verified.append(signed.clone())?;
+        }
+        if verified.hashes.is_empty() { Err(LogError::Empty) } else { Ok(verified) }
+    }
+}
+
+impl VerifiedLog {
+    /// Whose log it is.
+    #[must_use]
+    pub fn account(&self) -> AccountId {
+        self.account
+    }
+
+    /// The devices that may speak for the account now.
+    #[must_use]
+    pub fn devices(&self) -> &[DeviceKey] {
+        &self.active
+    }
+
+    /// Whether `device` may speak for the account now.
+    #[must_use]
+    pub fn is_active(&self, device: DeviceKey) -> bool {
+        self.active.contains(&device)
+    }
+
+    /// The log as it travels.
+    #[must_use]
+    pub fn as_log(&self) -> &DeviceLog {
+        &self.log
+    }
+
+    /// What to remember of this log.
+    #[must_use]
+    pub fn pin(&self) -> LogPin {
+        LogPin {
+            account: self.account,
+            length: u16::try_from(self.hashes.len()).unwrap_or(u16::MAX),
+            head: self.head(),
+        }
+    }
+
+    /// Checks that the log contains all that was seen when `pin` was taken.
+    ///
+    /// # Errors
+    /// [`LogError::OtherAccount`], [`LogError::RolledBack`] or [`LogError::Forked`].
+    pub fn extends(&self, pin: &LogPin) -> Result<(), LogError> {
+        if self.account != pin.account {
+            return Err(LogError::OtherAccount { expected: pin.account, actual: self.account });
+        }
+        let index = usize::from(pin.length).saturating_sub(1);
+        match self.hashes.get(index) {
+            None => Err(LogError::RolledBack { pinned: pin.length, actual: self.hashes.len() }),
+            Some(hash) if *hash == pin.head => Ok(()),
+            Some(_) => Err(LogError::Forked { index }),
+        }
+    }
+
+    /// What a new device signs to agree that it joins this account as the next entry.
+    #[must_use]
+    pub fn consent(&self, device: &DeviceSecret) -> Signature {
+        device.sign(Domain::DeviceConsent, &self.consent_bytes())
+    }
+
+    /// Adds `device`, which gave its [`consent`](Self::consent), in the name of `author`.
+    ///
+    /// # Errors
+    /// Any [`LogError`] that [`verify`](DeviceLog::verify) would find; the log is then unchanged.
+    pub fn add(
+        &mut self,
+        author: &DeviceSecret,
+        device: DeviceKey,
+        consent: Signature,
+    ) -> Result<(), LogError> {
+        self.write(author, Action::Add { device, consent })
+    }
+
+    /// Revokes `device` for ever in the name of `author`.
+    ///
+    /// # Errors
+    /// Any [`LogError`] that [`verify`](DeviceLog::verify) would find; the log is then unchanged.
+    pub fn revoke(&mut self, author: &DeviceSecret, device: DeviceKey) -> Result<(), LogError> {
+        self.write(author, Action::Revoke { device })
+    }
+
+    fn write(&mut self, author: &DeviceSecret, action: Action) -> Result<(), LogError> {
+        let entry = Entry { previous: self.head(), author: author.public(), action };
+        self.append(entry.signed_by(author))
+    }
+
+    /// The one place where an entry becomes part of a verified log. Changes nothing when it fails.
+    fn append(&mut self, signed: SignedEntry) -> Result<(), LogError> {
+        let index = self.hashes.len();
+        let entry: Entry =
+            codec::decode(&signed.bytes).map_err(|_| LogError::Undecodable { index })?;
+        if entry.previous != self.head() {
+            return Err(LogError::Broken { index });
+        }
+        let founds = matches!(entry.action, Action::Found { device, .. } if device == entry.author);
+        if founds != (index == 0) {
+            return Err(LogError::Misplaced { index });
+        }
+        if index > 0 && !self.is_active(entry.author) {
+            return Err(LogError::NotActive { index, author: entry.author });
+        }
+        signed
+            .signature
+            .verify(entry.author, Domain::LogEntry, &signed.bytes)
+            .map_err(|bad| LogError::BadSignature { index, expected: bad.expected })?;
+        self.check_action(index, &entry.action)?;
+
+        let hash = digest(Domain::LogEntry, &signed.bytes);
+        let mut entries = core::mem::take(&mut self.log.0).into_vec();
+        if entries.len() == ENTRIES_MAX {
+            self.log.0 = List::new(entries).unwrap_or_default();
+            return Err(LogError::Full);
+        }
+        entries.push(signed);
+        self.log.0 = List::new(entries).unwrap_or_default();
+        self.hashes.push(hash);
+        match entry.action {
+            Action::Found { device, .. } => {
+                self.account = AccountId(hash);
+                self.active.push(device);
+            }
+            Action::Add { device, .. } => self.active.push(device),
+            Action::Revoke { device } => {
+                self.active.retain(|active| *active != device);
+                self.revoked.push(device);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_action(&self, index: usize, action: &Action) -> Result<(), LogError> {
+        match action {
+            Action::Found { .. } => Ok(()),
+            Action::Add { device, .. } if self.is_active(*device) || self.revoked.contains(device) => {
+                Err(LogError::Repeated { index, device: *device })
+            }
+            Action::Add { device, consent } => consent
+                .verify(*device, Domain::DeviceConsent, &self.consent_bytes())
+                .map_err(|bad| LogError::BadSignature { index, expected: bad.expected }),
+            Action::Revoke { device } if !self.is_active(*device) => {
+                Err(LogError::NothingToRevoke { index, device: *device })
+            }
+            Action::Revoke { .. } if self.active.len() == 1 => Err(LogError::LastDevice { index }),
+            Action::Revoke { .. } => Ok(()),
+        }
+    }
+
+    /// Account and newest hash: a consent holds for one place in one log.
+    fn consent_bytes(&self) -> Vec<u8> {
+        [self.account.0, self.head()].concat()
+    }
+
+    fn head(&self) -> [u8; 32] {
+        self.hashes.last().copied().unwrap_or(FIRST_PREVIOUS)
+    }
+}
+
+/// What is signed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Entry {
+    previous: [u8; 32],
+    author: DeviceKey,
+    action: Action,
+}
+
+/// What an entry does. Append-only: the place of a variant is its number on the wire.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum Action {
+    Found { device: DeviceKey, nonce: [u8; 16] },
+    Add { device: DeviceKey, consent: Signature },
+    Revoke { device: DeviceKey },
+}
+
+impl Entry {
+    fn signed_by(&self, author: &DeviceSecret) -> SignedEntry {
+        // Every entry fits (a test holds the largest against the limit); were one not to, the empty bytes
+        // left in its place would be refused by `append` like any that do not decode.
+        let bytes = codec::encode(self, ENTRY_BYTES_MAX).unwrap_or_default();
+        let signature = author.sign(Domain::LogEntry, &bytes);
+        SignedEntry { bytes: List::new(bytes).unwrap_or_default(), signature }
+    }
+}
+
+/// What the first entry names as the one before it.
+const FIRST_PREVIOUS: [u8; 32] = [0; 32];
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+
+    fn secret(seed: u8) -> DeviceSecret {
+        DeviceSecret::from_seed(&[seed; 32])
+    }
+
+    fn with_second_device() -> VerifiedLog {
+        let mut log = DeviceLog::found(&secret(1), [9; 16]);
+        let consent = log.consent(&secret(2));
+        log.add(&secret(1), secret(2).public(), consent).expect("an active device adds");
+        log
+    }
+
+    /// The entries of `log`, changed by `change`, verified again.
+    fn tampered(
+        log: &VerifiedLog,
+        change: impl FnOnce(&mut Vec<SignedEntry>),
+    ) -> Result<VerifiedLog, LogError> {
+        let mut entries = log.as_log().0.clone().into_vec();
+        change(&mut entries);
+        DeviceLog(List::new(entries).expect("fits")).verify()
+    }
+
+    fn forged(author: &DeviceSecret, previous: [u8; 32], action: Action) -> SignedEntry {
+        Entry { previous, author: author.public(), action }.signed_by(author)
+    }
+
+    #[test]
+    fn a_log_that_was_written_by_its_devices_verifies_as_it_was_written() {
+        let mut log = with_second_device();
+        log.revoke(&secret(2), secret(1).public()).expect("the second device revokes the first");
+        assert_eq!(log.as_log().verify(), Ok(log.clone()));
+        assert_eq!(log.devices(), [secret(2).public()]);
+        assert!(!log.is_active(secret(1).public()));
+    }
+
+    #[test]
+    fn a_changed_byte_anywhere_is_refused() {
+        let log = with_second_device();
+        for entry in 0..2 {
+            let length = log.as_log().0[entry].bytes.len();
+            for at in 0..length {
+                let outcome = tampered(&log, |entries| {
+                    let mut bytes = entries[entry].bytes.clone().into_vec();
+                    bytes[at] ^= 1;
+                    entries[entry].bytes = List::new(bytes).expect("fits");
+                });
+                assert!(outcome.is_err(), "entry {entry}, byte {at}");
+            }
+            let outcome = tampered(&log, |entries| entries[entry].signature.0[0] ^= 1);
+            assert!(matches!(outcome, Err(LogError::BadSignature { index, .. }) if index == entry));
+        }
+    }
+
+    #[test]
+    fn entries_out_of_place_are_refused() {
+        let log = with_second_device();
+        assert_eq!(tampered(&log, Vec::clear), Err(LogError::Empty));
+        assert_eq!(tampered(&log, |entries| entries.swap(0, 1)), Err(LogError::Broken { index: 0 }));
+        assert_eq!(tampered(&log, |entries| drop(entries.remove(0))), Err(LogError::Broken { index: 0 }));
+        let head = log.head();
+        let second_founding = Action::Found { device: secret(1).public(), nonce: [0; 16] };
+        assert_eq!(
+            tampered(&log, |entries| entries.push(forged(&secret(1), head, second_founding))),
+            Err(LogError::Misplaced { index: 2 })
+        );
+    }
+
+    #[test]
+    fn a_stranger_cannot_write_into_a_log() {
+        let log = with_second_device();
+        let head = log.head();
+        let consent = log.consent(&secret(3));
+        let add = Action::Add { device: secret(3).public(), consent };
+        assert_eq!(
+            tampered(&log, |entries| entries.push(forged(&secret(3), head, add))),
+            Err(LogError::NotActive { index: 2, author: secret(3).public() })
+        );
+    }
+
+    #[test]
+    fn a_revoked_device_neither_writes_nor_returns() {
+        let mut log = with_second_device();
+        log.revoke(&secret(1), secret(2).public()).expect("revokes");
+        let consent = log.consent(&secret(2));
+        assert_eq!(
+            log.add(&secret(1), secret(2).public(), consent),
+            Err(LogError::Repeated { index: 3, device: secret(2).public() })
+        );
+        assert_eq!(
+            log.revoke(&secret(2), secret(1).public()),
+            Err(LogError::NotActive { index: 3, author: secret(2).public() })
+        );
+        assert_eq!(log.revoke(&secret(1), secret(1).public()), Err(LogError::LastDevice { index: 3 }));
+        assert_eq!(
+            log.revoke(&secret(1), secret(7).public()),
+            Err(LogError::NothingToRevoke { index: 3, device: secret(7).public() })
+        );
+    }
+
+    #[test]
+    fn a_device_joins_only_with_its_own_consent_to_this_account() {
+        let mut log = DeviceLog::found(&secret(1), [9; 16]);
+        let elsewhere = DeviceLog::found(&secret(1), [8; 16]).consent(&secret(2));
+        assert_eq!(
+            log.add(&secret(1), secret(2).public(), elsewhere),
+            Err(LogError::BadSignature { index: 1, expected: secret(2).public() })
+        );
+        assert_eq!(log, DeviceLog::found(&secret(1), [9; 16]));
+    }
+
+    #[test]
+    fn a_rolled_back_or_forked_log_is_refused_against_the_pin() {
+        let founded = DeviceLog::found(&secret(1), [9; 16]);
+        let log = with_second_device();
+        assert_eq!(log.extends(&founded.pin()), Ok(()));
+        assert_eq!(log.extends(&log.pin()), Ok(()));
+        assert_eq!(founded.extends(&log.pin()), Err(LogError::RolledBack { pinned: 2, actual: 1 }));
+
+        let mut fork = founded.clone();
+        let consent = fork.consent(&secret(4));
+        fork.add(&secret(1), secret(4).public(), consent).expect("adds");
+        assert_eq!(fork.extends(&log.pin()), Err(LogError::Forked { index: 1 }));
+
+        let other = DeviceLog::found(&secret(5), [9; 16]);
+        assert!(matches!(other.extends(&log.pin()), Err(LogError::OtherAccount { .. })));
+    }
+
+    #[test]
+    fn the_largest_log_fits_into_its_limits() {
+        let mut log = DeviceLog::found(&secret(1), [9; 16]);
+        for seed in 2..=u8::try_from(ENTRIES_MAX).expect("small") {
+            let consent = log.consent(&secret(seed));
+            log.add(&secret(1), secret(seed).public(), consent).expect("room is left");
+        }
+        let before = log.clone();
+        let consent = log.consent(&secret(200));
+        assert_eq!(log.add(&secret(1), secret(200).public(), consent), Err(LogError::Full));
+        assert_eq!(log, before);
+        assert!(log.as_log().0.iter().all(|entry| (1..=ENTRY_BYTES_MAX).contains(&entry.bytes.len())));
+        let bytes = codec::encode(log.as_log(), crate::limits::COORD_FRAME_BYTES_MAX).expect("one frame");
+        assert_eq!(codec::decode::<DeviceLog>(&bytes).expect("decodes").verify(), Ok(log));
+        assert_eq!(DeviceLog(List::new(vec![]).expect("fits")).verify(), Err(LogError::Empty));
+    }
+}

@@ -1,0 +1,21 @@
+//! Who may speak for whom: device keys, the log that makes them an account, the grant that makes two accounts
+//! a Jam, and the two codes that people pass to each other.
+//!
+//! Nothing here asks a clock, draws a random number or talks to anyone: secrets, times and random bytes are
+//! passed in. Everything that arrives is a wire type that proves nothing until its `verify` has returned.
+//!
+//! Hashes and signatures are BLAKE3 and Ed25519. Each has a context of its own (see [`keys::Domain`]), so that
+//! what was signed for one purpose is worthless for any other.
+
+pub mod armour;
+pub mod device_log;
+pub mod friend_link;
+pub mod grant;
+pub mod join_code;
+pub mod keys;
+
+pub use device_log::{DeviceLog, LogError, LogPin, VerifiedLog};
+pub use friend_link::{FriendLink, LinkProof, LinkToken};
+pub use grant::{Grant, GrantError, GrantParticipant, Quality, SignedGrant, Tier};
+pub use join_code::JoinCode;
+pub use keys::{DeviceSecret, Signature};
