@@ -30,7 +30,9 @@ pub enum CodeError {
         position: usize,
     },
     /// A part is missing, or a character differs from what was written.
-    #[error("the {expected} is incomplete or has a typing error: its check digits do not match; copy it again")]
+    #[error(
+        "the {expected} is incomplete or has a typing error: its check digits do not match; copy it again"
+    )]
     Check {
         /// What was expected.
         expected: &'static str,

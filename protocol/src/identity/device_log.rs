@@ -275,8 +275,7 @@ impl VerifiedLog {
     /// The one place where an entry becomes part of a verified log. Changes nothing when it fails.
     fn append(&mut self, signed: SignedEntry) -> Result<(), LogError> {
         let index = self.hashes.len();
-        let entry: Entry =
-            codec::decode(&signed.bytes).map_err(|_| LogError::Undecodable { index })?;
+        let entry: Entry = codec::decode(&signed.bytes).map_err(|_| LogError::Undecodable { index })?;
         if entry.previous != self.head() {
             return Err(LogError::Broken { index });
         }

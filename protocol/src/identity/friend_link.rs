@@ -65,12 +65,7 @@ impl LinkSecret {
     ///
     /// # Errors
     /// [`WrongProof`].
-    pub fn check(
-        &self,
-        proof: LinkProof,
-        creator: AccountId,
-        accepter: AccountId,
-    ) -> Result<(), WrongProof> {
+    pub fn check(&self, proof: LinkProof, creator: AccountId, accepter: AccountId) -> Result<(), WrongProof> {
         if self.keyed(creator, accepter) == proof.0 { Ok(()) } else { Err(WrongProof { accepter }) }
     }
 

@@ -366,8 +366,7 @@ mod tests {
         let hostless = verify(|grant| grant.host = Participant::new(2).expect("in range"));
         assert!(matches!(hostless, Err(GrantError::Incomplete { participants: 2, .. })));
         let twice = verify(|grant| {
-            grant.participants =
-                List::new(vec![participant(1, "ana"), participant(1, "ana")]).expect("fits");
+            grant.participants = List::new(vec![participant(1, "ana"), participant(1, "ana")]).expect("fits");
         });
         assert_eq!(twice, Err(GrantError::Repeated { device: secret(1).public() }));
     }

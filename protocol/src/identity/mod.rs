@@ -13,9 +13,11 @@ pub mod friend_link;
 pub mod grant;
 pub mod join_code;
 pub mod keys;
+pub mod person;
 
 pub use device_log::{DeviceLog, LogError, LogPin, VerifiedLog};
 pub use friend_link::{FriendLink, LinkProof, LinkToken};
 pub use grant::{Grant, GrantError, GrantParticipant, Quality, SignedGrant, Tier};
 pub use join_code::JoinCode;
 pub use keys::{DeviceSecret, Signature};
+pub use person::{Date, Market};

@@ -5,4 +5,5 @@
 //! peer. `docs/wire.md` is the normative description; golden files pin the bytes.
 
 pub mod codec;
+pub mod coord;
 pub mod peer;
