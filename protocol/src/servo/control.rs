@@ -161,8 +161,8 @@ impl Servo {
 impl Default for ServoConfig {
     fn default() -> Self {
         Self {
-            kp: 0.1,
-            ki: 0.0025,
+            kp: 0.2,
+            ki: 0.005,
             fast_factor: 4.0,
             fast: Span::from_secs(15),
             limit: Ppm(300.0),
@@ -177,6 +177,8 @@ impl Default for ServoConfig {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const TICK: Span = Span::from_millis(100);
@@ -215,6 +217,31 @@ mod tests {
             let now = NodeTime::ZERO + Span::from_millis(100 * tick);
             let action = servo.step(now, Span::from_secs(3_600), Ppm(-200.0));
             assert_eq!(action, Action::Rate(Ppm(100.0)));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_input_drives_the_rate_beyond_its_limits(
+            steps in proptest::collection::vec((any::<i64>(), any::<i64>(), any::<f64>(), any::<u8>()), 0..300),
+        ) {
+            let config = ServoConfig::default();
+            let mut servo = Servo::new(config);
+            for (at, error, feed_forward, what) in steps {
+                let now = NodeTime::from_nanos(at);
+                match what {
+                    0..20 => servo.handle_start(now),
+                    20..40 => servo.handle_spread(Span::from_nanos(error)),
+                    _ => {}
+                }
+                // One error in two is small, so that it is slewed.
+                let error = Span::from_nanos(if what % 2 == 0 { error } else { error % 500_000 });
+                let forward = Ppm(feed_forward).clamped(config.feed_forward_limit);
+                if let Action::Rate(rate) = servo.step(now, error, Ppm(feed_forward)) {
+                    prop_assert!((rate - forward).0.abs() <= config.limit.0 + 1e-6, "{rate:?}");
+                }
+                prop_assert!(servo.rate().0.is_finite());
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use super::{
     fit::{Fit, Prior, Sample, fit},
+    suspects::{RUN, Suspects},
     window::{Bin, Stamp, Window, seconds_between},
 };
 use crate::{
@@ -51,55 +52,51 @@ pub enum LineEvent {
 #[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
 pub struct FramePosition(pub f64);
 
-/// Stamps off the line, in a row. They win when two runs of them agree.
-#[derive(Debug, Clone, Default)]
-struct Suspects {
-    run: Run,
-    confirmed: Run,
-}
-
-/// Consecutive stamps off the line: how many, since when, and the least late of them.
-#[derive(Debug, Clone, Copy, Default)]
-struct Run {
-    count: u32,
-    first: Option<Stamp>,
-    low: Option<(f64, Stamp)>,
-}
-
 /// Spread of crystals about their nominal rate, in ns/s: 100 ppm, twice the usual tolerance.
 const SLOPE_SD_UNKNOWN: f64 = 100_000.0;
 /// Spread about a remembered rate, in ns/s: 10 ppm for temperature and age.
 const SLOPE_SD_REMEMBERED: f64 = 10_000.0;
-/// The least spread granted to the slope after a restart, in ns/s: 2 ppm.
-const SLOPE_SD_RESTART: f64 = 2_000.0;
+/// Spread about the slope that full windows have shown, in ns/s: 5 ppm.
+const SLOPE_SD_KNOWN: f64 = 5_000.0;
+/// Share of a full window's slope that enters the prior at each bin: a time constant of 10 s.
+const SLOPE_SHARE: f64 = 0.01;
 /// A remembered rate beyond this is a mistake; no converter is that far off.
 const REMEMBERED_MAX: Ppm = Ppm(1_000.0);
 /// Spread expected of the bins' low points, in ns, before any is seen.
-const SCALE: f64 = 20_000.0;
+const SCALE: f64 = 10_000.0;
 /// The weight of bins above the line: lateness is one-sided, so the lower ones know better.
 const LATE_WEIGHT: f64 = 0.3;
 /// The least distance from the line, in ns, that makes a stamp suspect.
 const TOLERANCE: f64 = 500_000.0;
-/// Tolerance in units of the typical scatter below the middle of a bin.
-const TOLERANCE_SCATTERS: f64 = 8.0;
+/// The most that the tolerance becomes, in ns: a device that scatters more is beyond help.
+const TOLERANCE_MAX: f64 = 100_000_000.0;
+/// Tolerance in units of the scatter's depth.
+const TOLERANCE_DEPTHS: f64 = 8.0;
 /// Tolerance in units of the bins' deviation from the line.
 const TOLERANCE_SCALES: f64 = 8.0;
 /// Growth of the tolerance with the distance from the newest stamp, in ns/s: what the slope may have changed.
 const TOLERANCE_GROWTH: f64 = 50_000.0;
-/// Most stamps in a run of suspects.
-const RUN: u32 = 5;
-/// A run that lasts this long is complete with fewer stamps.
-const RUN_LENGTH: f64 = 0.5;
+/// Longest gap between stamps, in seconds, over which the window is believed; blocks of 2 s are usual.
+const GAP_MAX: f64 = 10.0;
+/// The steepest line, in ns/s: no converter is 2,000 ppm off.
+const SLOPE_MAX: f64 = 2_000_000.0;
+/// Distance from the line, in ns, up to which a suspect counts as scatter: coarse devices report steps of 10 ms,
+/// and what is further off is a stall.
+const SCATTER_MAX: f64 = 15_000_000.0;
 /// Below this many bins the line is fitted at every stamp, above it at every bin.
 const BINS_YOUNG: usize = 10;
-/// Scatter in ns below which it does not matter whether it is one-sided.
-const COARSE_SCATTER: f64 = 250_000.0;
-/// One-sided lateness lies further above the middle than below it, by 2.2 if exponential; below this it is scatter.
-const COARSE_ENTER: f64 = 1.5;
-/// Above this a coarse device is taken for a fine one again.
-const COARSE_LEAVE: f64 = 2.0;
-/// Bins needed to judge whether a device is coarse.
-const COARSE_BINS: usize = 5;
+/// Depth of the scatter in ns below which averaging gains nothing that is heard.
+const COARSE_DEPTH: f64 = 120_000.0;
+/// [`Scatter::sidedness`](super::window::Scatter) above which a device is taken for a coarse one.
+const COARSE_ENTER: f64 = 2.2;
+/// The same below which it is taken for a fine one again.
+const COARSE_LEAVE: f64 = 1.6;
+/// Bins needed to judge that: half the window knows it to a sixth.
+const COARSE_BINS: usize = 50;
+/// Depth in ns that no scheduler causes in most bins, so that a few are enough to tell a coarse device.
+const COARSE_DEPTH_PLAIN: f64 = 3_000_000.0;
+/// Bins needed where the scatter is that deep.
+const COARSE_BINS_PLAIN: usize = 3;
 
 impl AudibleLine {
     /// A line without stamps for a device that declares `rate`. `remembered` is the [`dac`](Self::dac) rate of an
@@ -128,20 +125,19 @@ impl AudibleLine {
     pub fn handle_stamp(&mut self, frame: Frames, audible: NodeTime) -> LineEvent {
         let stamp = Stamp { frame, audible };
         let Some(origin) = self.origin else {
-            self.begin(stamp);
+            self.restart(&[stamp]);
             return LineEvent::Fine;
         };
         let late = self.above(origin, stamp);
         let gap = seconds_between(self.rate, self.newest, frame);
         let forward = frame > self.newest;
         if !forward || libm::fabs(late) > self.tolerance + TOLERANCE_GROWTH * libm::fabs(gap) {
-            let needed = self.support.clamp(1, RUN);
-            let agreement = self.tolerance / 2.0;
-            if let Some(lows) = self.suspects.push(stamp, late, needed, agreement, self.rate) {
-                self.restart(lows);
+            let length = self.support.clamp(1, RUN);
+            if let Some(lows) = self.suspects.push(self.rate, stamp, late, length, self.tolerance / 2.0) {
+                self.restart(&lows);
                 return LineEvent::Restarted;
             }
-            if forward {
+            if forward && libm::fabs(late) < SCATTER_MAX {
                 // The bins are proof against late stamps, and must see the scatter as it is.
                 self.newest = frame;
                 self.learn(stamp);
@@ -149,6 +145,11 @@ impl AudibleLine {
             return LineEvent::Ignored;
         }
         self.suspects = Suspects::default();
+        if gap > GAP_MAX {
+            // Over so long a gap the rate may have wandered by more than the bins scatter: only the slope is kept.
+            self.restart(&[stamp]);
+            return LineEvent::Fine;
+        }
         self.newest = frame;
         self.support = self.support.saturating_add(1);
         self.learn(stamp);
@@ -190,11 +191,12 @@ impl AudibleLine {
         Ppm::from_factor(1.0 / (1.0 + self.fit.slope * 1e-9))
     }
 
-    /// How far [`audible_at`](Self::audible_at) may be off for frames near the newest stamp: two standard errors.
-    /// It says nothing of latency that the device hides.
+    /// How far [`audible_at`](Self::audible_at) may be off for frames near the newest stamp: two standard errors,
+    /// and half the scatter of the bins for the lateness that even their lowest stamps have. It says nothing of
+    /// latency that the device hides.
     #[must_use]
     pub fn spread(&self) -> Span {
-        nanos(2.0 * self.fit.offset_se)
+        nanos(2.0 * self.fit.offset_se + 0.5 * self.fit.scale)
     }
 
     /// Whether the stamps scatter both ways by much (a device that reports in steps), so that they are averaged.
@@ -203,27 +205,20 @@ impl AudibleLine {
         self.coarse
     }
 
-    fn begin(&mut self, stamp: Stamp) {
-        self.origin = Some(stamp);
-        self.newest = stamp.frame;
-        self.support = 1;
-        self.learn(stamp);
-    }
-
-    /// Begins anew at the lows of two runs of suspects, keeping what is known of the slope and the scatter.
-    fn restart(&mut self, lows: [Stamp; 2]) {
-        if self.window.len() >= BINS_YOUNG {
+    /// Begins anew at `stamps`, keeping what is known of the slope and the scatter.
+    fn restart(&mut self, stamps: &[Stamp]) {
+        if self.window.len() >= BINS_YOUNG && !self.knows_slope() {
             self.prior.slope = self.fit.slope;
-            self.prior.slope_sd = self.fit.slope_se.max(SLOPE_SD_RESTART);
+            self.prior.slope_sd = self.fit.slope_se.max(SLOPE_SD_KNOWN);
         }
         self.window.clear();
         self.suspects = Suspects::default();
-        let [first, second] = lows;
-        self.origin = Some(first);
-        self.support = 2;
-        for stamp in [first, second] {
+        self.support = 0;
+        for stamp in stamps {
+            self.origin.get_or_insert(*stamp);
             self.newest = stamp.frame;
-            self.learn(stamp);
+            self.support += 1;
+            self.learn(*stamp);
         }
     }
 
@@ -251,21 +246,44 @@ impl AudibleLine {
             Sample { x, y, weight: f64::from(bin.count.min(RUN)) / f64::from(RUN) }
         });
         let prior = Prior { late_weight: if coarse { 1.0 } else { LATE_WEIGHT }, ..self.prior };
-        if let Some(line) = fit(samples, prior, &mut self.scratch) {
+        if let Some(mut line) = fit(samples, prior, &mut self.scratch) {
+            line.slope = line.slope.clamp(-SLOPE_MAX, SLOPE_MAX);
             self.fit = line;
             self.origin = Some(origin);
+        }
+        if closed {
+            self.remember_slope();
         }
     }
 
     /// Sets the tolerance and decides whether the device is coarse.
     fn judge_scatter(&mut self) {
-        let (below, above, bins) = self.window.scatter();
-        self.tolerance = TOLERANCE.max(TOLERANCE_SCATTERS * below).max(TOLERANCE_SCALES * self.fit.scale);
-        if bins < COARSE_BINS {
+        let scatter = self.window.scatter(self.fit.slope);
+        self.tolerance = (TOLERANCE_DEPTHS * scatter.depth)
+            .max(TOLERANCE_SCALES * self.fit.scale)
+            .clamp(TOLERANCE, TOLERANCE_MAX);
+        let plain = scatter.bins >= COARSE_BINS_PLAIN && scatter.depth > COARSE_DEPTH_PLAIN;
+        if scatter.bins < COARSE_BINS {
+            self.coarse |= plain;
             return;
         }
         let limit = if self.coarse { COARSE_LEAVE } else { COARSE_ENTER };
-        self.coarse = below + above > COARSE_SCATTER && above < limit * below;
+        self.coarse = plain || (scatter.depth > COARSE_DEPTH && scatter.sidedness > limit);
+    }
+
+    /// Lets the prior follow what a full window says of the slope, slowly: crystals wander by some ppm in minutes,
+    /// so a window that suddenly says otherwise is a window full of trouble.
+    fn remember_slope(&mut self) {
+        if self.window.is_full() {
+            let share = if self.knows_slope() { SLOPE_SHARE } else { 1.0 };
+            self.prior.slope += share * (self.fit.slope - self.prior.slope);
+            self.prior.slope_sd = SLOPE_SD_KNOWN;
+        }
+    }
+
+    /// Whether a full window has shown the slope.
+    fn knows_slope(&self) -> bool {
+        self.prior.slope_sd <= SLOPE_SD_KNOWN
     }
 
     /// How much later than the line `stamp` is, in nanoseconds.
@@ -273,32 +291,6 @@ impl AudibleLine {
         let x = seconds_between(self.rate, origin.frame, stamp.frame);
         let nominal = nominal_span(self.rate, origin.frame, stamp.frame);
         (stamp.audible - origin.audible - nominal).as_secs_f64() * 1e9 - self.fit.offset - self.fit.slope * x
-    }
-}
-
-impl Suspects {
-    /// Adds a stamp that is `late` by so many nanoseconds. Returns the lows of two runs if they agree.
-    fn push(
-        &mut self,
-        stamp: Stamp,
-        late: f64,
-        needed: u32,
-        agreement: f64,
-        rate: SampleRate,
-    ) -> Option<[Stamp; 2]> {
-        let first = *self.run.first.get_or_insert(stamp);
-        self.run.count = self.run.count.saturating_add(1);
-        if self.run.low.is_none_or(|(least, _)| late < least) {
-            self.run.low = Some((late, stamp));
-        }
-        if self.run.count < needed && seconds_between(rate, first.frame, stamp.frame) < RUN_LENGTH {
-            return None;
-        }
-        let before = core::mem::replace(&mut self.confirmed, core::mem::take(&mut self.run));
-        let (early, early_stamp) = before.low?;
-        let (late, late_stamp) = self.confirmed.low?;
-        let agree = libm::fabs(late - early) <= agreement && late_stamp.frame > early_stamp.frame;
-        agree.then_some([early_stamp, late_stamp])
     }
 }
 
@@ -329,6 +321,8 @@ fn whole_frames(position: f64) -> Frames {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -364,5 +358,50 @@ mod tests {
         assert_eq!(restarted, 1);
         let (frame, audible) = at(300, 10_000);
         assert!((line.audible_at(frame).expect("stamps were given") - audible).abs() < Span::from_micros(1));
+    }
+
+    proptest! {
+        #[test]
+        fn no_stamp_breaks_the_line(
+            stamps in proptest::collection::vec((any::<u64>(), any::<i64>(), any::<bool>()), 0..300),
+            hz in SampleRate::MIN..SampleRate::MAX,
+            remembered in proptest::option::of(any::<f64>()),
+        ) {
+            let rate = SampleRate::new(hz).expect("within the limits");
+            let mut line = AudibleLine::new(rate, remembered.map(Ppm));
+            let mut frame = 0_u64;
+            for (wild, time, sane) in stamps {
+                frame = if sane { frame.saturating_add(wild % 100_000) } else { wild };
+                let time = if sane { rate.span_of(Frames(frame)).as_nanos() } else { time };
+                let _ = line.handle_stamp(Frames(frame), NodeTime::from_nanos(time));
+                prop_assert!(line.dac().0.is_finite() && line.dac().0.abs() < 2_100.0);
+                prop_assert!(line.spread() >= Span::ZERO);
+                prop_assert!(line.audible_at(Frames(wild)).is_some());
+                let position = line.frame_at(NodeTime::from_nanos(time)).expect("a stamp was given");
+                prop_assert!(position.0.is_finite());
+                prop_assert!(line.window.is_bounded());
+            }
+        }
+
+        #[test]
+        fn position_and_time_are_inverse_after_a_thousand_hours(
+            late in 0_i64..1_000_000,
+            ahead in 0_u64..480_000,
+            fraction in 0.0..1.0,
+        ) {
+            let hours = 3_600_000_000_000_000 + late;
+            let first = 48_000 * 3_600_000;
+            let mut line = AudibleLine::new(SampleRate::HZ_48000, Some(Ppm(150.0)));
+            for n in 0..100_u64 {
+                let at = hours + i64::try_from(n * 9_998_500).expect("small");
+                let _ = line.handle_stamp(Frames(first + 480 * n), NodeTime::from_nanos(at));
+            }
+            let position = FramePosition(Frames(first + ahead).as_f64() + fraction);
+            let audible = line.audible_at_position(position).expect("stamps were given");
+            let back = line.frame_at(audible).expect("stamps were given");
+            // A nanosecond is 0.000048 frames; an f64 of this size steps by 0.00003.
+            prop_assert!((back.0 - position.0).abs() < 0.000_2, "{back:?} for {position:?}");
+            prop_assert!((line.dac().0 - 150.0).abs() < 0.1);
+        }
     }
 }

@@ -19,7 +19,7 @@
 //! A worked example: the device is fast by 60 ppm and Jam time gains 30 ppm. In a node second the device plays
 //! 48,002.88 frames while 1.000030 s of music are due, so one device frame has to carry 30 - 60 = -30 ppm more,
 //! that is 30 ppm less, music than declared: [`feed_forward`] gives -30 ppm. If the sound is also 10 µs late, the
-//! proportional part at 0.4/s adds +4 ppm: the source is used up faster until the sound is on time.
+//! proportional part at 0.2/s adds +2 ppm: the source is used up faster until the sound is on time.
 //!
 //! ```
 //! use jamsync_protocol::{
@@ -51,7 +51,13 @@
 mod control;
 mod fit;
 mod line;
+mod suspects;
 mod window;
+
+#[cfg(test)]
+mod sim;
+#[cfg(test)]
+mod tests;
 
 pub use control::{Action, Servo, ServoConfig, feed_forward};
 pub use line::{AudibleLine, FramePosition, LineEvent};

@@ -28,9 +28,19 @@ pub(super) struct Bin {
     /// Stamps in the bin.
     pub(super) count: u32,
     /// How far the middle lies above the low end, in nanoseconds; zero with few stamps.
-    below: f64,
-    /// How far the high end lies above the middle, in nanoseconds; zero with few stamps.
-    above: f64,
+    depth: f64,
+}
+
+/// How stamps scatter about their line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scatter {
+    /// How far the middle of a bin typically lies above its low end, in nanoseconds.
+    pub(super) depth: f64,
+    /// How much more the low ends jump from bin to bin than the middles do, times the root of the stamps in a bin:
+    /// 1 for exponential lateness, 3.5 for a uniform error (steps), 6 for a normal one.
+    pub(super) sidedness: f64,
+    /// Pairs of bins that this was judged from.
+    pub(super) bins: usize,
 }
 
 /// The closed bins of the window and the open one.
@@ -109,17 +119,40 @@ impl Window {
         self.bins.len()
     }
 
-    /// The typical distance of low end to middle and of middle to high end, in nanoseconds, over all bins that
-    /// hold enough stamps, and how many those are.
-    pub(super) fn scatter(&mut self) -> (f64, f64, usize) {
+    /// How the stamps scatter, judged from the bins that hold enough of them; `slope` is the line's.
+    pub(super) fn scatter(&mut self, slope: f64) -> Scatter {
         let judged = || self.bins.iter().filter(|bin| bin.count as usize >= STAMPS_JUDGED);
-        self.medians.clear();
-        self.medians.extend(judged().map(|bin| bin.below));
-        let below = median(&mut self.medians).unwrap_or(0.0);
-        self.medians.clear();
-        self.medians.extend(judged().map(|bin| bin.above));
-        let above = median(&mut self.medians).unwrap_or(0.0);
-        (below, above, self.medians.len())
+        let medians = &mut self.medians;
+        medians.clear();
+        medians.extend(judged().map(|bin| bin.depth));
+        let depth = median(medians).unwrap_or(0.0);
+        medians.clear();
+        medians.extend(judged().map(|bin| f64::from(bin.count)));
+        let count = median(medians).unwrap_or(0.0);
+        let mut unrest = |of: fn(&Bin) -> Stamp| {
+            medians.clear();
+            medians.extend(judged().zip(judged().skip(1)).map(|(before, after)| {
+                let (from, to) = (of(before), of(after));
+                let x = seconds_between(self.rate, from.frame, to.frame);
+                libm::fabs(lateness(from, to, x, slope))
+            }));
+            (median(medians).unwrap_or(0.0), medians.len())
+        };
+        let (low, bins) = unrest(|bin| bin.low);
+        let (centre, _) = unrest(|bin| bin.centre);
+        let sidedness = if centre > 0.0 { low / centre * libm::sqrt(count) } else { 0.0 };
+        Scatter { depth, sidedness, bins }
+    }
+
+    /// Whether the closed bins say as much of the slope as a window can.
+    pub(super) fn is_full(&self) -> bool {
+        self.bins.len() >= BINS
+    }
+
+    /// Whether memory is within what the constants allow.
+    #[cfg(test)]
+    pub(super) fn is_bounded(&self) -> bool {
+        self.bins.len() <= BINS && self.open.len() <= STAMPS
     }
 
     fn close(&mut self, slope: f64) {
@@ -161,14 +194,12 @@ fn condense(rate: SampleRate, stamps: &[Stamp], slope: f64, scratch: &mut Vec<(f
     let frames = rate.frames_in(Span::from_secs_f64(x_mean));
     let x = rate.span_of(frames).as_secs_f64();
     let audible = first.audible + Span::from_secs_f64(x + (late_mean + slope * x) * 1e-9);
-    let judged = count >= STAMPS_JUDGED;
-    let (tenth, ninetieth) = (count / 10, count - 1 - count / 10);
+    let depth = if trim > 0 { at(count / 2) - at(count / 10) } else { 0.0 };
     Some(Bin {
         low,
         centre: Stamp { frame: first.frame.plus(frames), audible },
         count: u32::try_from(count).unwrap_or(u32::MAX),
-        below: if judged { at(count / 2) - at(tenth) } else { 0.0 },
-        above: if judged { at(ninetieth) - at(count / 2) } else { 0.0 },
+        depth,
     })
 }
 

@@ -1,0 +1,52 @@
+//! Stamps far from the line, in a row: one may be a late callback, many that agree are a device that has moved.
+
+use super::window::{Stamp, seconds_between};
+use crate::media::SampleRate;
+
+/// Most stamps in a run.
+pub(super) const RUN: u32 = 5;
+/// A run that lasts this long, in seconds, is complete with fewer stamps.
+const RUN_SECONDS: f64 = 0.5;
+
+/// The runs of stamps since the last one that fitted. Two runs in sequence that agree are believed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Suspects {
+    run: Run,
+    before: Run,
+}
+
+/// Consecutive stamps off the line: how many, since when, and the least late of them.
+#[derive(Debug, Clone, Copy, Default)]
+struct Run {
+    count: u32,
+    first: Option<Stamp>,
+    low: Option<(f64, Stamp)>,
+}
+
+impl Suspects {
+    /// Adds a stamp that is `late` against the line by so many nanoseconds (negative if early). Once two runs of
+    /// `length` stamps are complete and their least late stamps are within `agreement` nanoseconds of each other,
+    /// returns those two stamps.
+    pub(super) fn push(
+        &mut self,
+        rate: SampleRate,
+        stamp: Stamp,
+        late: f64,
+        length: u32,
+        agreement: f64,
+    ) -> Option<[Stamp; 2]> {
+        let first = *self.run.first.get_or_insert(stamp);
+        self.run.count = self.run.count.saturating_add(1);
+        if self.run.low.is_none_or(|(least, _)| late < least) {
+            self.run.low = Some((late, stamp));
+        }
+        if self.run.count < length && seconds_between(rate, first.frame, stamp.frame) < RUN_SECONDS {
+            return None;
+        }
+        let before = core::mem::replace(&mut self.before, core::mem::take(&mut self.run));
+        let (earlier_late, earlier) = before.low?;
+        let (later_late, later) = self.before.low?;
+        let agree = libm::fabs(later_late - earlier_late) <= agreement && later.frame > earlier.frame;
+        agree.then_some([earlier, later])
+    }
+}

@@ -1,0 +1,174 @@
+//! Line and servo in closed loop with the simulated card. Each test prints its rows of the table in
+//! `docs/servo.md`: `cargo test -p jamsync-protocol servo::tests -- --nocapture`.
+
+extern crate std;
+
+use alloc::{vec, vec::Vec};
+use std::println;
+
+use super::{
+    ServoConfig,
+    sim::{Outcome, Scene, play, quantile, sizes},
+};
+use crate::time::{Ppm, Span};
+
+/// Seeds of every scene; errors of all of them are pooled.
+const SEEDS: core::ops::Range<u64> = 1..4;
+
+/// What a scene has to keep, in µs of heard error against the clock that the servo was given.
+struct Limits {
+    /// Worst within the first 100 ms of sound.
+    start: f64,
+    /// 99th percentile of the first minute.
+    minute_p99: f64,
+    /// Median and 99th percentile after a minute.
+    steady: (f64, f64),
+    /// Re-anchors of the worst seed.
+    reanchors: usize,
+}
+
+fn run(name: &str, scene: &Scene) -> (Limits, Vec<Outcome>) {
+    let outcomes: Vec<Outcome> = SEEDS.map(|seed| play(&Scene { seed, ..scene.clone() })).collect();
+    let heard: Vec<(f64, f64)> = outcomes.iter().flat_map(|out| out.heard.iter().copied()).collect();
+    let (start, minute, steady) =
+        (sizes(&heard, 0.0, 0.1), sizes(&heard, 0.0, 60.0), sizes(&heard, 60.0, 1e9));
+    let seen = Limits {
+        start: quantile(&start, 1.0),
+        minute_p99: quantile(&minute, 0.99),
+        steady: (quantile(&steady, 0.5), quantile(&steady, 0.99)),
+        reanchors: outcomes.iter().map(|out| out.reanchors.len()).max().unwrap_or(0),
+    };
+    println!(
+        "| {name} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {:.0} | {} |",
+        seen.start,
+        quantile(&minute, 0.5),
+        seen.minute_p99,
+        seen.steady.0,
+        seen.steady.1,
+        quantile(&steady, 1.0),
+        seen.reanchors,
+    );
+    (seen, outcomes)
+}
+
+fn hold(name: &str, scene: &Scene, limits: &Limits) -> Vec<Outcome> {
+    let (seen, outcomes) = run(name, scene);
+    assert!(seen.start <= limits.start, "{name}: start error");
+    assert!(seen.minute_p99 <= limits.minute_p99, "{name}: first minute");
+    assert!(seen.steady.0 <= limits.steady.0, "{name}: median");
+    assert!(seen.steady.1 <= limits.steady.1, "{name}: 99th percentile");
+    assert!(seen.reanchors <= limits.reanchors, "{name}: re-anchors");
+    let limit = scene.config.limit.0 + 1e-9;
+    assert!(outcomes.iter().all(|out| out.correction_max <= limit), "{name}: correction");
+    outcomes
+}
+
+fn scene() -> Scene {
+    Scene { seconds: 180.0, ..Scene::default() }
+}
+
+const FINE: Limits = Limits { start: 60.0, minute_p99: 60.0, steady: (10.0, 15.0), reanchors: 0 };
+
+#[test]
+fn a_usual_device_is_on_time_from_the_first_sample() {
+    println!("seeds {SEEDS:?}");
+    hold("usual", &scene(), &FINE);
+    let fast = Scene { dac_ppm: 60.0, jam_ppm: 30.0, ..scene() };
+    hold("60 ppm fast, Jam clock 30 ppm fast", &fast, &FINE);
+    let known = Limits { start: 20.0, minute_p99: 20.0, ..FINE };
+    let remembered = Scene { dac_ppm: -200.0, remembered: Some(Ppm(-198.0)), ..scene() };
+    hold("200 ppm slow, remembered", &remembered, &known);
+    hold("200 ppm slow, 1 s of silence before", &Scene { dac_ppm: -200.0, warm: 1.0, ..scene() }, &FINE);
+}
+
+#[test]
+fn a_device_far_off_its_rate_is_held() {
+    println!("seeds {SEEDS:?}");
+    let limits = Limits { start: 120.0, minute_p99: 120.0, ..FINE };
+    hold("200 ppm fast", &Scene { dac_ppm: 200.0, jam_ppm: 30.0, ..scene() }, &limits);
+    hold("200 ppm slow", &Scene { dac_ppm: -200.0, jam_ppm: -30.0, ..scene() }, &limits);
+    let further = Limits { start: 160.0, minute_p99: 200.0, steady: (10.0, 25.0), reanchors: 0 };
+    let slower = Scene { dac_ppm: -280.0, jam_ppm: 30.0, ..scene() };
+    hold("280 ppm slow, Jam clock 30 ppm fast", &slower, &further);
+}
+
+#[test]
+fn the_clock_estimate_is_followed_as_it_slews() {
+    println!("seeds {SEEDS:?}");
+    let limits = Limits { steady: (10.0, 30.0), ..FINE };
+    hold("clock estimate wanders by 30 µs", &Scene { clock_us: 30.0, ..scene() }, &limits);
+}
+
+#[test]
+fn late_callbacks_do_not_move_the_line() {
+    println!("seeds {SEEDS:?}");
+    hold("stalls up to 300 ms every 10 s", &Scene { stall_every: 10.0, ..scene() }, &FINE);
+    let busy = Limits { start: 100.0, minute_p99: 150.0, steady: (60.0, 80.0), reanchors: 0 };
+    hold("lateness 1 ms", &Scene { late_us: 1_000.0, ..scene() }, &busy);
+    let blocks = Limits { start: 150.0, minute_p99: 400.0, steady: (70.0, 150.0), reanchors: 0 };
+    let lumpy = Scene { period: 96_000, warm: 3.0, buffer: 2.0, seconds: 300.0, ..scene() };
+    hold("blocks of 2 s", &lumpy, &blocks);
+    let both = Limits { start: 100.0, minute_p99: 100.0, steady: (60.0, 80.0), reanchors: 0 };
+    hold("stamps 50 µs off both ways", &Scene { stamp_noise_us: 50.0, ..scene() }, &both);
+}
+
+#[test]
+fn nonsense_first_stamps_are_forgotten() {
+    println!("seeds {SEEDS:?}");
+    for outcome in hold("3 nonsense stamps", &Scene { nonsense: 3, ..scene() }, &FINE) {
+        assert!(outcome.restarts.iter().all(|at| *at < 0.15), "restarted at {:?}", outcome.restarts);
+    }
+}
+
+#[test]
+fn hidden_underruns_are_found_and_made_good_at_once() {
+    println!("seeds {SEEDS:?}");
+    let shifts = vec![(70.0, 0.01), (100.0, 0.001), (130.0, 3_600.0)];
+    let shifted = Scene { shifts, seconds: 3_780.0, ..scene() };
+    let limits = Limits { steady: (15.0, f64::INFINITY), reanchors: 3, ..FINE };
+    for outcome in hold("underruns of 10 and 1 ms, an hour asleep", &shifted, &limits) {
+        let found = |at: f64| outcome.restarts.iter().any(|seen| (at..at + 0.3).contains(seen));
+        assert!(found(70.0) && found(100.0) && found(3_730.0), "restarts {:?}", outcome.restarts);
+        assert_eq!(outcome.restarts.len(), 3);
+        for shift in [70.0, 100.0, 3_730.0] {
+            let after = sizes(&outcome.heard, shift + 1.0, shift + 20.0);
+            assert!(quantile(&after, 1.0) < 150.0, "a second after the shift at {shift}");
+        }
+    }
+}
+
+#[test]
+fn coarse_devices_are_detected_and_averaged() {
+    println!("seeds {SEEDS:?}");
+    let limits = Limits { start: 6_000.0, minute_p99: 5_000.0, steady: (160.0, 250.0), reanchors: 1 };
+    let steps = |coarse_ms, period| Scene { coarse_ms, period, dac_ppm: 60.0, ..scene() };
+    for (name, coarse) in [
+        ("steps of 10 ms", steps(10.0, 512)),
+        ("steps of 3 ms", steps(3.0, 511)),
+        ("steps of 1 ms", steps(1.0, 511)),
+        ("steps of 10 ms of the clock", Scene { coarse_node: true, ..steps(10.0, 512) }),
+    ] {
+        for outcome in hold(name, &coarse, &limits) {
+            assert!(outcome.coarse, "{name} was not seen to be coarse");
+        }
+    }
+    for outcome in run("usual", &scene()).1 {
+        assert!(!outcome.coarse);
+    }
+}
+
+#[test]
+fn the_measurement_sees_what_is_taken_away() {
+    println!("seeds {SEEDS:?}");
+    let fast = Scene { dac_ppm: 60.0, ..scene() };
+    let (raw, _) = run("without the line", &Scene { without_line: true, ..fast.clone() });
+    assert!(raw.steady.1 > 4.0 * FINE.steady.1);
+    let proportional = ServoConfig { ki: 0.0, fast_factor: 1.0, ..ServoConfig::default() };
+    let blind = Scene { without_feed_forward: true, config: proportional, ..fast };
+    let (slow, _) = run("without feed-forward and integral", &blind);
+    assert!(slow.steady.0 > 10.0 * FINE.steady.0);
+    let stuck =
+        ServoConfig { limit: Ppm::ZERO, reanchor: Span::MAX, reanchor_fresh: Span::MAX, ..proportional };
+    let (held, _) = run("with the rate held", &Scene { config: stuck, ..blind });
+    assert!(held.steady.1 > 5_000.0);
+}
