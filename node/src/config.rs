@@ -36,7 +36,7 @@ pub struct Settings {
     pub record: Option<PathBuf>,
     /// Rate error of the virtual device. Unit ppm, range -1,000 to 1,000, default 0.
     pub dac_rate: Ppm,
-    /// Latency of the virtual device. Unit ms, range 0 to 2,000, default 20.
+    /// Latency of the virtual device. Unit ms, range 6 to 1,000, default 25.
     pub dac_latency: Span,
     /// Added to this node's clock, for tests. Default 0.
     pub clock_offset: Span,
@@ -303,8 +303,8 @@ fn rate(text: &str) -> Result<Ppm, String> {
 /// A latency in milliseconds.
 fn latency(text: &str) -> Result<Span, String> {
     match text.parse::<f64>() {
-        Ok(ms) if (0.0..=LATENCY_LIMIT_MS).contains(&ms) => Ok(Span::from_secs_f64(ms / 1e3)),
-        _ => Err(format!("must be a number from 0 to {LATENCY_LIMIT_MS}, in milliseconds")),
+        Ok(ms) if (LATENCY_LEAST_MS..=LATENCY_MOST_MS).contains(&ms) => Ok(Span::from_secs_f64(ms / 1e3)),
+        _ => Err(format!("must be a number from {LATENCY_LEAST_MS} to {LATENCY_MOST_MS}, in milliseconds")),
     }
 }
 
@@ -334,11 +334,14 @@ fn span(text: &str) -> Result<Span, String> {
 /// Rate errors worth testing, in ppm: crystals are within 100.
 const RATE_LIMIT_PPM: f64 = 1_000.0;
 
-/// Latencies worth testing, in milliseconds: wireless headphones reach 500.
-const LATENCY_LIMIT_MS: f64 = 2_000.0;
+/// The least latency of the virtual device, in milliseconds: its callbacks are late by up to 5.
+const LATENCY_LEAST_MS: f64 = 6.0;
+
+/// The most, in milliseconds: wireless headphones reach 500.
+const LATENCY_MOST_MS: f64 = 1_000.0;
 
 /// The virtual device's latency where none is set: that of a common sound card.
-const DAC_LATENCY: Span = Span::from_millis(20);
+const DAC_LATENCY: Span = Span::from_millis(25);
 
 #[cfg(test)]
 mod tests {

@@ -6,5 +6,6 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod identity;
+pub mod library;
 pub mod net;
 pub mod paths;
