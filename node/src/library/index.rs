@@ -10,6 +10,7 @@ use std::{
     io::{self, BufRead, BufReader, Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use jamsync_protocol::{
@@ -20,12 +21,20 @@ use jamsync_protocol::{
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use super::identify::{LocalTrack, Stamp};
+use super::{
+    LibraryError,
+    identify::{LocalTrack, Stamp, identify},
+};
 
-/// The known files of this machine.
+/// The known files of this machine. May be asked from several threads; none waits while a file is read through.
 #[derive(Debug)]
 pub struct Index {
     file: PathBuf,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
     by_path: HashMap<PathBuf, LocalTrack>,
     by_track: HashMap<TrackId, HashSet<PathBuf>>,
 }
@@ -45,14 +54,17 @@ struct Line {
 }
 
 impl Index {
-    /// What the file at `file` remembers. A missing file remembers nothing, and lines that cannot be understood are
-    /// left out.
+    /// The index that the file at `file` holds. A missing file remembers nothing, and lines that cannot be understood
+    /// are left out.
     #[must_use]
-    pub fn load(file: &Path) -> Self {
-        let mut index = Self { file: file.to_owned(), by_path: HashMap::new(), by_track: HashMap::new() };
-        match index.read() {
-            // Half of the lines or more are about files that have changed since: written anew they go.
-            Ok(lines) if lines > 2 * index.by_path.len() + SPARE_LINES => {
+    pub fn open(file: &Path) -> Self {
+        let mut memory = Memory::default();
+        let read = read(file, &mut memory);
+        let known = memory.by_path.len();
+        let index = Self { file: file.to_owned(), memory: Mutex::new(memory) };
+        match read {
+            // Most lines are about files that have changed since: written anew they go.
+            Ok(lines) if lines > 2 * known + SPARE_LINES => {
                 if let Err(error) = index.rewrite() {
                     warn!(%error, "the index of music cannot be written anew");
                 }
@@ -64,45 +76,62 @@ impl Index {
         index
     }
 
-    /// What the file at `path` is, if it has been read through and has not changed since.
-    #[must_use]
-    pub fn known(&self, path: &Path) -> Option<&LocalTrack> {
-        self.by_path.get(path).filter(|local| is_current(local))
+    /// What the file at `path` is: remembered, where it has not changed since it was read, or else read through as by
+    /// [`identify`] and remembered.
+    ///
+    /// # Errors
+    /// Those of [`identify`].
+    pub fn identify(&self, path: &Path) -> Result<LocalTrack, LibraryError> {
+        let known = self.memory().by_path.get(path).cloned();
+        if let Some(local) = known.filter(is_current) {
+            return Ok(local);
+        }
+        let local = identify(path)?;
+        self.memory().insert(local.clone());
+        if let Err(error) = self.append(&local) {
+            warn!(%error, "the index of music cannot be written; the file will be read through again");
+        }
+        Ok(local)
     }
 
     /// A file that holds `track` and has not changed since it was read through.
     #[must_use]
-    pub fn find(&self, track: TrackId) -> Option<&LocalTrack> {
-        let copies = self.by_track.get(&track)?;
-        copies.iter().filter_map(|path| self.by_path.get(path)).find(|local| is_current(local))
+    pub fn find(&self, track: TrackId) -> Option<PathBuf> {
+        let copies: Vec<LocalTrack> = {
+            let memory = self.memory();
+            let paths = memory.by_track.get(&track)?;
+            paths.iter().filter_map(|path| memory.by_path.get(path)).cloned().collect()
+        };
+        copies.into_iter().find(is_current).map(|local| local.path)
     }
 
-    /// Remembers a file, also on disk.
-    ///
-    /// # Errors
-    /// Where the index cannot be written; the file is remembered until the program ends all the same.
-    pub fn remember(&mut self, local: LocalTrack) -> io::Result<()> {
-        let line = line(&local)?;
-        self.insert(local);
-        // One write per line keeps lines whole. A path that is not UTF-8 has no line.
-        line.map_or(Ok(()), |line| self.open_to_append()?.write_all(line.as_bytes()))
+    fn append(&self, local: &LocalTrack) -> io::Result<()> {
+        // A path that is not UTF-8 has no line.
+        let Some(line) = line(local)? else { return Ok(()) };
+        // One write per line keeps lines whole.
+        let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.file)?;
+        file.write_all(line.as_bytes())
     }
 
-    /// How many files are remembered.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.by_path.len()
+    fn rewrite(&self) -> io::Result<()> {
+        let fresh = self.file.with_extension("new");
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        for local in self.memory().by_path.values() {
+            file.write_all(line(local)?.unwrap_or_default().as_bytes())?;
+        }
+        std::fs::rename(fresh, &self.file)
     }
 
-    /// Whether no file is remembered.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.by_path.is_empty()
+    /// The memory is whole after each of its changes, so a thread that panicked leaves nothing to fear.
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
+impl Memory {
     fn insert(&mut self, local: LocalTrack) {
-        self.by_track.entry(local.track.id).or_default().insert(local.path.clone());
         let id = local.track.id;
+        self.by_track.entry(id).or_default().insert(local.path.clone());
         if let Some(before) = self.by_path.insert(local.path.clone(), local)
             && before.track.id != id
             && let Some(copies) = self.by_track.get_mut(&before.track.id)
@@ -110,37 +139,22 @@ impl Index {
             copies.remove(&before.path);
         }
     }
+}
 
-    /// Takes the file in and returns how many lines it has.
-    fn read(&mut self) -> io::Result<usize> {
-        let mut reader = BufReader::new(File::open(&self.file)?);
-        let mut lines = 0;
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            if (&mut reader).take(LINE_BYTES).read_until(b'\n', &mut line)? == 0 {
-                return Ok(lines);
-            }
-            lines += 1;
-            if let Some(local) = serde_json::from_slice(&line).ok().and_then(local) {
-                self.insert(local);
-            }
+/// Takes the file in and returns how many lines it has.
+fn read(file: &Path, memory: &mut Memory) -> io::Result<usize> {
+    let mut reader = BufReader::new(File::open(file)?);
+    let mut lines = 0;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if (&mut reader).take(LINE_BYTES).read_until(b'\n', &mut line)? == 0 {
+            return Ok(lines);
         }
-    }
-
-    fn rewrite(&self) -> io::Result<()> {
-        let fresh = self.file.with_extension("new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-        let mut text = String::new();
-        for local in self.by_path.values() {
-            text.push_str(&line(local)?.unwrap_or_default());
+        lines += 1;
+        if let Some(local) = serde_json::from_slice(&line).ok().and_then(local) {
+            memory.insert(local);
         }
-        file.write_all(text.as_bytes())?;
-        std::fs::rename(fresh, &self.file)
-    }
-
-    fn open_to_append(&self) -> io::Result<File> {
-        OpenOptions::new().append(true).create(true).mode(0o600).open(&self.file)
     }
 }
 
@@ -188,7 +202,7 @@ const SPARE_LINES: usize = 1_000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::library::{identify, identify::tests::wav};
+    use crate::library::identify::tests::wav;
 
     struct Fixture {
         folder: tempfile::TempDir,
@@ -197,76 +211,79 @@ mod tests {
     impl Fixture {
         fn new() -> Self {
             let folder = tempfile::tempdir().expect("a folder");
-            let index = Index::load(&folder.path().join("index"));
+            let index = Index::open(&folder.path().join("index"));
             Self { folder, index }
         }
-        fn add(&mut self, name: &str, frames: u32) -> LocalTrack {
+        fn add(&self, name: &str, frames: u32) -> LocalTrack {
             let path = self.folder.path().join(name);
             wav(&path, frames);
-            let local = identify(&path).expect("plays");
-            self.index.remember(local.clone()).expect("writes");
-            local
+            self.index.identify(&path).expect("plays")
         }
-        fn reload(&self) -> Index {
-            Index::load(&self.folder.path().join("index"))
+        fn reopen(&self) -> Index {
+            Index::open(&self.folder.path().join("index"))
+        }
+        fn size(&self) -> u64 {
+            std::fs::metadata(self.folder.path().join("index")).expect("exists").len()
         }
     }
 
     #[test]
     fn what_was_read_is_known_after_a_restart() {
-        let mut fixture = Fixture::new();
+        let fixture = Fixture::new();
         let local = fixture.add("a.wav", 1_000);
-        for index in [&fixture.index, &fixture.reload()] {
-            assert_eq!(index.known(&local.path), Some(&local));
-            assert_eq!(index.find(local.track.id), Some(&local));
-        }
+        let size = fixture.size();
+        let reopened = fixture.reopen();
+        assert_eq!(reopened.find(local.track.id).as_ref(), Some(&local.path));
+        assert_eq!(reopened.identify(&local.path), Ok(local));
+        assert_eq!(fixture.size(), size, "nothing was read through again");
     }
 
     #[test]
     fn a_file_that_changed_is_not_believed() {
-        let mut fixture = Fixture::new();
+        let fixture = Fixture::new();
         let before = fixture.add("a.wav", 1_000);
         wav(&before.path, 2_000);
-        assert_eq!((fixture.index.known(&before.path), fixture.index.find(before.track.id)), (None, None));
-        let after = fixture.add("a.wav", 2_000);
-        assert_eq!(fixture.reload().find(after.track.id), Some(&after));
-        assert_eq!(fixture.reload().find(before.track.id), None);
+        assert_eq!(fixture.index.find(before.track.id), None);
+        let after = fixture.index.identify(&before.path).expect("plays");
+        assert_ne!(after.track.id, before.track.id);
+        for index in [&fixture.index, &fixture.reopen()] {
+            assert_eq!(index.find(after.track.id).as_ref(), Some(&after.path));
+            assert_eq!(index.find(before.track.id), None);
+        }
     }
 
     #[test]
     fn another_copy_stands_in_for_one_that_is_gone() {
-        let mut fixture = Fixture::new();
+        let fixture = Fixture::new();
         let first = fixture.add("a.wav", 1_000);
         let second = fixture.add("b.wav", 1_000);
         assert_eq!(first.track.id, second.track.id);
         std::fs::remove_file(&first.path).expect("removes");
-        assert_eq!(fixture.index.find(first.track.id).map(|local| &local.path), Some(&second.path));
+        assert_eq!(fixture.index.find(first.track.id), Some(second.path));
     }
 
     #[test]
     fn a_damaged_index_costs_only_its_damaged_lines() {
-        let mut fixture = Fixture::new();
+        let fixture = Fixture::new();
         let first = fixture.add("a.wav", 1_000);
-        let mut file = fixture.index.open_to_append().expect("opens");
+        let mut file = File::options().append(true).open(fixture.folder.path().join("index")).expect("opens");
         file.write_all(b"\xff\xfe rubbish\n{\"path\":1}\n").expect("writes");
         let second = fixture.add("b.wav", 2_000);
         file.write_all(b"{\"path\":\"/half").expect("writes");
-        let index = fixture.reload();
-        assert_eq!(index.len(), 2);
+        let index = fixture.reopen();
         assert!(index.find(first.track.id).is_some() && index.find(second.track.id).is_some());
     }
 
     #[test]
     fn an_index_full_of_the_past_is_written_anew() {
-        let mut fixture = Fixture::new();
+        let fixture = Fixture::new();
         let local = fixture.add("a.wav", 1_000);
         for _ in 0..SPARE_LINES + 2 {
-            fixture.index.remember(local.clone()).expect("writes");
+            fixture.index.append(&local).expect("writes");
         }
-        let before = std::fs::metadata(fixture.folder.path().join("index")).expect("exists").len();
-        assert_eq!(fixture.reload().len(), 1);
-        let after = std::fs::metadata(fixture.folder.path().join("index")).expect("exists").len();
-        assert!(after < before / 100, "{before} {after}");
-        assert_eq!(fixture.reload().find(local.track.id), Some(&local));
+        let before = fixture.size();
+        drop(fixture.reopen());
+        assert!(fixture.size() < before / 100, "{before} {}", fixture.size());
+        assert_eq!(fixture.reopen().find(local.track.id), Some(local.path));
     }
 }
