@@ -4,5 +4,6 @@
 //! Nothing here is needed to listen to music: the packages `protocol`, `node` and `coordinator` never depend
 //! on this one.
 
+pub mod demo;
 pub mod score;
 pub mod tones;

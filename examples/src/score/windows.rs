@@ -142,7 +142,7 @@ pub(super) fn start_errors(both: &Both, plan: &Plan) -> Vec<StartError> {
     let sounding = plan.anchors.iter().filter(|anchor| anchor.sounds);
     sounding
         .map(|anchor| {
-            let at = anchor.effect.until;
+            let at = anchor.effect.until.max(plan.span.from);
             StartError { what: anchor.what.clone(), at, skew: measure(at) }
         })
         .collect()

@@ -1,0 +1,80 @@
+//! What was commanded, and when it took effect: the plan by which the recordings are scored.
+
+use jamsync_node::api::AnchorCause;
+use jamsync_protocol::time::Span;
+
+use super::node::Node;
+use crate::score::{Anchor, Plan, TrueRange, TrueTime};
+
+/// The commands of the driver that change what is heard.
+#[derive(Debug, Default)]
+pub(super) struct Journal {
+    commands: Vec<Command>,
+    /// When the Jam's music began on both sides.
+    begun: Option<TrueTime>,
+    /// When the scored part of it was over.
+    ended: Option<TrueTime>,
+}
+
+#[derive(Debug)]
+struct Command {
+    what: &'static str,
+    cause: AnchorCause,
+    /// Just before the command was run.
+    at: TrueTime,
+}
+
+/// The longest that an anchor may take from its command to its effect: lead, latency and a slow machine.
+pub(super) const EFFECT_MAX: Span = Span::from_secs(2);
+/// By how much a node's own statement of an instant may be off in true time: the injected rate counts from a
+/// start that is known to within a second.
+const CLOCK_SLACK: Span = Span::from_millis(1);
+/// A pause stops the sound at once, but what a sound card has taken already is still heard, and faded.
+const PAUSE_TAIL: Span = Span::from_millis(100);
+
+impl Journal {
+    /// The command `what` is about to be run.
+    pub(super) fn command(&mut self, what: &'static str, cause: AnchorCause, at: TrueTime) {
+        self.commands.push(Command { what, cause, at });
+    }
+
+    /// Both sides have begun to play together.
+    pub(super) fn begin(&mut self, at: TrueTime) {
+        self.begun = Some(at);
+    }
+
+    /// What follows is not scored.
+    pub(super) fn end(&mut self, at: TrueTime) {
+        self.ended = Some(at);
+    }
+
+    /// The plan, or none where the Jam never began.
+    pub(super) fn plan(&self, nodes: [&Node; 2]) -> Option<Plan> {
+        let span = TrueRange { from: self.begun?, until: self.ended? };
+        let anchors: Vec<Anchor> = self.commands.iter().filter_map(|command| command.anchor(nodes)).collect();
+        let mut pauses = Vec::new();
+        for (index, pause) in anchors.iter().enumerate().filter(|(_, anchor)| !anchor.sounds) {
+            let until = anchors.get(index + 1).map_or(span.until, |next| next.effect.from);
+            pauses.push(TrueRange { from: pause.effect.until, until });
+        }
+        Some(Plan { span, anchors, pauses })
+    }
+}
+
+impl Command {
+    /// From the first to the last effect that either node names, within the time that one may take.
+    fn anchor(&self, nodes: [&Node; 2]) -> Option<Anchor> {
+        let allowed = TrueRange { from: self.at - CLOCK_SLACK, until: self.at + EFFECT_MAX };
+        let effects = nodes.into_iter().flat_map(|node| {
+            let effects = node.seen.iter().filter_map(|event| node.effect(event));
+            effects.filter(|effect| effect.cause == self.cause).map(|effect| (effect.at, effect.playing))
+        });
+        let mut effects: Vec<(TrueTime, bool)> =
+            effects.filter(|(at, _)| allowed.holds(TrueRange { from: *at, until: *at })).collect();
+        effects.sort();
+        let (&(first, _), &(last, sounds)) = (effects.first()?, effects.last()?);
+        let tail = if sounds { CLOCK_SLACK } else { PAUSE_TAIL };
+        let effect = TrueRange { from: first - CLOCK_SLACK, until: last + tail };
+        Some(Anchor { what: self.what.to_owned(), effect, sounds })
+    }
+}

@@ -1,0 +1,268 @@
+//! One node as its user sees it: a daemon, commands, and the stream of events.
+
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use jamsync_node::api::{AnchorCause, Body, Event, Reply, ServerLine, Snapshot};
+use jamsync_protocol::time::{NodeTime, Ppm, Span};
+use rustix::time::{ClockId, clock_gettime};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+    sync::mpsc,
+    time::timeout,
+};
+
+use crate::score::TrueTime;
+
+/// How one node is set up.
+#[derive(Clone, Debug)]
+pub(super) struct Setup {
+    /// Its listener's name.
+    pub(super) name: &'static str,
+    /// All its state.
+    pub(super) home: PathBuf,
+    /// The sound card, or the virtual one that records to this path.
+    pub(super) record: Option<PathBuf>,
+    /// How fast its virtual sound card runs.
+    pub(super) dac_rate: Ppm,
+    /// From a frame's being taken by the virtual sound card to its being heard.
+    pub(super) dac_latency: Span,
+    /// By how much its clock is shifted.
+    pub(super) clock_offset: Span,
+    /// How fast its clock runs.
+    pub(super) clock_rate: Ppm,
+    /// A fault to prove that the measurement notices, as a flag of the daemon.
+    pub(super) fault: Option<&'static str>,
+}
+
+/// A running node.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) setup: Setup,
+    binary: PathBuf,
+    daemon: Child,
+    /// Just after the start: the instant from which the injected rate counts, to within a second.
+    started: TrueTime,
+    watch: Option<Watch>,
+    /// All events so far.
+    pub(super) seen: Vec<Event>,
+}
+
+/// An anchor that took effect at a node.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Effect {
+    pub(super) cause: AnchorCause,
+    /// Whether music plays after it.
+    pub(super) playing: bool,
+    pub(super) at: TrueTime,
+}
+
+/// The events of a node, for this program and, from a second process, in words for people.
+#[derive(Debug)]
+struct Watch {
+    _processes: [Child; 2],
+    events: mpsc::UnboundedReceiver<Event>,
+}
+
+/// Where the lines of the story are told.
+pub(super) type Story = mpsc::UnboundedSender<String>;
+
+/// The longest that any command may take.
+const COMMAND_MAX: Duration = Duration::from_secs(20);
+/// The longest that a process may take to be ready or to end.
+const PROCESS_MAX: Duration = Duration::from_secs(15);
+
+impl Node {
+    /// Starts the daemon and waits until it is ready.
+    pub(super) async fn start(binary: &Path, setup: Setup) -> anyhow::Result<Self> {
+        let mut command = jamsync(binary, &setup.home);
+        command.args(["--json", "daemon", "--listen", "127.0.0.1:0"]);
+        let flag = |name: &str, value: String| format!("--{name}={value}");
+        match &setup.record {
+            Some(prefix) => {
+                command.arg("--sink=virtual").arg("--record").arg(prefix);
+                command.arg(flag("dac-ppm", setup.dac_rate.0.to_string()));
+                command.arg(flag("dac-latency-ms", setup.dac_latency.as_millis().to_string()));
+            }
+            None => _ = command.arg("--sink=cpal"),
+        }
+        command.arg(flag("clock-offset", format!("{}ns", setup.clock_offset.as_nanos())));
+        command.arg(flag("clock-ppm", setup.clock_rate.0.to_string()));
+        command.args(setup.fault);
+        let log = std::fs::File::create(setup.home.with_extension("log"))?;
+        let started = true_now();
+        let mut daemon =
+            command.stdout(Stdio::piped()).stderr(log).spawn().context("cannot start jamsync")?;
+        let mut lines = lines_of(&mut daemon)?;
+        let ready = timeout(PROCESS_MAX, lines.next_line()).await;
+        match ready.context("the daemon is not ready in time")?? {
+            Some(line) if !matches!(parse(&line)?, Body::Error(_)) => {}
+            Some(line) => bail!("{}'s daemon says: {line}", setup.name),
+            None => bail!("{}'s daemon ended at once; its log:\n{}", setup.name, log_of(&setup)),
+        }
+        Ok(Self { setup, binary: binary.to_owned(), daemon, started, watch: None, seen: Vec::new() })
+    }
+
+    /// Follows what happens from now on; `story` gets the same in words.
+    pub(super) async fn follow(&mut self, story: Story) -> anyhow::Result<()> {
+        let mut words = self.command(["watch"]).stdout(Stdio::piped()).spawn()?;
+        let mut lines = lines_of(&mut words)?;
+        let name = self.setup.name;
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                if story.send(format!("{name}: {line}")).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut process = self.command(["--json", "watch"]).stdout(Stdio::piped()).spawn()?;
+        let mut lines = lines_of(&mut process)?;
+        let (sender, mut events) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                let Ok(Body::Event(event)) = parse(&line) else { continue };
+                if sender.send(event).is_err() {
+                    return;
+                }
+            }
+        });
+        let first = timeout(PROCESS_MAX, events.recv()).await.context("no snapshot in time")?;
+        anyhow::ensure!(
+            matches!(first, Some(Event::Snapshot(_))),
+            "the watch does not begin with a snapshot"
+        );
+        self.watch = Some(Watch { _processes: [process, words], events });
+        Ok(())
+    }
+
+    /// Runs one command as a user does and gives its answer.
+    pub(super) async fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> anyhow::Result<Reply> {
+        let output = self.command(["--json"]).args(arguments).output();
+        let output = timeout(COMMAND_MAX, output).await.context("no answer in time")??;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let line = text
+            .lines()
+            .last()
+            .with_context(|| format!("no answer, but {}", String::from_utf8_lossy(&output.stderr).trim()))?;
+        match parse(line)? {
+            Body::Reply(reply) => Ok(reply),
+            Body::Error(error) => bail!("{error}"),
+            other @ (Body::Event(_) | Body::Ready { .. }) => bail!("expected a reply, found {other:?}"),
+        }
+    }
+
+    /// Everything the node says of itself.
+    pub(super) async fn status(&self) -> anyhow::Result<Box<Snapshot>> {
+        let reply = self.run(&["status"]).await?;
+        if let Reply::Status(snapshot) = reply { Ok(snapshot) } else { bail!("no status, but {reply:?}") }
+    }
+
+    /// Waits for an event that fits, among those after the first `from`.
+    pub(super) async fn wait(
+        &mut self,
+        from: usize,
+        longest: Duration,
+        fits: impl Fn(&Event) -> bool,
+    ) -> anyhow::Result<()> {
+        if self.seen.iter().skip(from).any(&fits) {
+            return Ok(());
+        }
+        let Some(watch) = &mut self.watch else { bail!("{} is not followed", self.setup.name) };
+        let wait = async {
+            while let Some(event) = watch.events.recv().await {
+                let found = fits(&event);
+                self.seen.push(event);
+                if found {
+                    return true;
+                }
+            }
+            false
+        };
+        match timeout(longest, wait).await {
+            Ok(true) => Ok(()),
+            Ok(false) => bail!("{}'s daemon has ended", self.setup.name),
+            Err(_) => bail!("{} did not see it within {} s", self.setup.name, longest.as_secs()),
+        }
+    }
+
+    /// Takes in what has happened up to now, and says how many events there were.
+    pub(super) fn catch_up(&mut self) -> usize {
+        if let Some(watch) = &mut self.watch {
+            while let Ok(event) = watch.events.try_recv() {
+                self.seen.push(event);
+            }
+        }
+        self.seen.len()
+    }
+
+    /// When an anchor took effect, if that is what the event tells.
+    pub(super) fn effect(&self, event: &Event) -> Option<Effect> {
+        let Event::Anchor { cause, playing, node_time_ns, .. } = event else { return None };
+        Some(Effect { cause: *cause, playing: *playing, at: self.true_time(*node_time_ns) })
+    }
+
+    /// The true time of a reading of this node's clock, from the shift and the rate that were injected.
+    fn true_time(&self, reading: NodeTime) -> TrueTime {
+        let shifted = TrueTime::from_nanos(reading.as_nanos()) - self.setup.clock_offset;
+        let elapsed = shifted - self.started;
+        shifted - elapsed.gained_at(self.setup.clock_rate)
+    }
+
+    /// Ends the daemon so that its recording is complete.
+    pub(super) async fn stop(&mut self) -> anyhow::Result<()> {
+        self.run(&["stop"]).await?;
+        let ended = timeout(PROCESS_MAX, self.daemon.wait()).await;
+        ended.context("the daemon did not end in time")??;
+        Ok(())
+    }
+
+    fn command<const N: usize>(&self, arguments: [&str; N]) -> Command {
+        let mut command = jamsync(&self.binary, &self.setup.home);
+        command.args(arguments);
+        command
+    }
+}
+
+/// The true time now.
+pub(super) fn true_now() -> TrueTime {
+    let reading = clock_gettime(TRUE_CLOCK);
+    TrueTime::default() + Span::from_secs(reading.tv_sec) + Span::from_nanos(reading.tv_nsec)
+}
+
+#[cfg(target_os = "linux")]
+const TRUE_CLOCK: ClockId = ClockId::MonotonicRaw;
+#[cfg(not(target_os = "linux"))]
+const TRUE_CLOCK: ClockId = ClockId::Monotonic;
+
+/// A command of jamsync on one state folder, which ends with this program.
+fn jamsync(binary: &Path, home: &Path) -> Command {
+    let mut command = Command::new(binary);
+    let ours = std::env::vars_os().map(|(name, _)| name);
+    for name in ours.filter(|name| name.to_string_lossy().starts_with("JAMSYNC_")) {
+        command.env_remove(name);
+    }
+    command.env("JAMSYNC_HOME", home).stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+pub(super) fn lines_of(process: &mut Child) -> anyhow::Result<Lines<BufReader<ChildStdout>>> {
+    Ok(BufReader::new(process.stdout.take().context("standard output is not read")?).lines())
+}
+
+fn parse(line: &str) -> anyhow::Result<Body> {
+    let line: ServerLine = serde_json::from_str(line).with_context(|| format!("not understood: {line}"))?;
+    Ok(line.body)
+}
+
+/// The last lines of a daemon's log.
+fn log_of(setup: &Setup) -> String {
+    let text = std::fs::read_to_string(setup.home.with_extension("log")).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().rev().take(5).collect();
+    lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+}
