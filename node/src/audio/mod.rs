@@ -6,6 +6,7 @@
 //! queues or networks: the player is handed a plan and a map of the Jam clock.
 
 pub mod decode;
+pub mod player;
 pub mod playout;
 pub mod resample;
 pub mod sink;

@@ -52,7 +52,7 @@ pub struct Reader {
 /// A pair of ends for a device of `rate`.
 #[must_use]
 pub fn playout(rate: SampleRate) -> (Writer, Reader) {
-    let frames = u64::from(rate.hz()).next_power_of_two();
+    let frames = u64::from(rate.hz() / 2).next_power_of_two();
     let shared = Arc::new(Shared {
         slots: (0..frames).map(|_| AtomicU64::new(0)).collect(),
         taken: AtomicU64::new(0),
@@ -70,7 +70,7 @@ pub fn playout(rate: SampleRate) -> (Writer, Reader) {
 }
 
 impl Writer {
-    /// How many frames can be written ahead of the device: at least a second.
+    /// How many frames can be written ahead of the device: at least half a second.
     #[must_use]
     pub fn capacity(&self) -> u64 {
         self.shared.capacity()

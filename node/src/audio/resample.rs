@@ -114,6 +114,12 @@ impl Resampler {
         &self.positions
     }
 
+    /// The position of the next output frame.
+    #[must_use]
+    pub fn next_position(&self) -> f64 {
+        self.mirror.next_position()
+    }
+
     fn new(source: SampleRate, device: SampleRate, correction: Ppm) -> Result<Self, AudioError> {
         let nominal = device.as_f64() / source.as_f64();
         let parameters = SincInterpolationParameters::new(filter_length(source, device), WINDOW)
