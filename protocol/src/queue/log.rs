@@ -104,4 +104,10 @@ impl Log {
             self.start = oldest;
         }
     }
+
+    /// Roughly the memory that the records hold, in bytes.
+    #[cfg(test)]
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
 }

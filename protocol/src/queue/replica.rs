@@ -137,8 +137,7 @@ impl Replica {
 
     /// Own edits that are not ordered yet, oldest first.
     pub fn pending(&self) -> impl Iterator<Item = &Edit> {
-        let seen = self.ordered.seen(self.me);
-        self.own.iter().skip_while(move |edit| edit.id.number <= seen)
+        self.own_after(self.ordered.seen(self.me))
     }
 
     /// The newest point of the order that is known here.
@@ -283,7 +282,8 @@ impl Replica {
                         QueueMessage::Resume { question, at: self.log.head() }
                     }
                     Link::Asked { proposed: Some(proposed), .. } => {
-                        let edit = self.own.iter().find(|edit| edit.id.number > *proposed)?;
+                        let next = self.own.partition_point(|edit| edit.id.number <= *proposed);
+                        let edit = self.own.get(next)?;
                         *proposed = edit.id.number;
                         QueueMessage::Propose(edit.clone())
                     }
@@ -297,6 +297,11 @@ impl Replica {
     #[must_use]
     pub fn poll_event(&mut self) -> Option<QueueEvent> {
         self.events.pop_front()
+    }
+
+    /// Own edits above `number`, oldest first.
+    fn own_after(&self, number: u32) -> impl Iterator<Item = &Edit> {
+        self.own.range(self.own.partition_point(|edit| edit.id.number <= number)..)
     }
 
     fn from_parts(me: Participant, queue: Queue, at: Head) -> Self {

@@ -4,13 +4,15 @@ extern crate std;
 
 use alloc::{format, string::String, vec::Vec};
 
-use super::*;
+use super::{limits::PIECE_EFFECTS, *};
 use crate::{
     id::{Participant, TrackId},
     media::{Frames, SampleRate, Track},
-    text::Text,
+    text::{List, Text},
 };
 
+mod hostile;
+mod limits;
 mod rules;
 mod world;
 
