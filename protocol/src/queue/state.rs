@@ -293,7 +293,7 @@ impl Queue {
         let mut taken: Vec<Slot> =
             self.slots.iter().skip(floor).filter(|slot| chosen(slot)).cloned().collect();
         let before: Vec<EntryId> = taken.iter().map(|slot| slot.id).collect();
-        taken.sort_by_key(|slot| rank.get(&slot.id).copied());
+        taken.sort_by_cached_key(|slot| rank.get(&slot.id).copied());
         if taken.iter().map(|slot| slot.id).eq(before.iter().copied()) {
             return Vec::new();
         }
@@ -305,12 +305,12 @@ impl Queue {
     }
 
     fn undo(&mut self, target: EditId) -> What {
-        match self.effects.take(target) {
-            Some(Reverse::Remove(ids)) => drop(self.remove(&ids)),
-            Some(Reverse::Restore(ids)) => self.restore(&ids),
-            Some(Reverse::Move { entry, place }) => drop(self.shift(entry, place)),
-            Some(Reverse::Reorder(order)) => drop(self.reorder(&order)),
-            None => return What::Nothing,
+        let Some(effect) = self.effects.take(target) else { return What::Nothing };
+        match &effect.reverse {
+            Reverse::Remove(ids) => drop(self.remove(ids)),
+            Reverse::Restore(ids) => self.restore(ids),
+            Reverse::Move { entry, place } => drop(self.shift(*entry, *place)),
+            Reverse::Reorder(order) => drop(self.reorder(order)),
         }
         What::Undid(target)
     }

@@ -1,6 +1,6 @@
 //! What must be remembered of an edit to take it back.
 
-use alloc::collections::VecDeque;
+use alloc::{collections::VecDeque, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -37,9 +37,10 @@ pub enum Reverse {
     Reorder(List<EntryId, ENTRIES_MAX>),
 }
 
-/// The newest [`EFFECTS_MAX`] edits that can be undone, oldest first.
+/// The newest [`EFFECTS_MAX`] edits that can be undone, oldest first. What they hold is shared because rebasing
+/// copies the whole queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Effects(VecDeque<Effect>);
+pub(super) struct Effects(VecDeque<Arc<Effect>>);
 
 impl Effects {
     /// Remembers one more and forgets the oldest where there is no room.
@@ -47,7 +48,7 @@ impl Effects {
         if self.0.len() == EFFECTS_MAX {
             self.0.pop_front();
         }
-        self.0.push_back(effect);
+        self.0.push_back(Arc::new(effect));
     }
 
     /// How to take back this edit.
@@ -56,9 +57,9 @@ impl Effects {
     }
 
     /// Forgets this edit, because it is undone.
-    pub(super) fn take(&mut self, edit: EditId) -> Option<Reverse> {
+    pub(super) fn take(&mut self, edit: EditId) -> Option<Arc<Effect>> {
         let index = self.0.iter().rposition(|effect| effect.edit == edit)?;
-        self.0.remove(index).map(|effect| effect.reverse)
+        self.0.remove(index)
     }
 
     /// The newest undoable edit of `author`.
@@ -68,6 +69,6 @@ impl Effects {
 
     /// All, oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Effect> {
-        self.0.iter()
+        self.0.iter().map(|effect| &**effect)
     }
 }

@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{
-    std::{eprintln, thread},
+    std::{env, eprintln, thread},
     *,
 };
 use crate::{
@@ -19,8 +19,12 @@ use crate::{
     wire::codec::{decode, encode},
 };
 
-const SEEDS: u64 = 150;
 const STEPS: usize = 400;
+
+/// How many worlds each test tries: 60, or as many as the environment says.
+fn seeds() -> core::ops::Range<u64> {
+    0..env::var("QUEUE_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(60)
+}
 
 /// Prints the seed if the test fails before this is dropped.
 struct Seed(u64);
@@ -329,7 +333,7 @@ impl World {
 
 #[test]
 fn all_show_the_same_queue_after_breaks_repeats_and_restarts() {
-    for seed in 0..SEEDS {
+    for seed in seeds() {
         let _seed = Seed(seed);
         let mut world = World::new(seed);
         for _ in 0..STEPS {
@@ -342,7 +346,7 @@ fn all_show_the_same_queue_after_breaks_repeats_and_restarts() {
 
 #[test]
 fn no_edit_is_lost_or_doubled_when_hosts_change_and_partitions_heal() {
-    for seed in 0..SEEDS {
+    for seed in seeds() {
         let _seed = Seed(seed);
         let mut world = World::new(seed);
         let mut host = 0;
