@@ -19,7 +19,7 @@ use tokio::{
 use crate::{
     api::{ApiError, Body, ErrorCode, ServerLine, client::Client},
     config::Options,
-    paths::Paths,
+    paths::{Paths, PathsError},
 };
 
 /// A connection, and whether the daemon was started for it.
@@ -31,10 +31,13 @@ pub(super) struct Connected {
 
 /// The daemon that runs, or `None`.
 pub(super) async fn running(paths: &Paths) -> Result<Option<Client>, ApiError> {
+    use io::ErrorKind::{ConnectionRefused, NotADirectory, NotFound, PermissionDenied};
     match Client::connect(&paths.socket()).await {
         Ok(client) => Ok(Some(client)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-            Ok(None)
+        Err(error) if matches!(error.kind(), NotFound | ConnectionRefused | NotADirectory) => Ok(None),
+        Err(error) if error.kind() == PermissionDenied => {
+            let path = paths.state().display().to_string();
+            Err(PathsError::Unwritable { path, reason: error.to_string() }.into())
         }
         Err(error) => Err(no_daemon(format!("cannot reach {}: {error}", paths.socket().display()), paths)),
     }

@@ -1,0 +1,210 @@
+//! The program as a person or a script runs it: real processes, real sockets, a state folder of its own per test.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::PathBuf,
+    process::{Child, Command, Output, Stdio},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// A node with a state folder of its own, whose daemon ends with the test.
+struct Node {
+    folder: tempfile::TempDir,
+}
+
+impl Node {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_jamsync"));
+        // Settings of whoever runs the tests must not reach them.
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("JAMSYNC_"))
+        {
+            command.env_remove(name);
+        }
+        command
+            .args(arguments)
+            .env("JAMSYNC_HOME", self.home())
+            .env("JAMSYNC_SINK", "null")
+            .env("JAMSYNC_LISTEN", "127.0.0.1:0")
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("runs")
+    }
+
+    /// The one JSON object that a command prints.
+    fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.run(arguments);
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        assert_eq!(text.lines().count(), 1, "{text}{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    fn pid(&self) -> i64 {
+        self.json(&["status", "--json"])["reply"]["pid"].as_i64().expect("a number")
+    }
+
+    /// A daemon in the foreground, and the first line that it says.
+    fn daemon(&self) -> (Child, Value) {
+        let mut child = self
+            .command(&["daemon", "--json"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+        (child, serde_json::from_str(&line).expect("JSON"))
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.command(&["stop"]).output();
+    }
+}
+
+/// Asserts an exit status and one sentence on standard error, and returns the sentence.
+fn failure(output: &Output, status: i32) -> String {
+    let sentence = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(status), "{sentence}");
+    assert!(sentence.starts_with("jamsync: ") && sentence.lines().count() == 1, "{sentence:?}");
+    sentence
+}
+
+#[test]
+fn the_first_command_starts_a_daemon_and_stop_ends_it() {
+    let node = Node::new();
+    let pid = node.pid();
+    assert_eq!(node.pid(), pid, "the second command finds the same daemon");
+    let stopped = node.run(&["stop"]);
+    assert!(stopped.status.success(), "{stopped:?}");
+    assert!(!node.home().join("control.sock").exists());
+    assert_ne!(node.pid(), pid, "the next one starts another");
+}
+
+#[test]
+fn commands_at_the_same_moment_share_one_daemon() {
+    let node = Node::new();
+    let start = || node.command(&["status", "--json"]).stdout(Stdio::piped()).spawn().expect("starts");
+    let commands: Vec<Child> = (0..6).map(|_| start()).collect();
+    let mut pids = std::collections::BTreeSet::new();
+    for command in commands {
+        let output = command.wait_with_output().expect("ends");
+        let reply: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        pids.insert(reply["reply"]["pid"].to_string());
+    }
+    assert_eq!(pids.len(), 1, "{pids:?}");
+}
+
+#[test]
+fn a_second_daemon_is_refused_and_names_the_first() {
+    let node = Node::new();
+    let pid = node.pid();
+    let sentence = failure(&node.run(&["daemon"]), 13);
+    assert!(sentence.contains(&format!("process {pid}")) && sentence.contains("jamsync stop"), "{sentence}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_named_by_command_and_daemon() {
+    let node = Node::new();
+    std::fs::write(node.folder.path().join("file"), "").expect("writes");
+    for command in ["status", "daemon"] {
+        let output = node.command(&[command]).env("JAMSYNC_HOME", "file/below").output().expect("runs");
+        let sentence = failure(&output, 12);
+        assert!(sentence.contains("file/below") && sentence.contains("JAMSYNC_HOME"), "{sentence}");
+    }
+}
+
+#[test]
+fn what_is_not_understood_starts_nothing() {
+    let node = Node::new();
+    for line in [&["dance"][..], &["volume", "101"], &["seek", "soon"], &["--sink", "loud", "status"]] {
+        assert_eq!(node.run(line).status.code(), Some(2), "{line:?}");
+    }
+    assert!(!node.home().exists());
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named_before_anything_is_asked() {
+    let node = Node::new();
+    let sentence = failure(&node.run(&["play", "nowhere.flac"]), 8);
+    assert!(sentence.contains("nowhere.flac: no such file"), "{sentence}");
+    assert!(!node.home().exists());
+}
+
+#[test]
+fn with_json_a_failure_is_one_object_too() {
+    let node = Node::new();
+    let output = node.run(&["--json", "play", "nowhere.flac"]);
+    failure(&output, 8);
+    let error: Value = serde_json::from_slice(&output.stdout).expect("one object");
+    assert_eq!((&error["version"], &error["error"]["code"]), (&Value::from(1), &Value::from("not_found")));
+}
+
+#[test]
+fn a_daemon_says_when_it_is_ready_and_ends_cleanly_on_a_signal() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let node = Node::new();
+        let (mut daemon, ready) = node.daemon();
+        assert_eq!(ready["ready"]["pid"], Value::from(daemon.id()));
+        assert!(node.home().join("control.sock").exists());
+        kill_process(Pid::from_child(&daemon), signal).expect("signals");
+        assert_eq!(daemon.wait().expect("ends").code(), Some(0));
+        assert!(!node.home().join("control.sock").exists());
+    }
+}
+
+#[test]
+fn a_daemon_that_was_killed_leaves_nothing_in_the_way() {
+    let node = Node::new();
+    let (mut daemon, _) = node.daemon();
+    daemon.kill().expect("kills");
+    daemon.wait().expect("ends");
+    assert!(node.home().join("control.sock").exists(), "it had no chance to clean up");
+    node.pid();
+}
+
+#[test]
+fn a_mistake_in_the_configuration_is_shown_and_does_no_harm() {
+    let node = Node::new();
+    std::fs::create_dir(node.home()).expect("makes");
+    std::fs::write(node.home().join("config.toml"), "listen = 4472\n\nvolum = 3\n").expect("writes");
+    let status = node.json(&["status", "--json"]);
+    let warning = status["reply"]["warnings"][0].as_str().expect("a warning");
+    assert!(warning.contains("config.toml: line 3: `volum`"), "{warning}");
+}
+
+#[test]
+fn a_watch_begins_with_the_state_and_ends_with_the_daemon() {
+    let node = Node::new();
+    let mut watch = node.command(&["watch", "--json"]).stdout(Stdio::piped()).spawn().expect("starts");
+    let mut events = BufReader::new(watch.stdout.take().expect("piped"));
+    let mut first = String::new();
+    events.read_line(&mut first).expect("a line");
+    let first: Value = serde_json::from_str(&first).expect("JSON");
+    assert_eq!(first["event"]["event"], "snapshot");
+    assert!(node.run(&["stop"]).status.success());
+    events.read_to_string(&mut String::new()).expect("ends");
+    assert_eq!(watch.wait().expect("ends").code(), Some(0));
+}
+
+#[test]
+fn stop_is_content_where_nothing_runs() {
+    let node = Node::new();
+    let output = node.run(&["stop"]);
+    assert!(output.status.success() && !node.home().exists(), "{output:?}");
+}
