@@ -63,15 +63,6 @@ pub enum Action {
     Reanchor,
 }
 
-/// Longest distance of two steps that the integral believes; a longer one is a pause, not a measurement.
-const STEP_MAX: Span = Span::from_secs(1);
-/// Distance assumed before the first step.
-const STEP_FIRST: Span = Span::from_millis(100);
-/// Steps in a row that must call for a re-anchor: one may be a line that has just begun to follow a shift.
-const STRIKES: u8 = 2;
-/// An error below this many spreads of the line may be no error at all, so it never causes a re-anchor.
-const SPREADS: i64 = 3;
-
 /// The rate at which a device fast by `dac` stays on a Jam clock that gains `jam_drift` on node time.
 #[must_use]
 pub fn feed_forward(dac: Ppm, jam_drift: Ppm) -> Ppm {
@@ -174,6 +165,15 @@ impl Default for ServoConfig {
         }
     }
 }
+
+/// Longest distance of two steps that the integral believes; a longer one is a pause, not a measurement.
+const STEP_MAX: Span = Span::from_secs(1);
+/// Distance assumed before the first step.
+const STEP_FIRST: Span = Span::from_millis(100);
+/// Steps in a row that must call for a re-anchor: one may be a line that has just begun to follow a shift.
+const STRIKES: u8 = 2;
+/// An error below this many spreads of the line may be no error at all, so it never causes a re-anchor.
+const SPREADS: i64 = 3;
 
 #[cfg(test)]
 mod tests {

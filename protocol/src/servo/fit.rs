@@ -2,6 +2,8 @@
 //!
 //! Pure mathematics: it knows nothing of devices. Points come from [`AudibleLine`](super::AudibleLine).
 
+use alloc::vec::Vec;
+
 /// One point of the fit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sample {
@@ -41,20 +43,11 @@ pub(super) struct Fit {
     pub(super) slope_se: f64,
 }
 
-/// Rounds of reweighting; the weights have settled to a part in a thousand after five.
-const ROUNDS: usize = 6;
-/// Residuals beyond this many standard deviations count linearly: Huber's constant for 95 % efficiency.
-const HUBER: f64 = 1.345;
-/// The prior scale counts as this many points.
-const SCALE_PRIOR_POINTS: f64 = 4.0;
-/// Ratio of a standard deviation to a median absolute deviation.
-const MAD_TO_SD: f64 = 1.4826;
-
 /// Fits `samples`; `scratch` is used for medians and keeps its capacity. `None` without a sample.
 pub(super) fn fit(
     samples: impl Iterator<Item = Sample> + Clone,
     prior: Prior,
-    scratch: &mut alloc::vec::Vec<f64>,
+    scratch: &mut Vec<f64>,
 ) -> Option<Fit> {
     scratch.clear();
     scratch.extend(samples.clone().map(|s| s.y - prior.slope * s.x));
@@ -82,16 +75,16 @@ pub(super) fn median(values: &mut [f64]) -> Option<f64> {
     Some(*value)
 }
 
+/// A count for arithmetic, saturating at four milliards.
+pub(super) fn count_f64(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
 /// The robust standard deviation of the samples about `line`, blended with the prior one.
-fn scale_about(
-    line: &Fit,
-    samples: impl Iterator<Item = Sample>,
-    prior: f64,
-    scratch: &mut alloc::vec::Vec<f64>,
-) -> f64 {
+fn scale_about(line: &Fit, samples: impl Iterator<Item = Sample>, prior: f64, scratch: &mut Vec<f64>) -> f64 {
     scratch.clear();
     scratch.extend(samples.map(|s| libm::fabs(s.y - line.offset - line.slope * s.x)));
-    let count = crate::media::Frames(scratch.len() as u64).as_f64();
+    let count = count_f64(scratch.len());
     let seen = median(scratch).unwrap_or(prior) * MAD_TO_SD;
     libm::sqrt((SCALE_PRIOR_POINTS * prior * prior + count * seen * seen) / (SCALE_PRIOR_POINTS + count))
 }
@@ -124,5 +117,57 @@ fn reweighted(line: &Fit, samples: impl Iterator<Item = Sample>, prior: Prior) -
         scale: line.scale,
         offset_se: libm::sqrt(variance * sum_xx / determinant),
         slope_se: libm::sqrt(variance * sum / determinant),
+    }
+}
+
+/// Rounds of reweighting; the weights have settled to a part in a thousand after five.
+const ROUNDS: usize = 6;
+/// Residuals beyond this many standard deviations count linearly: Huber's constant for 95 % efficiency.
+const HUBER: f64 = 1.345;
+/// The prior scale counts as this many points.
+const SCALE_PRIOR_POINTS: f64 = 4.0;
+/// Ratio of a standard deviation to a median absolute deviation.
+const MAD_TO_SD: f64 = 1.4826;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PRIOR: Prior = Prior { slope: 0.0, slope_sd: 1e5, scale: 10.0, late_weight: 1.0 };
+
+    /// Fifty points, 0.1 s apart, on 700 + 30 x, each moved by what `noise` says.
+    fn samples(noise: impl Fn(u32) -> f64) -> Vec<Sample> {
+        (0..50)
+            .map(|n| (n, f64::from(n) / 10.0 - 5.0))
+            .map(|(n, x)| Sample { x, y: 700.0 + 30.0 * x + noise(n), weight: 1.0 })
+            .collect()
+    }
+
+    fn line(samples: &[Sample], prior: Prior) -> Fit {
+        fit(samples.iter().copied(), prior, &mut Vec::new()).expect("there are samples")
+    }
+
+    #[test]
+    fn no_sample_gives_no_line_and_one_the_prior_slope() {
+        assert!(fit(core::iter::empty(), PRIOR, &mut Vec::new()).is_none());
+        let prior = Prior { slope: 12.0, ..PRIOR };
+        let one = line(&[Sample { x: 0.0, y: 5.0, weight: 1.0 }], prior);
+        assert!((one.offset - 5.0).abs() < 1e-9 && (one.slope - 12.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn outliers_do_not_move_it() {
+        let seen = line(&samples(|n| if n % 7 == 3 { 1e7 } else { f64::from(n % 3) - 1.0 }), PRIOR);
+        assert!((seen.offset - 700.0).abs() < 3.0, "{seen:?}");
+        assert!((seen.slope - 30.0).abs() < 1.0, "{seen:?}");
+    }
+
+    #[test]
+    fn lateness_moves_the_envelope_less_than_the_plain_line() {
+        // Quantiles of an exponential with mean 100, in an order that looks random.
+        let late = samples(|n| -100.0 * libm::log(1.0 - (f64::from(n * 17 % 50) + 0.5) / 50.0));
+        let plain = line(&late, PRIOR).offset - 700.0;
+        let envelope = line(&late, Prior { late_weight: 0.3, ..PRIOR }).offset - 700.0;
+        assert!(0.0 < envelope && envelope < 0.7 * plain, "{envelope} against {plain}");
     }
 }

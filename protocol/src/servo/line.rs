@@ -52,52 +52,6 @@ pub enum LineEvent {
 #[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
 pub struct FramePosition(pub f64);
 
-/// Spread of crystals about their nominal rate, in ns/s: 100 ppm, twice the usual tolerance.
-const SLOPE_SD_UNKNOWN: f64 = 100_000.0;
-/// Spread about a remembered rate, in ns/s: 10 ppm for temperature and age.
-const SLOPE_SD_REMEMBERED: f64 = 10_000.0;
-/// Spread about the slope that full windows have shown, in ns/s: 5 ppm.
-const SLOPE_SD_KNOWN: f64 = 5_000.0;
-/// Share of a full window's slope that enters the prior at each bin: a time constant of 10 s.
-const SLOPE_SHARE: f64 = 0.01;
-/// A remembered rate beyond this is a mistake; no converter is that far off.
-const REMEMBERED_MAX: Ppm = Ppm(1_000.0);
-/// Spread expected of the bins' low points, in ns, before any is seen.
-const SCALE: f64 = 10_000.0;
-/// The weight of bins above the line: lateness is one-sided, so the lower ones know better.
-const LATE_WEIGHT: f64 = 0.3;
-/// The least distance from the line, in ns, that makes a stamp suspect.
-const TOLERANCE: f64 = 500_000.0;
-/// The most that the tolerance becomes, in ns: a device that scatters more is beyond help.
-const TOLERANCE_MAX: f64 = 100_000_000.0;
-/// Tolerance in units of the scatter's depth.
-const TOLERANCE_DEPTHS: f64 = 8.0;
-/// Tolerance in units of the bins' deviation from the line.
-const TOLERANCE_SCALES: f64 = 8.0;
-/// Growth of the tolerance with the distance from the newest stamp, in ns/s: what the slope may have changed.
-const TOLERANCE_GROWTH: f64 = 50_000.0;
-/// Longest gap between stamps, in seconds, over which the window is believed; blocks of 2 s are usual.
-const GAP_MAX: f64 = 10.0;
-/// The steepest line, in ns/s: no converter is 2,000 ppm off.
-const SLOPE_MAX: f64 = 2_000_000.0;
-/// Distance from the line, in ns, up to which a suspect counts as scatter: coarse devices report steps of 10 ms,
-/// and what is further off is a stall.
-const SCATTER_MAX: f64 = 15_000_000.0;
-/// Below this many bins the line is fitted at every stamp, above it at every bin.
-const BINS_YOUNG: usize = 10;
-/// Depth of the scatter in ns below which averaging gains nothing that is heard.
-const COARSE_DEPTH: f64 = 120_000.0;
-/// [`Scatter::sidedness`](super::window::Scatter) above which a device is taken for a coarse one.
-const COARSE_ENTER: f64 = 2.2;
-/// The same below which it is taken for a fine one again.
-const COARSE_LEAVE: f64 = 1.6;
-/// Bins needed to judge that: half the window knows it to a sixth.
-const COARSE_BINS: usize = 50;
-/// Depth in ns that no scheduler causes in most bins, so that a few are enough to tell a coarse device.
-const COARSE_DEPTH_PLAIN: f64 = 3_000_000.0;
-/// Bins needed where the scatter is that deep.
-const COARSE_BINS_PLAIN: usize = 3;
-
 impl AudibleLine {
     /// A line without stamps for a device that declares `rate`. `remembered` is the [`dac`](Self::dac) rate of an
     /// earlier line of the same device.
@@ -192,11 +146,12 @@ impl AudibleLine {
     }
 
     /// How far [`audible_at`](Self::audible_at) may be off for frames near the newest stamp: two standard errors,
-    /// and half the scatter of the bins for the lateness that even their lowest stamps have. It says nothing of
+    /// and the scatter of the bins for the lateness that even their lowest stamps have. It says nothing of
     /// latency that the device hides.
     #[must_use]
     pub fn spread(&self) -> Span {
-        nanos(2.0 * self.fit.offset_se + 0.5 * self.fit.scale)
+        let lateness = if self.coarse { 0.0 } else { self.fit.scale };
+        nanos(2.0 * self.fit.offset_se + lateness)
     }
 
     /// Whether the stamps scatter both ways by much (a device that reports in steps), so that they are averaged.
@@ -318,6 +273,52 @@ fn nanos(value: f64) -> Span {
 fn whole_frames(position: f64) -> Frames {
     Frames(position as u64)
 }
+
+/// Spread of crystals about their nominal rate, in ns/s: 100 ppm, twice the usual tolerance.
+const SLOPE_SD_UNKNOWN: f64 = 100_000.0;
+/// Spread about a remembered rate, in ns/s: 10 ppm for temperature and age.
+const SLOPE_SD_REMEMBERED: f64 = 10_000.0;
+/// Spread about the slope that full windows have shown, in ns/s: 5 ppm.
+const SLOPE_SD_KNOWN: f64 = 5_000.0;
+/// Share of a full window's slope that enters the prior at each bin: a time constant of 10 s.
+const SLOPE_SHARE: f64 = 0.01;
+/// A remembered rate beyond this is a mistake; no converter is that far off.
+const REMEMBERED_MAX: Ppm = Ppm(1_000.0);
+/// Spread expected of the bins' low points, in ns, before any is seen.
+const SCALE: f64 = 10_000.0;
+/// The weight of bins above the line: lateness is one-sided, so the lower ones know better.
+const LATE_WEIGHT: f64 = 0.3;
+/// The least distance from the line, in ns, that makes a stamp suspect.
+const TOLERANCE: f64 = 500_000.0;
+/// The most that the tolerance becomes, in ns: a device that scatters more is beyond help.
+const TOLERANCE_MAX: f64 = 100_000_000.0;
+/// Tolerance in units of the scatter's depth.
+const TOLERANCE_DEPTHS: f64 = 8.0;
+/// Tolerance in units of the bins' deviation from the line.
+const TOLERANCE_SCALES: f64 = 8.0;
+/// Growth of the tolerance with the distance from the newest stamp, in ns/s: what the slope may have changed.
+const TOLERANCE_GROWTH: f64 = 50_000.0;
+/// Longest gap between stamps, in seconds, over which the window is believed; blocks of 2 s are usual.
+const GAP_MAX: f64 = 10.0;
+/// The steepest line, in ns/s: no converter is 2,000 ppm off.
+const SLOPE_MAX: f64 = 2_000_000.0;
+/// Distance from the line, in ns, up to which a suspect counts as scatter: coarse devices report steps of 10 ms,
+/// and what is further off is a stall.
+const SCATTER_MAX: f64 = 15_000_000.0;
+/// Below this many bins the line is fitted at every stamp, above it at every bin.
+const BINS_YOUNG: usize = 10;
+/// Depth of the scatter in ns below which averaging gains nothing that is heard.
+const COARSE_DEPTH: f64 = 120_000.0;
+/// [`Scatter::sidedness`](super::window::Scatter) above which a device is taken for a coarse one.
+const COARSE_ENTER: f64 = 2.2;
+/// The same below which it is taken for a fine one again.
+const COARSE_LEAVE: f64 = 1.6;
+/// Bins needed to judge that: half the window knows it to a sixth.
+const COARSE_BINS: usize = 50;
+/// Depth in ns that no scheduler causes in most bins, so that a few are enough to tell a coarse device.
+const COARSE_DEPTH_PLAIN: f64 = 3_000_000.0;
+/// Bins needed where the scatter is that deep.
+const COARSE_BINS_PLAIN: usize = 3;
 
 #[cfg(test)]
 mod tests {

@@ -66,6 +66,10 @@ pub(super) struct Outcome {
     pub(super) reanchors: Vec<f64>,
     pub(super) restarts: Vec<f64>,
     pub(super) coarse: bool,
+    /// Stamps since a second after the opening, and those after which the line was off by more than its spread.
+    pub(super) judged: u32,
+    pub(super) beyond_spread: u32,
+    /// The line's rate minus the device's, at the end.
     pub(super) dac_error_ppm: f64,
 }
 
@@ -198,6 +202,15 @@ fn jam_at(scene: &Scene, at: f64) -> f64 {
 }
 
 impl Outcome {
+    /// Compares what the line says of a frame with when it is truly audible.
+    fn judge(&mut self, line: &AudibleLine, frame: u64, audible: f64) {
+        let said = seconds(line.audible_at(Frames(frame)).expect("a stamp was given"));
+        if audible > 1.0 {
+            self.judged += 1;
+            self.beyond_spread += u32::from(libm::fabs(said - audible) > line.spread().as_secs_f64());
+        }
+    }
+
     /// The source at `content` seconds is heard at `audible`.
     fn hear(&mut self, scene: &Scene, begun: f64, audible: f64, content: f64) {
         let late = jam_at(scene, audible) - content;
@@ -240,6 +253,7 @@ pub(super) fn play(scene: &Scene) -> Outcome {
                 servo.handle_start(node(now));
             }
         }
+        out.judge(&line, frame, audible);
         let next = frame + ahead;
         let foretold = foretell(scene, &line, frame, stamp, next);
         if started.is_none() && now >= scene.warm {
@@ -248,9 +262,7 @@ pub(super) fn play(scene: &Scene) -> Outcome {
             servo.handle_start(node(now));
             stepped = now - 0.1;
         }
-        if started.is_none() {
-            continue;
-        }
+        let Some(_) = started else { continue };
         if now - stepped >= 0.0999 {
             stepped = now;
             let error = Span::from_secs_f64(jam_at(scene, foretold) - source);

@@ -3,11 +3,6 @@
 use super::window::{Stamp, seconds_between};
 use crate::media::SampleRate;
 
-/// Most stamps in a run.
-pub(super) const RUN: u32 = 5;
-/// A run that lasts this long, in seconds, is complete with fewer stamps.
-const RUN_SECONDS: f64 = 0.5;
-
 /// The runs of stamps since the last one that fitted. Two runs in sequence that agree are believed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Suspects {
@@ -50,3 +45,8 @@ impl Suspects {
         agree.then_some([earlier, later])
     }
 }
+
+/// Most stamps in a run.
+pub(super) const RUN: u32 = 5;
+/// A run that lasts this long, in seconds, is complete with fewer stamps.
+const RUN_SECONDS: f64 = 0.5;

@@ -72,7 +72,12 @@ const FINE: Limits = Limits { start: 60.0, minute_p99: 60.0, steady: (10.0, 15.0
 #[test]
 fn a_usual_device_is_on_time_from_the_first_sample() {
     println!("seeds {SEEDS:?}");
-    hold("usual", &scene(), &FINE);
+    for outcome in hold("usual", &scene(), &FINE) {
+        let beyond = f64::from(outcome.beyond_spread) / f64::from(outcome.judged);
+        println!("beyond the spread: {beyond}; rate off by {:.2} ppm", outcome.dac_error_ppm);
+        assert!(beyond < 0.1, "the spread is too narrow");
+        assert!(outcome.dac_error_ppm.abs() < 1.0, "the rate is wrong");
+    }
     let fast = Scene { dac_ppm: 60.0, jam_ppm: 30.0, ..scene() };
     hold("60 ppm fast, Jam clock 30 ppm fast", &fast, &FINE);
     let known = Limits { start: 20.0, minute_p99: 20.0, ..FINE };

@@ -5,7 +5,7 @@
 
 use alloc::{collections::VecDeque, vec::Vec};
 
-use super::fit::median;
+use super::fit::{count_f64, median};
 use crate::{
     media::{Frames, SampleRate},
     time::{NodeTime, Span},
@@ -53,21 +53,6 @@ pub(super) struct Window {
     scratch: Vec<(f64, Stamp)>,
     medians: Vec<f64>,
 }
-
-/// Length of a bin: at the usual 10 ms periods ten stamps, whose lowest is 10 µs late where the mean is 100 µs.
-const BIN: Span = Span::from_millis(100);
-/// Length of a bin of a coarse device, so that the window holds a minute.
-const BIN_COARSE: Span = Span::from_millis(600);
-/// Most bins in the window: 10 s, or a minute of a coarse device.
-const BINS: usize = 100;
-/// Bins older than this leave the window, if enough younger ones are there.
-const AGE_MAX: Span = Span::from_secs(60);
-/// Bins that are kept whatever their age, for devices that work in blocks of seconds.
-const BINS_KEPT: usize = 20;
-/// Most stamps in the open bin; it closes early at that many.
-const STAMPS: usize = 64;
-/// Fewest stamps from which a bin's scatter is judged.
-const STAMPS_JUDGED: usize = 5;
 
 impl Window {
     pub(super) fn new(rate: SampleRate) -> Self {
@@ -187,7 +172,7 @@ fn condense(rate: SampleRate, stamps: &[Stamp], slope: f64, scratch: &mut Vec<(f
     let count = scratch.len();
     let trim = usize::from(count >= STAMPS_JUDGED);
     let kept = scratch.get(trim..count - trim)?;
-    let share = 1.0 / Frames(kept.len() as u64).as_f64();
+    let share = 1.0 / count_f64(kept.len());
     let x_mean = share * kept.iter().map(|(_, s)| seconds_between(rate, first.frame, s.frame)).sum::<f64>();
     let late_mean = share * kept.iter().map(|(late, _)| late).sum::<f64>();
     // The middle is placed on a whole frame, to which the line's slope moves it without harm.
@@ -216,3 +201,18 @@ pub(super) fn seconds_between(rate: SampleRate, from: Frames, to: Frames) -> f64
         -from.minus(to).as_f64() / rate.as_f64()
     }
 }
+
+/// Length of a bin: at the usual 10 ms periods ten stamps, whose lowest is 10 µs late where the mean is 100 µs.
+const BIN: Span = Span::from_millis(100);
+/// Length of a bin of a coarse device, so that the window holds a minute.
+const BIN_COARSE: Span = Span::from_millis(600);
+/// Most bins in the window: 10 s, or a minute of a coarse device.
+const BINS: usize = 100;
+/// Bins older than this leave the window, if enough younger ones are there.
+const AGE_MAX: Span = Span::from_secs(60);
+/// Bins that are kept whatever their age, for devices that work in blocks of seconds.
+const BINS_KEPT: usize = 20;
+/// Most stamps in the open bin; it closes early at that many.
+const STAMPS: usize = 64;
+/// Fewest stamps from which a bin's scatter is judged.
+const STAMPS_JUDGED: usize = 5;
