@@ -375,9 +375,10 @@ impl Session {
 
     /// Whether a pause or a resume would change nothing.
     fn is_so_already(&self, command: &Command, now: NodeTime) -> bool {
-        let playing = self.heard_at(now).is_some_and(|heard| heard.playing);
-        let stands = !playing && self.timeline().last().is_some_and(|anchor| !anchor.playing);
-        (*command == Command::Resume && playing) || (*command == Command::Pause && stands)
+        let intended = self.intended(now);
+        let playing = intended.is_some_and(|heard| heard.playing);
+        (*command == Command::Resume && playing)
+            || (*command == Command::Pause && intended.is_some() && !playing)
     }
 
     fn jam_now(&self, now: NodeTime) -> Result<JamTime, SessionError> {

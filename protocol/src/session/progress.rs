@@ -17,7 +17,7 @@ impl Session {
     pub(super) fn target_of(&self, command: &Command, now: NodeTime) -> Result<Target, SessionError> {
         let jam_now = self.jam_now(now)?;
         let soon = jam_now + self.lead_time();
-        let heard = self.heard_at(now);
+        let heard = self.intended(now);
         match *command {
             Command::Play(entry) => {
                 self.replica.entry(entry).ok_or(SessionError::UnknownEntry)?;
@@ -131,6 +131,19 @@ impl Session {
     fn end_of(&self, anchor: &Anchor) -> Option<JamTime> {
         let track = &self.replica.entry(anchor.entry?)?.track;
         anchor.end(track.length, track.rate)
+    }
+
+    /// What the listener means by "this": what is heard, or what was asked for a moment ago and takes effect
+    /// soon. The next track that is agreed because this one ends is not meant yet.
+    pub(super) fn intended(&self, now: NodeTime) -> Option<Heard> {
+        let heard = self.heard_at(now);
+        let jam_now = self.jam_now(now).ok()?;
+        let (last, in_force) = (self.timeline().last()?, self.timeline().in_force(jam_now));
+        let joins = in_force.and_then(|anchor| self.end_of(anchor)) == Some(last.at);
+        if last.at <= jam_now || joins {
+            return heard;
+        }
+        Some(Heard { entry: last.entry?, position: last.position, playing: last.playing })
     }
 
     /// Where playing goes on: where it stands, or with the next entry where that one has ended.

@@ -207,6 +207,27 @@ fn seek_and_skip_take_effect_at_one_instant_whoever_asks() {
 }
 
 #[test]
+fn commands_in_quick_succession_mean_what_was_asked_last() {
+    let mut world = World::with_tracks(vec![track(1, 60), track(2, 60)]);
+    world.command(1, Command::Pause).unwrap();
+    world.run(Span::from_millis(500));
+    world.command(1, Command::Resume).unwrap();
+    world.command(1, Command::Seek(Frames(44_100 * 20))).unwrap();
+    world.run(Span::from_secs(1));
+    let heard = world.assert_together();
+    assert!(heard.playing && heard.position > Frames(44_100 * 20), "{heard:?}");
+    world.command(0, Command::Skip).unwrap();
+    world.command(0, Command::Seek(Frames(44_100 * 30))).unwrap();
+    world.command(0, Command::Pause).unwrap();
+    world.run(Span::from_secs(1));
+    let heard = world.assert_together();
+    assert_eq!(
+        (heard.entry, heard.position, heard.playing),
+        (world.entries(0)[1], Frames(44_100 * 30), false)
+    );
+}
+
+#[test]
 fn tracks_follow_each_other_to_the_nanosecond_and_the_last_one_ends_in_a_stand() {
     let mut world = World::with_tracks(vec![track(1, 4), track(2, 3)]);
     let start = world.sides[0].session.timeline().in_force(JamTime::from_nanos(1_500_000_000)).unwrap().at;
