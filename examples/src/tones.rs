@@ -4,7 +4,7 @@
 //! at any instant, also between samples, so that a test can shift or slow it exactly. It never repeats
 //! itself, so that only one lag matches.
 
-use std::f64::consts::TAU;
+use std::{f64::consts::TAU, path::Path};
 
 use jamsync_protocol::media::SampleRate;
 use rand::{Rng, SeedableRng};
@@ -60,7 +60,7 @@ impl Piece {
         let mut sum = [0.0; 2];
         for partial in heard {
             let age = seconds - partial.start;
-            if age < 0.0 {
+            if age < 0.0 || age > DECAYS_HEARD * partial.decay {
                 continue;
             }
             let attack = (age / ATTACK).min(1.0);
@@ -72,7 +72,25 @@ impl Piece {
         sum
     }
 
-    /// The whole piece as interleaved stereo, read `ppm` parts per million too fast and `delay` seconds
+    /// Writes the first `seconds` to a WAV file of 32-bit floats.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn write(&self, path: &Path, rate: SampleRate, seconds: u32) -> Result<(), hound::Error> {
+        let spec = hound::WavSpec {
+            channels: 2,
+            sample_rate: rate.hz(),
+            bits_per_sample: 32,
+            sample_format: hound::SampleFormat::Float,
+        };
+        let mut file = hound::WavWriter::create(path, spec)?;
+        for sample in self.render(rate, seconds, 0.0, 0.0).as_flattened() {
+            file.write_sample(*sample)?;
+        }
+        file.finalize()
+    }
+
+    /// The whole piece as stereo, read `ppm` parts per million too fast and `delay` seconds
     /// late.
     #[must_use]
     pub fn render(&self, rate: SampleRate, seconds: u32, delay: f64, ppm: f64) -> Vec<[f32; 2]> {
@@ -86,6 +104,8 @@ impl Piece {
     }
 }
 
+/// After so many times its decay, a partial is under -90 dB.
+const DECAYS_HEARD: f64 = 8.0;
 /// Seconds in which a partial rises, so that none begins with a click.
 const ATTACK: f64 = 0.002;
 

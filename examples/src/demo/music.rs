@@ -30,8 +30,8 @@ const FILES_MIN: usize = 4;
 const FILES_MAX: usize = 6;
 /// A shorter track ends before its turn in the script is over.
 const LENGTH_MIN: Span = Span::from_secs(25);
-/// Music that begins or ends more quietly than this, -50 dB, cannot be told from a node that is silent.
-const EDGE_MIN: f64 = 3e-3;
+/// Music that begins or ends more quietly than this, -64 dB, cannot be told from a node that is silent.
+const EDGE_MIN: f64 = 6e-4;
 /// How much of either end is looked at.
 const EDGE: Span = Span::from_millis(800);
 
@@ -95,27 +95,15 @@ fn loudness(reader: &mut TrackReader, from: Frames, frames: Frames) -> f64 {
     (squares / frames.as_f64() / 2.0).sqrt()
 }
 
-/// Makes tracks of half a minute.
+/// Makes tracks of somewhat more than half a minute.
 fn make(seed: u64, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     const SECONDS: u32 = 40;
-    let rate = SampleRate::HZ_44100;
-    let spec = hound::WavSpec {
-        channels: 2,
-        sample_rate: rate.hz(),
-        bits_per_sample: 32,
-        sample_format: hound::SampleFormat::Float,
-    };
     let folder = folder.join("music");
     fs::create_dir_all(&folder)?;
     let make_one = |number: u64| {
         let path = folder.join(format!("Piece {number}.wav"));
-        let mut file = hound::WavWriter::create(&path, spec)?;
-        for frame in
-            Piece::new(seed.wrapping_mul(10).wrapping_add(number), SECONDS).render(rate, SECONDS, 0.0, 0.0)
-        {
-            frame.into_iter().try_for_each(|sample| file.write_sample(sample))?;
-        }
-        file.finalize()?;
+        let piece = Piece::new(seed.wrapping_mul(10).wrapping_add(number), SECONDS);
+        piece.write(&path, SampleRate::HZ_44100, SECONDS)?;
         Ok(path)
     };
     (1..=4).map(make_one).collect()
