@@ -1,1 +1,12 @@
-//! Placeholder.
+//! The thin server of jamsync: accounts, eligibility, contacts, Jam requests, and the introduction of two
+//! devices to each other. It is out of the way of a running Jam, and it never sees what is played.
+//!
+//! [`rules`] decide, over the rows of a [`store`]; [`server`] carries requests to them and events back.
+//! Time and randomness come from an [`env::Env`].
+
+pub mod data;
+pub mod eligibility;
+pub mod env;
+pub mod rules;
+pub mod server;
+pub mod store;

@@ -52,7 +52,8 @@ pub enum Quality {
 pub struct Grant {
     /// The Jam.
     pub jam: JamId,
-    /// Who takes part; a [`Participant`] is a place in this list.
+    /// Who takes part; a [`Participant`] is a place in this list. A coordinator puts the host first, so that
+    /// the entries of a queue which the host made alone, as participant 0, stay the host's in the Jam.
     pub participants: List<GrantParticipant, { Participant::LIMIT as usize }>,
     /// Who leads: the one who accepted.
     pub host: Participant,

@@ -1,0 +1,193 @@
+//! The data folder: the coordinator's key, its database, and a lock that keeps a second server out.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use jamsync_protocol::identity::DeviceSecret;
+
+use crate::{
+    env::{Env, NoRandomness},
+    store::{SqliteStore, StoreError},
+};
+
+/// An opened data folder.
+#[derive(Debug)]
+pub struct DataFolder {
+    /// The coordinator's key: its certificate's, and what grants are signed with.
+    pub secret: DeviceSecret,
+    /// The database.
+    pub store: SqliteStore,
+    path: PathBuf,
+}
+
+/// Keeps a second server out while it lives.
+#[derive(Debug)]
+pub struct ServerLock {
+    _file: File,
+}
+
+/// Why the data folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The folder or a file in it cannot be made, read or written.
+    #[error("cannot use the data folder {}: {reason}; choose another with --data, or correct its permissions", .path.display())]
+    Unusable {
+        /// Which file or folder.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// The key file does not hold a key.
+    #[error("{} does not hold a coordinator's key; restore it from a backup, because every join code and contact relies on it", .0.display())]
+    BadKey(PathBuf),
+    /// Another server has the folder.
+    #[error("another coordinator already serves {}; stop it first", .0.display())]
+    Locked(PathBuf),
+    /// A newer version wrote the database.
+    #[error("the database in {} was written by a newer version ({actual}, this one knows {known}); install that version or restore a backup", .path.display())]
+    Newer {
+        /// The folder.
+        path: PathBuf,
+        /// The version found.
+        actual: i64,
+        /// The newest version known.
+        known: i64,
+    },
+    /// The database cannot be opened.
+    #[error("cannot open the database in {}: {reason}; restore it from a backup if the disk is sound", .path.display())]
+    Database {
+        /// The folder.
+        path: PathBuf,
+        /// What the database says.
+        reason: String,
+    },
+    /// No random bytes for a new key.
+    #[error("cannot make the coordinator's key: {0}")]
+    Randomness(#[from] NoRandomness),
+}
+
+impl DataFolder {
+    /// Opens the folder, and makes what is missing: the folder itself, the key, the database.
+    ///
+    /// # Errors
+    /// [`DataError`].
+    pub fn open(path: &Path, env: &dyn Env) -> Result<Self, DataError> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable(path))?;
+        let secret = key(&path.join(KEY_FILE), env)?;
+        let store = SqliteStore::open(&path.join(DATABASE_FILE)).map_err(|error| {
+            let path = path.to_owned();
+            if let StoreError::Newer { actual, known } = error {
+                DataError::Newer { path, actual, known }
+            } else {
+                DataError::Database { path, reason: error.to_string() }
+            }
+        })?;
+        Ok(Self { secret, store, path: path.to_owned() })
+    }
+
+    /// Locks the folder for a server. Other commands work beside one.
+    ///
+    /// # Errors
+    /// [`DataError::Locked`] where another server has it.
+    pub fn lock(&self) -> Result<ServerLock, DataError> {
+        let path = self.path.join(LOCK_FILE);
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(unusable(&path))?;
+        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(ServerLock { _file: file }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(DataError::Locked(self.path.clone())),
+            Err(error) => Err(unusable(&path)(error.into())),
+        }
+    }
+}
+
+/// The key in the file, or a new one. A new key is on disk under its name before it is used, whole or not at
+/// all.
+fn key(path: &Path, env: &dyn Env) -> Result<DeviceSecret, DataError> {
+    match fs::read(path) {
+        Ok(bytes) => {
+            let seed = bytes.try_into().map_err(|_| DataError::BadKey(path.to_owned()))?;
+            Ok(DeviceSecret::from_seed(&seed))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let secret = DeviceSecret::from_seed(&env.entropy()?);
+            keep(path, &secret.seed()).map_err(unusable(path))?;
+            Ok(secret)
+        }
+        Err(error) => Err(unusable(path)(error)),
+    }
+}
+
+fn keep(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("new");
+    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+fn unusable(path: &Path) -> impl Fn(io::Error) -> DataError {
+    let path = path.to_owned();
+    move |error| DataError::Unusable { path: path.clone(), reason: error.to_string() }
+}
+
+const KEY_FILE: &str = "coordinator.key";
+const DATABASE_FILE: &str = "coordinator.sqlite";
+const LOCK_FILE: &str = "serve.lock";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::SystemEnv;
+
+    #[test]
+    fn the_key_is_made_once_and_only_its_owner_reads_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("data");
+        let first = DataFolder::open(&path, &SystemEnv).expect("opens").secret.public();
+        assert_eq!(DataFolder::open(&path, &SystemEnv).expect("opens").secret.public(), first);
+        let mode = fs::metadata(path.join(KEY_FILE)).expect("a key file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_second_server_is_kept_out() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let one = DataFolder::open(folder.path(), &SystemEnv).expect("opens");
+        let two = DataFolder::open(folder.path(), &SystemEnv).expect("opens beside it");
+        let lock = one.lock().expect("free");
+        assert!(matches!(two.lock(), Err(DataError::Locked(_))));
+        drop(lock);
+        assert!(two.lock().is_ok());
+    }
+
+    #[test]
+    fn a_damaged_key_and_a_newer_database_are_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join(KEY_FILE), b"short").expect("writes");
+        assert!(matches!(DataFolder::open(folder.path(), &SystemEnv), Err(DataError::BadKey(_))));
+
+        let folder = tempfile::tempdir().expect("a folder");
+        drop(DataFolder::open(folder.path(), &SystemEnv).expect("opens"));
+        let connection = rusqlite::Connection::open(folder.path().join(DATABASE_FILE)).expect("opens");
+        connection.execute_batch("PRAGMA user_version = 999").expect("sets");
+        drop(connection);
+        let newer = DataFolder::open(folder.path(), &SystemEnv).expect_err("newer");
+        assert!(matches!(newer, DataError::Newer { actual: 999, .. }), "{newer}");
+    }
+}

@@ -1,0 +1,91 @@
+//! Sign-up, and what an account is told of itself.
+
+use jamsync_protocol::{
+    id::Handle,
+    identity::{Date, DeviceLog, Market, join_code::JoinSecret},
+    text::List,
+    wire::coord::{CoordReply, Me, OPEN_REQUESTS_MAX, Refusal},
+};
+
+use super::{Act, Context, Outcome, Stop, my_account, requests};
+use crate::{
+    eligibility::{Age, AgeRecord},
+    store::{Account, JoinPermit, StoreError, View},
+};
+
+impl Act<'_> {
+    pub(super) fn sign_up(
+        &mut self,
+        secret: JoinSecret,
+        handle: &Handle,
+        birth_date: Date,
+        market: Market,
+        log: &DeviceLog,
+    ) -> Outcome {
+        let context = self.context;
+        if let Some(account) = self.tables.account_by_device(context.device)? {
+            return Err(Refusal::AlreadySignedUp { handle: account.handle }.into());
+        }
+        let permit = self
+            .tables
+            .join_permit(secret.fingerprint())?
+            .filter(|permit| permit.uses_left > 0 && context.now < permit.expires)
+            .ok_or(Refusal::UnknownJoinCode)?;
+        // One entry, founded by the very key that this connection has proved to hold.
+        let verified = log.verify().map_err(|_| Refusal::BadLog)?;
+        if verified.pin().length != 1 || !verified.is_active(context.device) {
+            return Err(Refusal::BadLog.into());
+        }
+        if self.tables.account_by_handle(handle)?.is_some() {
+            return Err(Refusal::HandleTaken { handle: handle.clone() }.into());
+        }
+        self.tables.put_join_permit(JoinPermit { uses_left: permit.uses_left - 1, ..permit })?;
+        let account = Account {
+            id: verified.account(),
+            handle: handle.clone(),
+            tier: context.settings.tier_default,
+            age: AgeRecord::of(birth_date, context.settings.minimum_age, context.now),
+            market,
+            created: context.now,
+            log: log.clone(),
+        };
+        self.tables.insert_account(&account)?;
+        me(&*self.tables, &account)
+    }
+
+    pub(super) fn confirm_age(&mut self, birth_date: Date) -> Outcome {
+        let account = self.me()?;
+        let (minimum_age, now) = (self.context.settings.minimum_age, self.context.now);
+        // Whoever is known to be too young cannot become older by saying so.
+        match account.age.age(minimum_age, now) {
+            Age::TooYoung => Err(Refusal::TooYoung { minimum_age }.into()),
+            Age::Enough => Ok(CoordReply::Done),
+            Age::Unknown => {
+                let met = account.age.met;
+                let told = AgeRecord::of(birth_date, minimum_age, now);
+                self.tables.set_age(account.id, AgeRecord { met: told.met.max(met), ..told })?;
+                Ok(CoordReply::Done)
+            }
+        }
+    }
+}
+
+pub(super) fn who_am_i(view: &dyn View, context: &Context) -> Outcome {
+    me(view, &my_account(view, context)?)
+}
+
+fn me(view: &dyn View, account: &Account) -> Outcome {
+    let limit = u32::try_from(OPEN_REQUESTS_MAX).unwrap_or(u32::MAX);
+    let requests: Result<Vec<_>, Stop> = view
+        .requests_of(account.id, limit)?
+        .iter()
+        .map(|request| requests::as_seen_by(view, account, request).map_err(Stop::from))
+        .collect();
+    Ok(CoordReply::Me(Me {
+        account: account.id,
+        handle: account.handle.clone(),
+        tier: account.tier,
+        log: account.log.clone(),
+        requests: List::new(requests?).map_err(|_| StoreError::Corrupt("request"))?,
+    }))
+}

@@ -1,0 +1,97 @@
+//! Friend links and the contacts that they make.
+
+use jamsync_protocol::{
+    id::Handle,
+    identity::{LinkProof, LinkToken},
+    limits::COORD_FRAME_BYTES_MAX,
+    text::List,
+    time::Span,
+    wire::{
+        codec,
+        coord::{AcceptedLink, CONTACTS_PER_REPLY_MAX, Contact, CoordEvent, CoordReply, Refusal},
+    },
+};
+
+use super::{Act, Context, Outcome, devices_of, my_account, named};
+use crate::store::{Account, ContactRow, Link, StoreError, View};
+
+/// How long a friend link may be accepted: 7 days. A link in an old mail should not make contacts.
+const LINK_LIFE: Span = Span::from_secs(7 * 86_400);
+
+impl Act<'_> {
+    pub(super) fn create_link(&mut self) -> Outcome {
+        let me = self.me()?;
+        let token = LinkToken(self.new_id());
+        let expires = self.context.now + LINK_LIFE;
+        self.tables.insert_link(Link { token, creator: me.id, expires, accepter: None })?;
+        Ok(CoordReply::FriendLink { token, expires })
+    }
+
+    pub(super) fn accept_link(&mut self, token: LinkToken, proof: LinkProof) -> Outcome {
+        let me = self.me()?;
+        let link = self
+            .tables
+            .link(token)?
+            .filter(|link| self.context.now < link.expires)
+            .ok_or(Refusal::UnknownLink)?;
+        if link.creator == me.id {
+            return Err(Refusal::OwnLink.into());
+        }
+        if link.accepter.is_some_and(|accepter| accepter != me.id) {
+            return Err(Refusal::UnknownLink.into());
+        }
+        let creator = named(&*self.tables, link.creator)?;
+        if let Some(row) = self.tables.contact(me.id, creator.id)? {
+            return Ok(CoordReply::Contact(as_seen(self.context, &row, &creator)?));
+        }
+        self.tables.close_link(token, me.id)?;
+        let mine = ContactRow { of: me.id, with: creator.id, accepted: None };
+        let theirs =
+            ContactRow { of: creator.id, with: me.id, accepted: Some(AcceptedLink { token, proof }) };
+        self.tables.insert_contact(mine)?;
+        self.tables.insert_contact(theirs)?;
+        let added = CoordEvent::ContactAdded(as_seen(self.context, &theirs, &me)?);
+        self.tell(&creator, None, &added)?;
+        let contact = as_seen(self.context, &mine, &creator)?;
+        // The other devices of the accepter learn of it too.
+        self.tell(&me, Some(self.context.device), &CoordEvent::ContactAdded(contact.clone()))?;
+        Ok(CoordReply::Contact(contact))
+    }
+}
+
+/// As many contacts after `after` as one frame holds.
+pub(super) fn list(view: &dyn View, context: &Context, after: Option<&Handle>) -> Outcome {
+    let me = my_account(view, context)?;
+    let limit = u32::try_from(CONTACTS_PER_REPLY_MAX + 1).unwrap_or(u32::MAX);
+    let found = view.contacts_after(me.id, after, limit)?;
+    let mut more = found.len() > CONTACTS_PER_REPLY_MAX;
+    let mut contacts = Vec::new();
+    let mut room = COORD_FRAME_BYTES_MAX - REPLY_BYTES;
+    for (row, account) in found.iter().take(CONTACTS_PER_REPLY_MAX) {
+        let contact = as_seen(context, row, account)?;
+        let needed =
+            codec::encode(&contact, COORD_FRAME_BYTES_MAX).map_err(|_| StoreError::Corrupt("contact"))?.len();
+        if needed > room && !contacts.is_empty() {
+            more = true;
+            break;
+        }
+        room = room.saturating_sub(needed);
+        contacts.push(contact);
+    }
+    let contacts = List::new(contacts).map_err(|_| StoreError::Corrupt("contact"))?;
+    Ok(CoordReply::Contacts { contacts, more })
+}
+
+fn as_seen(context: &Context, row: &ContactRow, account: &Account) -> Result<Contact, StoreError> {
+    let online = devices_of(account)?.into_iter().any(|device| context.whereabouts.is_online(device));
+    Ok(Contact {
+        handle: account.handle.clone(),
+        account: account.id,
+        log: account.log.clone(),
+        online,
+        accepted: row.accepted,
+    })
+}
+
+/// More than a reply needs around its contacts.
+const REPLY_BYTES: usize = 16;

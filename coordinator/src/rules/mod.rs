@@ -1,0 +1,232 @@
+//! What each request does: pure functions of the rows, the request and a [`Context`]. They talk to nobody and
+//! ask no clock; whoever is to hear of something gets an event among the rows.
+
+use std::sync::Arc;
+
+use jamsync_protocol::{
+    id::DeviceKey,
+    identity::{DeviceSecret, Tier},
+    limits::COORD_FRAME_BYTES_MAX,
+    time::{Span, UtcTime},
+    wire::{
+        codec,
+        coord::{CoordCall, CoordEvent, CoordReply, CoordRequest, Refusal},
+    },
+};
+
+use crate::store::{Account, StoreError, Tables, View, Whereabouts};
+
+mod accounts;
+mod contacts;
+mod jams;
+mod requests;
+
+pub use requests::expire;
+
+/// The operator's rules.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The age from which Jams are open. Years, 0 to 99, default 16: lower breaks the law in some countries,
+    /// higher locks people out.
+    pub minimum_age: u8,
+    /// The tier of a new account. Default Premium, because a self-hosted coordinator has nothing to sell.
+    pub tier_default: Tier,
+    /// How long a Jam request stays open. Default 5 minutes: shorter misses a friend in the kitchen, longer
+    /// rings for someone who has gone.
+    pub request_life: Span,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { minimum_age: 16, tier_default: Tier::Premium, request_life: Span::from_secs(300) }
+    }
+}
+
+/// All that a rule depends on beside the rows and the request.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The time.
+    pub now: UtcTime,
+    /// The device that asks.
+    pub device: DeviceKey,
+    /// Random bytes for the one identity that a request may make.
+    pub entropy: [u8; 32],
+    /// The operator's rules.
+    pub settings: Arc<Settings>,
+    /// What grants are signed with.
+    pub secret: Arc<DeviceSecret>,
+    /// What is known of connected devices.
+    pub whereabouts: Arc<dyn Whereabouts>,
+}
+
+/// What came of a request.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// The answer.
+    pub reply: CoordReply,
+    /// The devices for which there are new events.
+    pub wake: Vec<DeviceKey>,
+}
+
+/// Whether the request changes rows; otherwise [`look`] answers it.
+#[must_use]
+pub fn is_write(request: &CoordRequest) -> bool {
+    match request {
+        CoordRequest::SignUp { .. }
+        | CoordRequest::ConfirmAge { .. }
+        | CoordRequest::CreateFriendLink
+        | CoordRequest::AcceptFriendLink { .. }
+        | CoordRequest::RequestJam { .. }
+        | CoordRequest::CancelRequest { .. }
+        | CoordRequest::AnswerRequest { .. }
+        | CoordRequest::Candidates { .. }
+        | CoordRequest::EndJam { .. } => true,
+        CoordRequest::Hello { .. }
+        | CoordRequest::WhoAmI
+        | CoordRequest::Contacts { .. }
+        | CoordRequest::Events { .. } => false,
+    }
+}
+
+/// Does a write once, and answers a repeated one as it was answered before. A refusal changes nothing and is
+/// not remembered.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is then to be taken back.
+pub fn apply(tables: &mut dyn Tables, context: &Context, call: &CoordCall) -> Result<Applied, StoreError> {
+    let asked =
+        codec::encode(&call.request, COORD_FRAME_BYTES_MAX).map_err(|_| StoreError::Corrupt("request"))?;
+    let digest = *blake3::hash(&asked).as_bytes();
+    if let Some((before, reply)) = tables.receipt(context.device, call.key)? {
+        let reply = if before == digest { reply } else { CoordReply::Refused(Refusal::KeyReused) };
+        return Ok(Applied { reply, wake: Vec::new() });
+    }
+    let mut act = Act { tables, context, wake: Vec::new() };
+    match act.write(&call.request) {
+        Ok(reply) => {
+            act.tables.insert_receipt(context.device, call.key, digest, &reply, context.now)?;
+            Ok(Applied { reply, wake: act.wake })
+        }
+        Err(Stop::Refused(refusal)) => Ok(Applied { reply: CoordReply::Refused(refusal), wake: Vec::new() }),
+        Err(Stop::Store(error)) => Err(error),
+    }
+}
+
+/// Answers a request that changes nothing.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn look(view: &dyn View, context: &Context, request: &CoordRequest) -> Result<CoordReply, StoreError> {
+    let outcome = match request {
+        CoordRequest::WhoAmI => accounts::who_am_i(view, context),
+        CoordRequest::Contacts { after } => contacts::list(view, context, after.as_ref()),
+        CoordRequest::Hello { .. }
+        | CoordRequest::SignUp { .. }
+        | CoordRequest::ConfirmAge { .. }
+        | CoordRequest::CreateFriendLink
+        | CoordRequest::AcceptFriendLink { .. }
+        | CoordRequest::RequestJam { .. }
+        | CoordRequest::CancelRequest { .. }
+        | CoordRequest::AnswerRequest { .. }
+        | CoordRequest::Candidates { .. }
+        | CoordRequest::EndJam { .. }
+        | CoordRequest::Events { .. } => Err(Stop::Store(StoreError::Corrupt("request"))),
+    };
+    match outcome {
+        Ok(reply) => Ok(reply),
+        Err(Stop::Refused(refusal)) => Ok(CoordReply::Refused(refusal)),
+        Err(Stop::Store(error)) => Err(error),
+    }
+}
+
+/// Why a rule goes no further.
+enum Stop {
+    Refused(Refusal),
+    Store(StoreError),
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+type Outcome = Result<CoordReply, Stop>;
+
+/// One write under way.
+struct Act<'a> {
+    tables: &'a mut dyn Tables,
+    context: &'a Context,
+    wake: Vec<DeviceKey>,
+}
+
+impl Act<'_> {
+    fn write(&mut self, request: &CoordRequest) -> Outcome {
+        match request {
+            CoordRequest::SignUp { secret, handle, birth_date, market, log } => {
+                self.sign_up(*secret, handle, *birth_date, *market, log)
+            }
+            CoordRequest::ConfirmAge { birth_date } => self.confirm_age(*birth_date),
+            CoordRequest::CreateFriendLink => self.create_link(),
+            CoordRequest::AcceptFriendLink { token, proof } => self.accept_link(*token, *proof),
+            CoordRequest::RequestJam { to } => self.request_jam(to),
+            CoordRequest::CancelRequest { request } => self.cancel(*request),
+            CoordRequest::AnswerRequest { request, answer } => self.answer(*request, *answer),
+            CoordRequest::Candidates { .. } => self.trickle_candidates(),
+            CoordRequest::EndJam { jam } => self.end_jam(*jam),
+            CoordRequest::Hello { .. }
+            | CoordRequest::WhoAmI
+            | CoordRequest::Contacts { .. }
+            | CoordRequest::Events { .. } => Err(Stop::Store(StoreError::Corrupt("request"))),
+        }
+    }
+
+    /// The account that asks. A birth date that is no longer needed is erased on the way.
+    fn me(&mut self) -> Result<Account, Stop> {
+        let mut account = my_account(&*self.tables, self.context)?;
+        if let Some(settled) = account.age.settled(self.context.settings.minimum_age, self.context.now) {
+            self.tables.set_age(account.id, settled)?;
+            account.age = settled;
+        }
+        Ok(account)
+    }
+
+    /// Tells every device of `account` but `except`.
+    fn tell(
+        &mut self,
+        account: &Account,
+        except: Option<DeviceKey>,
+        event: &CoordEvent,
+    ) -> Result<(), StoreError> {
+        for device in devices_of(account)? {
+            if Some(device) != except {
+                self.tables.push_event(device, event)?;
+                self.wake.push(device);
+            }
+        }
+        Ok(())
+    }
+
+    fn new_id(&self) -> [u8; 16] {
+        core::array::from_fn(|at| self.context.entropy.get(at).copied().unwrap_or_default())
+    }
+}
+
+fn my_account(view: &dyn View, context: &Context) -> Result<Account, Stop> {
+    view.account_by_device(context.device)?.ok_or(Stop::Refused(Refusal::NotSignedUp))
+}
+
+fn devices_of(account: &Account) -> Result<Vec<DeviceKey>, StoreError> {
+    let log = account.log.verify().map_err(|_| StoreError::Corrupt("device log"))?;
+    Ok(log.devices().to_vec())
+}
+
+/// An account that another row names.
+fn named(view: &dyn View, id: jamsync_protocol::id::AccountId) -> Result<Account, StoreError> {
+    view.account(id)?.ok_or(StoreError::Corrupt("account"))
+}

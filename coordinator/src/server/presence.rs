@@ -1,0 +1,108 @@
+//! Which devices are connected to this process, where they may be reached, and how to wake the task that sends
+//! them events.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use jamsync_protocol::{id::DeviceKey, wire::coord::Fault};
+use tokio::sync::Notify;
+
+use crate::store::Whereabouts;
+
+/// The connected devices.
+#[derive(Debug, Default)]
+pub(super) struct Presence {
+    devices: Mutex<HashMap<DeviceKey, Online>>,
+}
+
+/// One connected device.
+#[derive(Debug)]
+struct Online {
+    connection: quinn::Connection,
+    told: Vec<SocketAddr>,
+    wake: Arc<Notify>,
+}
+
+impl Presence {
+    /// Notes a connection, closes an older one of the same device, and returns what is notified when there are
+    /// new events for it.
+    pub(super) fn arrive(&self, device: DeviceKey, connection: &quinn::Connection) -> Arc<Notify> {
+        let wake = Arc::new(Notify::new());
+        let online = Online { connection: connection.clone(), told: Vec::new(), wake: Arc::clone(&wake) };
+        if let Some(older) = self.lock().insert(device, online) {
+            close(&older.connection, Fault::Replaced);
+        }
+        wake
+    }
+
+    /// Forgets a connection, unless a newer one of the same device has taken its place.
+    pub(super) fn leave(&self, device: DeviceKey, connection: &quinn::Connection) {
+        let mut devices = self.lock();
+        let is_this = |online: &Online| online.connection.stable_id() == connection.stable_id();
+        if devices.get(&device).is_some_and(is_this) {
+            devices.remove(&device);
+        }
+    }
+
+    /// Notes the addresses that a device tells of itself. Such as no peer could dial are left out.
+    pub(super) fn tell(&self, device: DeviceKey, addresses: &[SocketAddr]) {
+        if let Some(online) = self.lock().get_mut(&device) {
+            online.told = addresses.iter().copied().map(canonical).filter(is_dialable).collect();
+        }
+    }
+
+    /// Wakes the event streams of these devices.
+    pub(super) fn wake(&self, devices: &[DeviceKey]) {
+        let online = self.lock();
+        for device in devices {
+            if let Some(online) = online.get(device) {
+                online.wake.notify_one();
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<DeviceKey, Online>> {
+        self.devices.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Whereabouts for Presence {
+    fn is_online(&self, device: DeviceKey) -> bool {
+        self.lock().contains_key(&device)
+    }
+
+    fn addresses(&self, device: DeviceKey) -> Vec<SocketAddr> {
+        let devices = self.lock();
+        let Some(online) = devices.get(&device) else { return Vec::new() };
+        let mut addresses = vec![observed(&online.connection)];
+        for told in &online.told {
+            if !addresses.contains(told) {
+                addresses.push(*told);
+            }
+        }
+        addresses
+    }
+}
+
+/// The address from which a connection arrives now; a change of the client's address shows here.
+pub(super) fn observed(connection: &quinn::Connection) -> SocketAddr {
+    canonical(connection.remote_address())
+}
+
+pub(super) fn close(connection: &quinn::Connection, fault: Fault) {
+    connection.close(fault.code().into(), fault.to_string().as_bytes());
+}
+
+/// An IPv4 address that a dual-stack socket shows as IPv6, as IPv4.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+fn is_dialable(address: &SocketAddr) -> bool {
+    let ip = address.ip();
+    let broadcast = matches!(ip, std::net::IpAddr::V4(v4) if v4.is_broadcast());
+    address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !broadcast
+}

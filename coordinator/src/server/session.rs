@@ -1,0 +1,260 @@
+//! One connection: requests, each on a stream of its own, and the event stream.
+//!
+//! A stream whose bytes are not as the wire says is reset with the [`Fault`]; the connection goes on, because
+//! nothing else on it is in doubt.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use jamsync_protocol::{
+    id::DeviceKey,
+    limits::COORD_FRAME_BYTES_MAX,
+    time::Span,
+    wire::{
+        codec::{self, FrameReader},
+        coord::{CoordCall, CoordReply, CoordRequest, EventNumber, Fault, Features, Refusal},
+    },
+};
+use quinn::{RecvStream, SendStream};
+use serde::Serialize;
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+};
+
+use super::{
+    Shared,
+    presence::{close, observed},
+    stopped, tls,
+};
+use crate::{
+    rules::{self, Context},
+    store::{Store, StoreError},
+};
+
+/// How long a stream may take to deliver its request. Seconds, default 10: shorter fails on a bad mobile
+/// link, longer lets a silent client hold its streams.
+const REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a request under way may take to end when the server shuts down.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(3);
+/// When to try again after the store failed.
+const RETRY_AFTER: Span = Span::from_secs(2);
+/// How many events one read fetches: with the frame limit, 256 KiB at most for a client that does not read.
+const EVENTS_PER_READ: u32 = 16;
+
+/// One connected device.
+struct Session<S: Store> {
+    shared: Arc<Shared<S>>,
+    connection: quinn::Connection,
+    device: DeviceKey,
+    wake: Arc<Notify>,
+    greeted: AtomicBool,
+    stopping: watch::Receiver<bool>,
+}
+
+/// Serves a connection until either side closes it or `stopping` turns true.
+pub(super) async fn serve<S: Store>(
+    shared: Arc<Shared<S>>,
+    connection: quinn::Connection,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let Some(device) = tls::device_of(&connection) else {
+        close(&connection, Fault::OutOfPlace);
+        return;
+    };
+    let wake = shared.presence.arrive(device, &connection);
+    tracing::info!(?device, "connected");
+    let session = Arc::new(Session {
+        shared,
+        connection: connection.clone(),
+        device,
+        wake,
+        greeted: AtomicBool::new(false),
+        stopping: stopping.clone(),
+    });
+    let mut streams = JoinSet::new();
+    let why = loop {
+        tokio::select! {
+            accepted = connection.accept_bi() => match accepted {
+                Ok((send, receive)) => {
+                    let session = Arc::clone(&session);
+                    streams.spawn(async move { session.serve_stream(send, receive).await });
+                }
+                Err(error) => break error.to_string(),
+            },
+            Some(_) = streams.join_next() => {}
+            () = stopped(&mut stopping) => break Fault::ShuttingDown.to_string(),
+        }
+    };
+    // What is under way ends first, so that a write that was done is also answered.
+    let drained = async { while streams.join_next().await.is_some() {} };
+    if connection.close_reason().is_none() && tokio::time::timeout(DRAIN_TIME_MAX, drained).await.is_err() {
+        tracing::warn!(?device, "requests were still under way at shutdown");
+    }
+    close(&connection, Fault::ShuttingDown);
+    session.shared.presence.leave(device, &connection);
+    tracing::info!(?device, why, "disconnected");
+}
+
+impl<S: Store> Session<S> {
+    async fn serve_stream(&self, mut send: SendStream, mut receive: RecvStream) {
+        if let Err(fault) = self.answer(&mut send, &mut receive).await {
+            tracing::info!(device = ?self.device, %fault, "stream closed");
+            // Both fail only where the stream is closed already.
+            drop(send.reset(fault.code().into()));
+            drop(receive.stop(fault.code().into()));
+        }
+    }
+
+    async fn answer(&self, send: &mut SendStream, receive: &mut RecvStream) -> Result<(), Fault> {
+        let mut frames = FrameReader::new(COORD_FRAME_BYTES_MAX);
+        let first = tokio::time::timeout(REQUEST_TIME_MAX, next_frame(receive, &mut frames));
+        let Some(frame) = first.await.map_err(|_| Fault::TooSlow)?? else { return Ok(()) };
+        let call: CoordCall = codec::decode(&frame)?;
+        if let CoordRequest::Events { after } = call.request {
+            return self.send_events(after, send, receive, frames).await;
+        }
+        if !frames.is_at_boundary() {
+            return Err(Fault::OutOfPlace);
+        }
+        let reply = self.reply_to(call).await;
+        write_frame(send, &reply).await;
+        drop(send.finish());
+        // The reply is under way only while the stream lives; wait until it has arrived.
+        drop(send.stopped().await);
+        Ok(())
+    }
+
+    async fn reply_to(&self, call: CoordCall) -> CoordReply {
+        if let CoordRequest::Hello { program, .. } = &call.request {
+            tracing::info!(device = ?self.device, %program, "hello");
+            return self.welcome().await.unwrap_or_else(|error| unavailable(&error));
+        }
+        if !self.greeted.load(Ordering::Acquire) {
+            return CoordReply::Refused(Refusal::HelloFirst);
+        }
+        let outcome = if rules::is_write(&call.request) {
+            self.write(call).await
+        } else {
+            self.look(call.request).await
+        };
+        outcome.unwrap_or_else(|error| unavailable(&error))
+    }
+
+    async fn welcome(&self) -> Result<CoordReply, StoreError> {
+        let device = self.device;
+        let account = self.shared.store.read(move |view| view.account_by_device(device)).await?;
+        self.greeted.store(true, Ordering::Release);
+        Ok(CoordReply::Welcome {
+            features: Features::default(),
+            now: self.shared.env.now(),
+            observed: observed(&self.connection),
+            signed_up: account.is_some(),
+        })
+    }
+
+    async fn write(&self, call: CoordCall) -> Result<CoordReply, StoreError> {
+        if let CoordRequest::Candidates { addresses } = &call.request {
+            self.shared.presence.tell(self.device, addresses);
+        }
+        let context = self.context()?;
+        let applied = self.shared.store.write(move |tables| rules::apply(tables, &context, &call)).await?;
+        self.shared.presence.wake(&applied.wake);
+        if matches!(applied.reply, CoordReply::Requested { .. }) {
+            self.shared.expiry_changed.notify_one();
+        }
+        Ok(applied.reply)
+    }
+
+    async fn look(&self, request: CoordRequest) -> Result<CoordReply, StoreError> {
+        let context = self.context()?;
+        self.shared.store.read(move |view| rules::look(view, &context, &request)).await
+    }
+
+    fn context(&self) -> Result<Context, StoreError> {
+        let shared = &self.shared;
+        let whereabouts = Arc::clone(&shared.presence);
+        Ok(Context {
+            now: shared.env.now(),
+            device: self.device,
+            entropy: shared.env.entropy().map_err(|error| StoreError::Database(error.to_string()))?,
+            settings: Arc::clone(&shared.settings),
+            secret: Arc::clone(&shared.secret),
+            whereabouts,
+        })
+    }
+
+    /// Sends every event after `cursor`, and those to come, and drops what the node says it has dealt with.
+    async fn send_events(
+        &self,
+        mut cursor: EventNumber,
+        send: &mut SendStream,
+        receive: &mut RecvStream,
+        mut frames: FrameReader,
+    ) -> Result<(), Fault> {
+        if !self.greeted.load(Ordering::Acquire) {
+            return Err(Fault::OutOfPlace);
+        }
+        let (device, store) = (self.device, &self.shared.store);
+        let mut stopping = self.stopping.clone();
+        loop {
+            let look = store.read(move |view| view.events_after(device, cursor, EVENTS_PER_READ));
+            let Ok(events) = look.await else { return Err(Fault::ShuttingDown) };
+            for event in &events {
+                write_frame(send, event).await;
+                cursor = event.number;
+            }
+            if !events.is_empty() {
+                continue;
+            }
+            tokio::select! {
+                () = self.wake.notified() => {}
+                frame = next_frame(receive, &mut frames) => {
+                    let Some(frame) = frame? else { return Ok(()) };
+                    let upto: EventNumber = codec::decode(&frame)?;
+                    if upto > cursor {
+                        return Err(Fault::OutOfPlace);
+                    }
+                    if let Err(error) = store.write(move |tables| tables.drop_events(device, upto)).await {
+                        tracing::warn!(?device, %error, "events are kept longer");
+                    }
+                }
+                () = stopped(&mut stopping) => return Ok(()),
+            }
+        }
+    }
+}
+
+/// The next frame, or `None` at the end of the stream. May be cancelled without loss.
+async fn next_frame(receive: &mut RecvStream, frames: &mut FrameReader) -> Result<Option<Vec<u8>>, Fault> {
+    loop {
+        if let Some(frame) = frames.poll_frame()? {
+            return Ok(Some(frame));
+        }
+        match receive.read_chunk(COORD_FRAME_BYTES_MAX, true).await {
+            Ok(Some(chunk)) => frames.handle_bytes(&chunk.bytes),
+            Ok(None) if frames.is_at_boundary() => return Ok(None),
+            Ok(None) => return Err(Fault::Truncated),
+            // The client gave the stream or the connection up; there is nobody to tell.
+            Err(_) => return Ok(None),
+        }
+    }
+}
+
+async fn write_frame<T: Serialize>(send: &mut SendStream, value: &T) {
+    match codec::encode_frame(value, COORD_FRAME_BYTES_MAX) {
+        // A client that went away does not need the frame.
+        Ok(frame) => drop(send.write_all(&frame).await),
+        Err(error) => tracing::error!(%error, "a reply does not fit into a frame"),
+    }
+}
+
+fn unavailable(error: &StoreError) -> CoordReply {
+    tracing::error!(%error, "the store failed");
+    CoordReply::Refused(Refusal::Unavailable { retry_after: RETRY_AFTER })
+}

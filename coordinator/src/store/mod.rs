@@ -1,0 +1,275 @@
+//! What the coordinator keeps: the rows, the durable verbs over them, and the seam behind which a database
+//! stands.
+//!
+//! A rule sees the rows through [`View`] and changes them through [`Tables`], inside one transaction. A
+//! [`Store`] runs transactions; when a write has returned, it is on disk. No rule may assume that it is the only
+//! process: what it needs to know it reads in its transaction.
+
+use std::{future::Future, net::SocketAddr};
+
+use jamsync_protocol::{
+    id::{AccountId, DeviceKey, Handle, JamId},
+    identity::{DeviceLog, LinkToken, Market, SignedGrant, Tier},
+    time::UtcTime,
+    wire::coord::{
+        AcceptedLink, CoordEvent, CoordReply, EventNumber, IdempotencyKey, NumberedEvent, RequestEnd,
+        RequestId,
+    },
+};
+
+use crate::eligibility::AgeRecord;
+
+mod rows;
+mod schema;
+mod sqlite;
+mod writer;
+
+pub use sqlite::SqliteStore;
+
+/// A database of rows. Cheap to clone.
+pub trait Store: Clone + Send + Sync + 'static {
+    /// Runs `change` in a transaction. When this returns `Ok`, the change is synced to disk; on any error
+    /// nothing of it remains.
+    ///
+    /// # Errors
+    /// What `change` returned, or [`StoreError`] of the database.
+    fn write<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut dyn Tables) -> Result<T, StoreError> + Send + 'static,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send;
+
+    /// Runs `look` on a snapshot of what is durable.
+    ///
+    /// # Errors
+    /// What `look` returned, or [`StoreError`] of the database.
+    fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&dyn View) -> Result<T, StoreError> + Send + 'static,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send;
+}
+
+/// Why the store could not do it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The database said no: the disk is full, the file damaged, the folder gone.
+    #[error("the database failed: {0}")]
+    Database(String),
+    /// A row does not hold what this program wrote.
+    #[error("the database holds an unreadable {0}")]
+    Corrupt(&'static str),
+    /// More writes are waiting than can be done soon.
+    #[error("too many writes are waiting")]
+    Busy,
+    /// The store is closed.
+    #[error("the store is closed")]
+    Closed,
+    /// The database was written by a newer version.
+    #[error("the database has version {actual}, this program knows up to {known}")]
+    Newer {
+        /// The version found.
+        actual: i64,
+        /// The newest version known.
+        known: i64,
+    },
+}
+
+/// An account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its id.
+    pub id: AccountId,
+    /// Its name.
+    pub handle: Handle,
+    /// Its tier.
+    pub tier: Tier,
+    /// What is kept for the age rule.
+    pub age: AgeRecord,
+    /// Where its holder lives.
+    pub market: Market,
+    /// When it was made.
+    pub created: UtcTime,
+    /// Its device log.
+    pub log: DeviceLog,
+}
+
+/// What permits sign-ups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JoinPermit {
+    /// The fingerprint of the join code's secret.
+    pub fingerprint: [u8; 32],
+    /// How many may still sign up with it.
+    pub uses_left: u32,
+    /// When it ends.
+    pub expires: UtcTime,
+}
+
+/// A friend link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Its public name.
+    pub token: LinkToken,
+    /// Who made it.
+    pub creator: AccountId,
+    /// When it ends.
+    pub expires: UtcTime,
+    /// Who accepted it.
+    pub accepter: Option<AccountId>,
+}
+
+/// One direction of a contact: `of` has `with` among its contacts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContactRow {
+    /// Whose contact it is.
+    pub of: AccountId,
+    /// Who the contact is.
+    pub with: AccountId,
+    /// Where `of` made the link that `with` accepted: the proof for `of` to check.
+    pub accepted: Option<AcceptedLink>,
+}
+
+/// A Jam request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JamRequest {
+    /// Which.
+    pub id: RequestId,
+    /// Who asked.
+    pub from: AccountId,
+    /// With which device.
+    pub from_device: DeviceKey,
+    /// Who was asked.
+    pub to: AccountId,
+    /// When.
+    pub created: UtcTime,
+    /// When it expires.
+    pub expires: UtcTime,
+    /// How it ended, unless it is open.
+    pub end: Option<RequestEnd>,
+}
+
+/// A Jam that was granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Jam {
+    /// Which.
+    pub id: JamId,
+    /// Accounts and devices in the order of the grant.
+    pub participants: Vec<(AccountId, DeviceKey)>,
+    /// When the grant ends.
+    pub expires: UtcTime,
+    /// Whether somebody left.
+    pub ended: bool,
+}
+
+/// What a transaction can look at.
+#[expect(clippy::missing_errors_doc, reason = "every verb fails alike: `StoreError` says how")]
+pub trait View {
+    /// An account by its id.
+    fn account(&self, id: AccountId) -> Result<Option<Account>, StoreError>;
+    /// An account by its name.
+    fn account_by_handle(&self, handle: &Handle) -> Result<Option<Account>, StoreError>;
+    /// The account that a device speaks for.
+    fn account_by_device(&self, device: DeviceKey) -> Result<Option<Account>, StoreError>;
+    /// All accounts in the order of their names, at most `limit` after `after`.
+    fn accounts_after(&self, after: Option<&Handle>, limit: u32) -> Result<Vec<Account>, StoreError>;
+    /// A join permit by its fingerprint.
+    fn join_permit(&self, fingerprint: [u8; 32]) -> Result<Option<JoinPermit>, StoreError>;
+    /// A friend link.
+    fn link(&self, token: LinkToken) -> Result<Option<Link>, StoreError>;
+    /// The contact `with` of `of`.
+    fn contact(&self, of: AccountId, with: AccountId) -> Result<Option<ContactRow>, StoreError>;
+    /// Contacts of `of` in the order of their names, at most `limit` after `after`.
+    fn contacts_after(
+        &self,
+        of: AccountId,
+        after: Option<&Handle>,
+        limit: u32,
+    ) -> Result<Vec<(ContactRow, Account)>, StoreError>;
+    /// A Jam request.
+    fn request(&self, id: RequestId) -> Result<Option<JamRequest>, StoreError>;
+    /// The request between two accounts, in either direction, that is not ended.
+    fn request_between(&self, a: AccountId, b: AccountId) -> Result<Option<JamRequest>, StoreError>;
+    /// When `from` asked `to` since `since`, oldest first.
+    fn requests_made(
+        &self,
+        from: AccountId,
+        to: AccountId,
+        since: UtcTime,
+    ) -> Result<Vec<UtcTime>, StoreError>;
+    /// The requests of an account, made or received, that are not ended, oldest first, at most `limit`.
+    fn requests_of(&self, account: AccountId, limit: u32) -> Result<Vec<JamRequest>, StoreError>;
+    /// Requests that are not ended though their time was over at `now`, at most `limit`.
+    fn requests_overdue(&self, now: UtcTime, limit: u32) -> Result<Vec<JamRequest>, StoreError>;
+    /// When the next request that is not ended expires.
+    fn next_expiry(&self) -> Result<Option<UtcTime>, StoreError>;
+    /// A Jam.
+    fn jam(&self, id: JamId) -> Result<Option<Jam>, StoreError>;
+    /// The Jams of a device whose grant has not ended and which nobody left.
+    fn jams_of(&self, device: DeviceKey, now: UtcTime) -> Result<Vec<Jam>, StoreError>;
+    /// Events of a device after `after`, at most `limit`.
+    fn events_after(
+        &self,
+        device: DeviceKey,
+        after: EventNumber,
+        limit: u32,
+    ) -> Result<Vec<NumberedEvent>, StoreError>;
+    /// The reply to a write that was done under this key, with the digest of what was asked.
+    fn receipt(
+        &self,
+        device: DeviceKey,
+        key: IdempotencyKey,
+    ) -> Result<Option<([u8; 32], CoordReply)>, StoreError>;
+    /// The addresses at which the operator says that the coordinator can be reached.
+    fn public_addresses(&self) -> Result<Vec<String>, StoreError>;
+}
+
+/// What a transaction can change.
+#[expect(clippy::missing_errors_doc, reason = "every verb fails alike: `StoreError` says how")]
+pub trait Tables: View {
+    /// Adds an account and its devices.
+    fn insert_account(&mut self, account: &Account) -> Result<(), StoreError>;
+    /// Sets the tier of an account.
+    fn set_tier(&mut self, id: AccountId, tier: Tier) -> Result<(), StoreError>;
+    /// Sets what is kept for the age rule.
+    fn set_age(&mut self, id: AccountId, age: AgeRecord) -> Result<(), StoreError>;
+    /// Adds or replaces a join permit.
+    fn put_join_permit(&mut self, permit: JoinPermit) -> Result<(), StoreError>;
+    /// Adds a friend link.
+    fn insert_link(&mut self, link: Link) -> Result<(), StoreError>;
+    /// Notes who accepted a link.
+    fn close_link(&mut self, token: LinkToken, accepter: AccountId) -> Result<(), StoreError>;
+    /// Adds one direction of a contact.
+    fn insert_contact(&mut self, contact: ContactRow) -> Result<(), StoreError>;
+    /// Adds an open request.
+    fn insert_request(&mut self, request: JamRequest) -> Result<(), StoreError>;
+    /// Ends a request.
+    fn end_request(&mut self, id: RequestId, end: RequestEnd) -> Result<(), StoreError>;
+    /// Adds a Jam with its grant.
+    fn insert_jam(&mut self, jam: &Jam, grant: &SignedGrant) -> Result<(), StoreError>;
+    /// Notes that somebody left a Jam.
+    fn end_jam(&mut self, id: JamId) -> Result<(), StoreError>;
+    /// Appends an event for a device, drops the oldest above the limit, and returns the event's number.
+    fn push_event(&mut self, device: DeviceKey, event: &CoordEvent) -> Result<EventNumber, StoreError>;
+    /// Drops the events of a device up to `upto`.
+    fn drop_events(&mut self, device: DeviceKey, upto: EventNumber) -> Result<(), StoreError>;
+    /// Remembers the reply to a write.
+    fn insert_receipt(
+        &mut self,
+        device: DeviceKey,
+        key: IdempotencyKey,
+        digest: [u8; 32],
+        reply: &CoordReply,
+        now: UtcTime,
+    ) -> Result<(), StoreError>;
+    /// Drops receipts, ended requests, used-up permits, and links that were of no use after `before`.
+    fn prune(&mut self, before: UtcTime) -> Result<(), StoreError>;
+    /// Sets the addresses at which the coordinator can be reached.
+    fn set_public_addresses(&mut self, addresses: &[String]) -> Result<(), StoreError>;
+}
+
+/// What is known of devices that are connected now. It is not durable: a device that reconnects tells anew.
+pub trait Whereabouts: std::fmt::Debug + Send + Sync + 'static {
+    /// Whether the device is connected.
+    fn is_online(&self, device: DeviceKey) -> bool;
+    /// Where it may be reached, the address that was observed first.
+    fn addresses(&self, device: DeviceKey) -> Vec<SocketAddr>;
+}

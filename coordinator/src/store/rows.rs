@@ -1,0 +1,136 @@
+//! Rows to values and back. A row that does not hold what this program wrote is an error, never a guess.
+
+use jamsync_protocol::{
+    id::{AccountId, DeviceKey, JamId},
+    identity::{LinkToken, Tier},
+    time::UtcTime,
+    wire::{
+        codec,
+        coord::{RequestEnd, RequestId},
+    },
+};
+use rusqlite::Row;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{Account, ContactRow, JamRequest, JoinPermit, Link, StoreError};
+use crate::eligibility::AgeRecord;
+
+/// The columns of [`account`], in order.
+pub(super) const ACCOUNT: &str =
+    "a.id, a.handle, a.tier, a.age_met, a.birth_date, a.market, a.created, a.log";
+/// The columns of [`request`], in order.
+pub(super) const REQUEST: &str = "id, from_account, from_device, to_account, created, expires, ended";
+
+/// More than any value kept in a column.
+const VALUE_BYTES_MAX: usize = 64 * 1024;
+
+pub(super) fn db(error: rusqlite::Error) -> StoreError {
+    StoreError::Database(error.to_string())
+}
+
+pub(super) fn account(row: &Row<'_>) -> Result<Account, StoreError> {
+    let corrupt = |_| StoreError::Corrupt("account");
+    let birth_date: Option<String> = column(row, 4)?;
+    Ok(Account {
+        id: AccountId(column(row, 0)?),
+        handle: column::<String>(row, 1)?.parse().map_err(|_| StoreError::Corrupt("handle"))?,
+        tier: tier(column(row, 2)?)?,
+        age: AgeRecord {
+            met: column(row, 3)?,
+            birth_date: birth_date.map(|text| text.parse()).transpose().map_err(corrupt)?,
+        },
+        market: column::<String>(row, 5)?.parse().map_err(corrupt)?,
+        created: UtcTime::from_nanos(column(row, 6)?),
+        log: value(&column::<Vec<u8>>(row, 7)?, "device log")?,
+    })
+}
+
+pub(super) fn permit(row: &Row<'_>) -> Result<JoinPermit, StoreError> {
+    Ok(JoinPermit {
+        fingerprint: column(row, 0)?,
+        uses_left: column(row, 1)?,
+        expires: UtcTime::from_nanos(column(row, 2)?),
+    })
+}
+
+pub(super) fn link(row: &Row<'_>) -> Result<Link, StoreError> {
+    Ok(Link {
+        token: LinkToken(column(row, 0)?),
+        creator: AccountId(column(row, 1)?),
+        expires: UtcTime::from_nanos(column(row, 2)?),
+        accepter: column::<Option<[u8; 32]>>(row, 3)?.map(AccountId),
+    })
+}
+
+pub(super) fn contact(
+    of: AccountId,
+    with: AccountId,
+    accepted: Option<&[u8]>,
+) -> Result<ContactRow, StoreError> {
+    let accepted = accepted.map(|bytes| value(bytes, "contact")).transpose()?;
+    Ok(ContactRow { of, with, accepted })
+}
+
+pub(super) fn request(row: &Row<'_>) -> Result<JamRequest, StoreError> {
+    let end = match column::<Option<u8>>(row, 6)? {
+        None => None,
+        Some(0) => Some(RequestEnd::Accepted),
+        Some(1) => Some(RequestEnd::Declined),
+        Some(2) => Some(RequestEnd::Cancelled),
+        Some(3) => Some(RequestEnd::Expired),
+        Some(_) => return Err(StoreError::Corrupt("request")),
+    };
+    Ok(JamRequest {
+        id: RequestId(column(row, 0)?),
+        from: AccountId(column(row, 1)?),
+        from_device: DeviceKey(column(row, 2)?),
+        to: AccountId(column(row, 3)?),
+        created: UtcTime::from_nanos(column(row, 4)?),
+        expires: UtcTime::from_nanos(column(row, 5)?),
+        end,
+    })
+}
+
+/// How an end is kept. [`request`] reads it back.
+pub(super) fn end_number(end: RequestEnd) -> Result<u8, StoreError> {
+    match end {
+        RequestEnd::Accepted => Ok(0),
+        RequestEnd::Declined => Ok(1),
+        RequestEnd::Cancelled => Ok(2),
+        RequestEnd::Expired => Ok(3),
+        _ => Err(StoreError::Corrupt("request")),
+    }
+}
+
+pub(super) fn jam_id(row: &Row<'_>) -> Result<JamId, StoreError> {
+    column(row, 0).map(JamId)
+}
+
+/// How a tier is kept. [`account`] reads it back.
+pub(super) const fn tier_number(tier: Tier) -> u8 {
+    match tier {
+        Tier::Free => 0,
+        Tier::Premium => 1,
+    }
+}
+
+fn tier(number: u8) -> Result<Tier, StoreError> {
+    match number {
+        0 => Ok(Tier::Free),
+        1 => Ok(Tier::Premium),
+        _ => Err(StoreError::Corrupt("tier")),
+    }
+}
+
+pub(super) fn column<T: rusqlite::types::FromSql>(row: &Row<'_>, index: usize) -> Result<T, StoreError> {
+    row.get(index).map_err(db)
+}
+
+/// A value kept as the bytes that the wire would use.
+pub(super) fn value<T: DeserializeOwned>(bytes: &[u8], what: &'static str) -> Result<T, StoreError> {
+    codec::decode(bytes).map_err(|_| StoreError::Corrupt(what))
+}
+
+pub(super) fn bytes<T: Serialize>(value: &T, what: &'static str) -> Result<Vec<u8>, StoreError> {
+    codec::encode(value, VALUE_BYTES_MAX).map_err(|_| StoreError::Corrupt(what))
+}

@@ -1,0 +1,111 @@
+//! The store in one SQLite file: write-ahead log, `synchronous=FULL`, one writer with group commit, readers
+//! apart.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{Store, StoreError, Tables, View, rows::db, schema, writer::Writer};
+
+mod changes;
+mod looks;
+
+/// The store in one SQLite file.
+#[derive(Clone)]
+pub struct SqliteStore {
+    writer: Writer,
+    readers: Arc<Readers>,
+}
+
+/// The rows of one connection, inside a transaction.
+pub(super) struct Rows<'a>(pub(super) &'a Connection);
+
+impl SqliteStore {
+    /// Opens the file, makes it if there is none, and brings it to the newest version.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let connection = Connection::open(path).map_err(db)?;
+        set_up(&connection)?;
+        schema::migrate(&connection)?;
+        let readers = Readers { path: path.to_owned(), idle: Mutex::new(Vec::new()) };
+        Ok(Self { writer: Writer::start(connection)?, readers: Arc::new(readers) })
+    }
+}
+
+impl Store for SqliteStore {
+    async fn write<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut dyn Tables) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer.write(change).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&dyn View) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let readers = Arc::clone(&self.readers);
+        tokio::task::spawn_blocking(move || readers.read(look)).await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("path", &self.readers.path).finish_non_exhaustive()
+    }
+}
+
+/// Read-only connections, opened as many as are needed at once, and a few kept.
+struct Readers {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Readers {
+    fn read<T>(&self, look: impl FnOnce(&dyn View) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match kept {
+            Some(connection) => connection,
+            None => {
+                let connection = Connection::open_with_flags(
+                    &self.path,
+                    OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+                )
+                .map_err(db)?;
+                connection.busy_timeout(BUSY_TIMEOUT).map_err(db)?;
+                connection
+            }
+        };
+        // One transaction, so that everything seen is of one moment.
+        let transaction = connection.unchecked_transaction().map_err(db)?;
+        let outcome = look(&Rows(&transaction));
+        drop(transaction);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_READERS_MAX {
+            idle.push(connection);
+        }
+        outcome
+    }
+}
+
+fn set_up(connection: &Connection) -> Result<(), StoreError> {
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(db)?;
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+             PRAGMA trusted_schema = OFF;",
+        )
+        .map_err(db)
+}
+
+/// How long to wait for another process that writes, such as `join-code` beside a server. Milliseconds; a
+/// transaction takes a few, so seconds mean a stuck disk.
+const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_millis(5_000);
+/// Each idle reader holds about 100 KiB; more than cores are of no use.
+const IDLE_READERS_MAX: usize = 4;

@@ -1,0 +1,192 @@
+//! [`Tables`] over SQLite.
+
+use jamsync_protocol::{
+    id::{AccountId, DeviceKey, JamId},
+    identity::{LinkToken, SignedGrant, Tier},
+    time::UtcTime,
+    wire::coord::{CoordEvent, CoordReply, EventNumber, IdempotencyKey, RequestEnd, RequestId},
+};
+use rusqlite::Params;
+
+use super::Rows;
+use crate::{
+    eligibility::AgeRecord,
+    store::{
+        Account, ContactRow, Jam, JamRequest, JoinPermit, Link, StoreError, Tables,
+        rows::{bytes, db, end_number, tier_number},
+    },
+};
+
+/// The most events kept for a device that does not fetch them. Above it the oldest are dropped, and the node
+/// sees the gap in the numbers and asks for the state instead.
+const EVENTS_KEPT_MAX: i64 = 1_000;
+
+impl Rows<'_> {
+    /// Runs `sql`, which changes exactly one row.
+    fn change_one(&self, sql: &str, params: impl Params, what: &'static str) -> Result<(), StoreError> {
+        let changed = self.0.prepare_cached(sql).and_then(|mut s| s.execute(params)).map_err(db)?;
+        if changed == 1 { Ok(()) } else { Err(StoreError::Corrupt(what)) }
+    }
+
+    fn change(&self, sql: &str, params: impl Params) -> Result<(), StoreError> {
+        self.0.prepare_cached(sql).and_then(|mut s| s.execute(params)).map_err(db)?;
+        Ok(())
+    }
+}
+
+impl Tables for Rows<'_> {
+    fn insert_account(&mut self, account: &Account) -> Result<(), StoreError> {
+        let verified = account.log.verify().map_err(|_| StoreError::Corrupt("device log"))?;
+        self.change(
+            "INSERT INTO accounts (id, handle, tier, age_met, birth_date, market, created, log)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            (
+                account.id.0,
+                account.handle.as_str(),
+                tier_number(account.tier),
+                account.age.met,
+                account.age.birth_date.map(|date| date.to_string()),
+                account.market.as_str(),
+                account.created.as_nanos(),
+                bytes(&account.log, "device log")?,
+            ),
+        )?;
+        for device in verified.devices() {
+            self.change("INSERT INTO devices (key, account) VALUES (?1, ?2)", (device.0, account.id.0))?;
+        }
+        Ok(())
+    }
+
+    fn set_tier(&mut self, id: AccountId, tier: Tier) -> Result<(), StoreError> {
+        let sql = "UPDATE accounts SET tier = ?2 WHERE id = ?1";
+        self.change_one(sql, (id.0, tier_number(tier)), "account")
+    }
+
+    fn set_age(&mut self, id: AccountId, age: AgeRecord) -> Result<(), StoreError> {
+        let sql = "UPDATE accounts SET age_met = ?2, birth_date = ?3 WHERE id = ?1";
+        self.change_one(sql, (id.0, age.met, age.birth_date.map(|date| date.to_string())), "account")
+    }
+
+    fn put_join_permit(&mut self, permit: JoinPermit) -> Result<(), StoreError> {
+        self.change(
+            "INSERT OR REPLACE INTO join_permits (fingerprint, uses_left, expires) VALUES (?1, ?2, ?3)",
+            (permit.fingerprint, permit.uses_left, permit.expires.as_nanos()),
+        )
+    }
+
+    fn insert_link(&mut self, link: Link) -> Result<(), StoreError> {
+        self.change(
+            "INSERT INTO links (token, creator, expires) VALUES (?1, ?2, ?3)",
+            (link.token.0, link.creator.0, link.expires.as_nanos()),
+        )
+    }
+
+    fn close_link(&mut self, token: LinkToken, accepter: AccountId) -> Result<(), StoreError> {
+        let sql = "UPDATE links SET accepter = ?2 WHERE token = ?1 AND accepter IS NULL";
+        self.change_one(sql, (token.0, accepter.0), "link")
+    }
+
+    fn insert_contact(&mut self, contact: ContactRow) -> Result<(), StoreError> {
+        let accepted = contact.accepted.map(|link| bytes(&link, "contact")).transpose()?;
+        self.change(
+            "INSERT INTO contacts (of_account, with_account, accepted) VALUES (?1, ?2, ?3)",
+            (contact.of.0, contact.with.0, accepted),
+        )
+    }
+
+    fn insert_request(&mut self, request: JamRequest) -> Result<(), StoreError> {
+        self.change(
+            "INSERT INTO requests (id, from_account, from_device, to_account, created, expires)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            (
+                request.id.0,
+                request.from.0,
+                request.from_device.0,
+                request.to.0,
+                request.created.as_nanos(),
+                request.expires.as_nanos(),
+            ),
+        )
+    }
+
+    fn end_request(&mut self, id: RequestId, end: RequestEnd) -> Result<(), StoreError> {
+        let sql = "UPDATE requests SET ended = ?2 WHERE id = ?1 AND ended IS NULL";
+        self.change_one(sql, (id.0, end_number(end)?), "request")
+    }
+
+    fn insert_jam(&mut self, jam: &Jam, grant: &SignedGrant) -> Result<(), StoreError> {
+        self.change(
+            "INSERT INTO jams (id, expires, ended, signed_grant) VALUES (?1, ?2, ?3, ?4)",
+            (jam.id.0, jam.expires.as_nanos(), jam.ended, bytes(grant, "grant")?),
+        )?;
+        for (place, (account, device)) in (0u32..).zip(&jam.participants) {
+            self.change(
+                "INSERT INTO participants (jam, place, account, device) VALUES (?1, ?2, ?3, ?4)",
+                (jam.id.0, place, account.0, device.0),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn end_jam(&mut self, id: JamId) -> Result<(), StoreError> {
+        self.change_one("UPDATE jams SET ended = 1 WHERE id = ?1", [id.0], "Jam")
+    }
+
+    fn push_event(&mut self, device: DeviceKey, event: &CoordEvent) -> Result<EventNumber, StoreError> {
+        let sql = "UPDATE devices SET last_event = last_event + 1 WHERE key = ?1 RETURNING last_event";
+        let number: i64 = self
+            .0
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.query_row([device.0], |row| row.get(0)))
+            .map_err(db)?;
+        self.change(
+            "INSERT INTO events (device, number, body) VALUES (?1, ?2, ?3)",
+            (device.0, number, bytes(event, "event")?),
+        )?;
+        self.change(
+            "DELETE FROM events WHERE device = ?1 AND number <= ?2",
+            (device.0, number - EVENTS_KEPT_MAX),
+        )?;
+        Ok(EventNumber(u64::try_from(number).map_err(|_| StoreError::Corrupt("event"))?))
+    }
+
+    fn drop_events(&mut self, device: DeviceKey, upto: EventNumber) -> Result<(), StoreError> {
+        let upto = i64::try_from(upto.0).unwrap_or(i64::MAX);
+        self.change("DELETE FROM events WHERE device = ?1 AND number <= ?2", (device.0, upto))
+    }
+
+    fn insert_receipt(
+        &mut self,
+        device: DeviceKey,
+        key: IdempotencyKey,
+        digest: [u8; 32],
+        reply: &CoordReply,
+        now: UtcTime,
+    ) -> Result<(), StoreError> {
+        self.change(
+            "INSERT INTO receipts (device, key, digest, reply, at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            (device.0, key.0, digest, bytes(reply, "receipt")?, now.as_nanos()),
+        )
+    }
+
+    fn prune(&mut self, before: UtcTime) -> Result<(), StoreError> {
+        for sql in [
+            "DELETE FROM receipts WHERE at < ?1",
+            "DELETE FROM requests WHERE ended IS NOT NULL AND created < ?1",
+            "DELETE FROM join_permits WHERE expires < ?1",
+            "DELETE FROM links WHERE expires < ?1",
+            "DELETE FROM jams WHERE expires < ?1",
+        ] {
+            self.change(sql, [before.as_nanos()])?;
+        }
+        Ok(())
+    }
+
+    fn set_public_addresses(&mut self, addresses: &[String]) -> Result<(), StoreError> {
+        self.change("DELETE FROM public_addresses", [])?;
+        for address in addresses {
+            self.change("INSERT INTO public_addresses (address) VALUES (?1)", [address])?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,195 @@
+//! [`View`] over SQLite.
+
+use jamsync_protocol::{
+    id::{AccountId, DeviceKey, Handle, JamId},
+    identity::LinkToken,
+    time::UtcTime,
+    wire::coord::{CoordReply, EventNumber, IdempotencyKey, NumberedEvent, RequestId},
+};
+use rusqlite::{OptionalExtension, Params, Row};
+
+use super::Rows;
+use crate::store::{
+    Account, ContactRow, Jam, JamRequest, JoinPermit, Link, StoreError, View,
+    rows::{self, ACCOUNT, REQUEST, column, db},
+};
+
+impl Rows<'_> {
+    fn one<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let mut statement = self.0.prepare_cached(sql).map_err(db)?;
+        statement.query_row(params, |row| Ok(read(row))).optional().map_err(db)?.transpose()
+    }
+
+    fn many<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut statement = self.0.prepare_cached(sql).map_err(db)?;
+        let mut found = statement.query(params).map_err(db)?;
+        let mut values = Vec::new();
+        while let Some(row) = found.next().map_err(db)? {
+            values.push(read(row)?);
+        }
+        Ok(values)
+    }
+
+    fn jam_row(&self, row: &Row<'_>) -> Result<Jam, StoreError> {
+        let id = rows::jam_id(row)?;
+        let participants = self.many(
+            "SELECT account, device FROM participants WHERE jam = ?1 ORDER BY place",
+            [id.0],
+            |row| Ok((AccountId(column(row, 0)?), DeviceKey(column(row, 1)?))),
+        )?;
+        Ok(Jam { id, participants, expires: UtcTime::from_nanos(column(row, 1)?), ended: column(row, 2)? })
+    }
+}
+
+impl View for Rows<'_> {
+    fn account(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
+        self.one(&format!("SELECT {ACCOUNT} FROM accounts a WHERE a.id = ?1"), [id.0], rows::account)
+    }
+
+    fn account_by_handle(&self, handle: &Handle) -> Result<Option<Account>, StoreError> {
+        let sql = format!("SELECT {ACCOUNT} FROM accounts a WHERE a.handle = ?1");
+        self.one(&sql, [handle.as_str()], rows::account)
+    }
+
+    fn account_by_device(&self, device: DeviceKey) -> Result<Option<Account>, StoreError> {
+        let sql =
+            format!("SELECT {ACCOUNT} FROM accounts a JOIN devices d ON d.account = a.id WHERE d.key = ?1");
+        self.one(&sql, [device.0], rows::account)
+    }
+
+    fn accounts_after(&self, after: Option<&Handle>, limit: u32) -> Result<Vec<Account>, StoreError> {
+        let sql = format!("SELECT {ACCOUNT} FROM accounts a WHERE a.handle > ?1 ORDER BY a.handle LIMIT ?2");
+        self.many(&sql, (after.map_or("", Handle::as_str), limit), rows::account)
+    }
+
+    fn join_permit(&self, fingerprint: [u8; 32]) -> Result<Option<JoinPermit>, StoreError> {
+        let sql = "SELECT fingerprint, uses_left, expires FROM join_permits WHERE fingerprint = ?1";
+        self.one(sql, [fingerprint], rows::permit)
+    }
+
+    fn link(&self, token: LinkToken) -> Result<Option<Link>, StoreError> {
+        let sql = "SELECT token, creator, expires, accepter FROM links WHERE token = ?1";
+        self.one(sql, [token.0], rows::link)
+    }
+
+    fn contact(&self, of: AccountId, with: AccountId) -> Result<Option<ContactRow>, StoreError> {
+        let sql = "SELECT accepted FROM contacts WHERE of_account = ?1 AND with_account = ?2";
+        self.one(sql, [of.0, with.0], |row| {
+            rows::contact(of, with, column::<Option<Vec<u8>>>(row, 0)?.as_deref())
+        })
+    }
+
+    fn contacts_after(
+        &self,
+        of: AccountId,
+        after: Option<&Handle>,
+        limit: u32,
+    ) -> Result<Vec<(ContactRow, Account)>, StoreError> {
+        let sql = format!(
+            "SELECT {ACCOUNT}, c.accepted FROM contacts c JOIN accounts a ON a.id = c.with_account
+             WHERE c.of_account = ?1 AND a.handle > ?2 ORDER BY a.handle LIMIT ?3"
+        );
+        self.many(&sql, (of.0, after.map_or("", Handle::as_str), limit), |row| {
+            let account = rows::account(row)?;
+            let accepted = column::<Option<Vec<u8>>>(row, 8)?;
+            Ok((rows::contact(of, account.id, accepted.as_deref())?, account))
+        })
+    }
+
+    fn request(&self, id: RequestId) -> Result<Option<JamRequest>, StoreError> {
+        self.one(&format!("SELECT {REQUEST} FROM requests WHERE id = ?1"), [id.0], rows::request)
+    }
+
+    fn request_between(&self, a: AccountId, b: AccountId) -> Result<Option<JamRequest>, StoreError> {
+        let sql = format!(
+            "SELECT {REQUEST} FROM requests
+             WHERE min(from_account, to_account) = min(?1, ?2)
+               AND max(from_account, to_account) = max(?1, ?2) AND ended IS NULL"
+        );
+        self.one(&sql, [a.0, b.0], rows::request)
+    }
+
+    fn requests_made(
+        &self,
+        from: AccountId,
+        to: AccountId,
+        since: UtcTime,
+    ) -> Result<Vec<UtcTime>, StoreError> {
+        let sql = "SELECT created FROM requests
+             WHERE from_account = ?1 AND to_account = ?2 AND created > ?3 ORDER BY created";
+        self.many(sql, (from.0, to.0, since.as_nanos()), |row| column(row, 0).map(UtcTime::from_nanos))
+    }
+
+    fn requests_of(&self, account: AccountId, limit: u32) -> Result<Vec<JamRequest>, StoreError> {
+        let sql = format!(
+            "SELECT {REQUEST} FROM requests WHERE (from_account = ?1 OR to_account = ?1) AND ended IS NULL
+             ORDER BY created, id LIMIT ?2"
+        );
+        self.many(&sql, (account.0, limit), rows::request)
+    }
+
+    fn requests_overdue(&self, now: UtcTime, limit: u32) -> Result<Vec<JamRequest>, StoreError> {
+        let sql = format!(
+            "SELECT {REQUEST} FROM requests WHERE ended IS NULL AND expires <= ?1 ORDER BY expires LIMIT ?2"
+        );
+        self.many(&sql, (now.as_nanos(), limit), rows::request)
+    }
+
+    fn next_expiry(&self) -> Result<Option<UtcTime>, StoreError> {
+        let sql = "SELECT min(expires) FROM requests WHERE ended IS NULL";
+        let found = self.one(sql, [], |row| column::<Option<i64>>(row, 0))?;
+        Ok(found.flatten().map(UtcTime::from_nanos))
+    }
+
+    fn jam(&self, id: JamId) -> Result<Option<Jam>, StoreError> {
+        let sql = "SELECT id, expires, ended FROM jams WHERE id = ?1";
+        self.one(sql, [id.0], |row| self.jam_row(row))
+    }
+
+    fn jams_of(&self, device: DeviceKey, now: UtcTime) -> Result<Vec<Jam>, StoreError> {
+        let sql = "SELECT j.id, j.expires, j.ended FROM participants p JOIN jams j ON j.id = p.jam
+             WHERE p.device = ?1 AND j.ended = 0 AND j.expires > ?2";
+        self.many(sql, (device.0, now.as_nanos()), |row| self.jam_row(row))
+    }
+
+    fn events_after(
+        &self,
+        device: DeviceKey,
+        after: EventNumber,
+        limit: u32,
+    ) -> Result<Vec<NumberedEvent>, StoreError> {
+        let after = i64::try_from(after.0).unwrap_or(i64::MAX);
+        let sql =
+            "SELECT number, body FROM events WHERE device = ?1 AND number > ?2 ORDER BY number LIMIT ?3";
+        self.many(sql, (device.0, after, limit), |row| {
+            let number = u64::try_from(column::<i64>(row, 0)?).map_err(|_| StoreError::Corrupt("event"))?;
+            let event = rows::value(&column::<Vec<u8>>(row, 1)?, "event")?;
+            Ok(NumberedEvent { number: EventNumber(number), event })
+        })
+    }
+
+    fn receipt(
+        &self,
+        device: DeviceKey,
+        key: IdempotencyKey,
+    ) -> Result<Option<([u8; 32], CoordReply)>, StoreError> {
+        let sql = "SELECT digest, reply FROM receipts WHERE device = ?1 AND key = ?2";
+        self.one(sql, (device.0, key.0), |row| {
+            Ok((column(row, 0)?, rows::value(&column::<Vec<u8>>(row, 1)?, "receipt")?))
+        })
+    }
+
+    fn public_addresses(&self) -> Result<Vec<String>, StoreError> {
+        self.many("SELECT address FROM public_addresses ORDER BY place", [], |row| column(row, 0))
+    }
+}
