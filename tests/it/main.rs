@@ -1,4 +1,6 @@
 //! Tests of the workspace as a whole.
 
+#[cfg(test)]
+mod coordinator;
 mod scorer;
 mod tidy;

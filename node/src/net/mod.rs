@@ -2,6 +2,7 @@
 //! coordinator, and connections to peers. It moves bytes and proves identities; what they mean is decided
 //! elsewhere.
 
+pub mod coordinator;
 pub mod peer;
 pub mod socket;
 pub mod tls;

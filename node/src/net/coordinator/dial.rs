@@ -1,0 +1,206 @@
+//! Keeping a connection to the coordinator: dial, greet, pass events on, and again when it is lost.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use jamsync_protocol::{
+    limits::COORD_FRAME_BYTES_MAX,
+    time::UtcTime,
+    wire::{
+        codec::{self, FrameReader},
+        coord::{
+            CoordCall, CoordReply, CoordRequest, EventNumber, Fault, Features, IdempotencyKey, NumberedEvent,
+        },
+    },
+};
+use quinn::{Connection, ConnectionError};
+use tokio::{net::lookup_host, task::JoinSet, time::sleep};
+
+use super::{
+    LinkEvent, LinkState, Shared,
+    exchange::{AskError, ask, next_frame},
+};
+use crate::{identity::TLS_NAME, net::socket::in_family_of};
+
+/// Runs until it is aborted.
+pub(super) async fn keep_connected(shared: Arc<Shared>) {
+    let mut pause = PAUSE_LEAST;
+    // Events dealt with by this process; what came before it, the coordinator knows.
+    let mut cursor = EventNumber::default();
+    loop {
+        let reason = match first_greeted(&shared).await {
+            Ok(Greeted { connection, observed, now, signed_up }) => {
+                pause = PAUSE_LEAST;
+                shared.state.send_replace(LinkState::Connected { observed });
+                tell(&shared, LinkEvent::Connected { observed, now, signed_up });
+                shared.connection.send_replace(Some(connection.clone()));
+                let reason = pass_events(&shared, &connection, &mut cursor).await;
+                shared.connection.send_replace(None);
+                connection.close(0u32.into(), b"");
+                reason
+            }
+            Err(reason) => reason,
+        };
+        note_unreachable(&shared, reason);
+        tokio::select! {
+            () = sleep(pause) => pause = (pause * 2).min(PAUSE_MOST),
+            () = shared.hurry.notified() => sleep(PAUSE_LEAST).await,
+        }
+    }
+}
+
+/// Says once that the coordinator is away, and keeps the newest reason.
+fn note_unreachable(shared: &Shared, reason: String) {
+    tracing::info!(reason, "the coordinator cannot be reached");
+    let since = match &*shared.state.borrow() {
+        LinkState::Unreachable { since, .. } => Some(*since),
+        LinkState::Connecting | LinkState::Connected { .. } => None,
+    };
+    if since.is_none() {
+        tell(shared, LinkEvent::Unreachable { reason: reason.clone() });
+    }
+    let since = since.unwrap_or_else(|| shared.config.clock.now());
+    shared.state.send_replace(LinkState::Unreachable { since, reason });
+}
+
+/// A connection on which the coordinator has answered.
+struct Greeted {
+    connection: Connection,
+    observed: SocketAddr,
+    now: UtcTime,
+    signed_up: bool,
+}
+
+/// The first of the addresses at which the coordinator answers. They are tried a little apart, so that the
+/// first, which is the likeliest, is not raced without need.
+async fn first_greeted(shared: &Arc<Shared>) -> Result<Greeted, String> {
+    let local = shared.endpoint.local_addr().map_err(|error| error.to_string())?;
+    let mut attempts = JoinSet::new();
+    let mut delay = Duration::ZERO;
+    for name in &shared.config.addresses {
+        let (shared, name, after) = (Arc::clone(shared), name.clone(), delay);
+        attempts.spawn(async move {
+            sleep(after).await;
+            let attempt = tokio::time::timeout(ATTEMPT_TIME_MAX, greet(&shared, local, &name)).await;
+            attempt.unwrap_or_else(|_| Err("no answer".to_owned())).map_err(|why| format!("{name}: {why}"))
+        });
+        delay += STAGGER;
+    }
+    let mut reasons = Vec::new();
+    while let Some(attempt) = attempts.join_next().await {
+        match attempt {
+            Ok(Ok(greeted)) => return Ok(greeted),
+            Ok(Err(reason)) => reasons.push(reason),
+            Err(error) => reasons.push(error.to_string()),
+        }
+    }
+    Err(if reasons.is_empty() { "no address is known".to_owned() } else { reasons.join("; ") })
+}
+
+async fn greet(shared: &Shared, local: SocketAddr, name: &str) -> Result<Greeted, String> {
+    let mut last = "the name has no address".to_owned();
+    for address in lookup_host(name).await.map_err(|error| error.to_string())? {
+        let address = in_family_of(local, address);
+        let dialled = shared.endpoint.connect_with(shared.client.clone(), address, TLS_NAME);
+        let connection = match dialled.map_err(|error| error.to_string()) {
+            Ok(connecting) => connecting.await.map_err(|error| explain(&error)),
+            Err(error) => Err(error),
+        };
+        match connection {
+            Ok(connection) => return say_hello(shared, connection).await,
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+async fn say_hello(shared: &Shared, connection: Connection) -> Result<Greeted, String> {
+    let program = shared.config.program.clone();
+    let hello = CoordRequest::Hello { features: Features::default(), program };
+    // A hello changes nothing, so its key need not be new.
+    let call = CoordCall { key: IdempotencyKey([0; 16]), request: hello };
+    match ask(&connection, &call).await {
+        Ok(CoordReply::Welcome { observed, now, signed_up, .. }) => {
+            Ok(Greeted { connection, observed, now, signed_up })
+        }
+        Ok(CoordReply::Refused(refusal)) => Err(refusal.to_string()),
+        Ok(_) => Err("it answered something else than was asked".to_owned()),
+        Err(AskError::Failed(error)) => Err(error.to_string()),
+        Err(AskError::Lost) => Err(lost(&connection)),
+    }
+}
+
+/// Passes events on until the connection is lost, and returns why it was.
+async fn pass_events(shared: &Shared, connection: &Connection, cursor: &mut EventNumber) -> String {
+    let Ok((mut send, mut receive)) = connection.open_bi().await else { return lost(connection) };
+    let call = CoordCall { key: IdempotencyKey([0; 16]), request: CoordRequest::Events { after: *cursor } };
+    let Ok(first) = codec::encode_frame(&call, COORD_FRAME_BYTES_MAX) else { return lost(connection) };
+    if send.write_all(&first).await.is_err() {
+        return lost(connection);
+    }
+    let mut frames = FrameReader::new(COORD_FRAME_BYTES_MAX);
+    let mut acknowledged = shared.acknowledged.subscribe();
+    loop {
+        tokio::select! {
+            frame = next_frame(&mut receive, &mut frames) => {
+                let frame = match frame {
+                    Ok(Some(frame)) => frame,
+                    Ok(None) | Err(AskError::Lost) => return lost(connection),
+                    Err(AskError::Failed(error)) => return error.to_string(),
+                };
+                match codec::decode::<NumberedEvent>(&frame) {
+                    Ok(event) => pass(shared, event, cursor),
+                    Err(error) => return format!("an event cannot be read: {error}"),
+                }
+            }
+            Ok(()) = acknowledged.changed() => {
+                // Only what this connection has carried, whatever the caller says.
+                let upto = (*acknowledged.borrow_and_update()).min(*cursor);
+                let Ok(frame) = codec::encode_frame(&upto, COORD_FRAME_BYTES_MAX) else { continue };
+                if send.write_all(&frame).await.is_err() {
+                    return lost(connection);
+                }
+            }
+        }
+    }
+}
+
+/// Passes an event on once and in order.
+fn pass(shared: &Shared, event: NumberedEvent, cursor: &mut EventNumber) {
+    if event.number <= *cursor {
+        tracing::warn!(number = event.number.0, "the coordinator repeated an event; left out");
+        return;
+    }
+    if cursor.0 != 0 && event.number.0 > cursor.0 + 1 {
+        tell(shared, LinkEvent::Missed);
+    }
+    *cursor = event.number;
+    tell(shared, LinkEvent::Event(event));
+}
+
+fn tell(shared: &Shared, event: LinkEvent) {
+    // Without a receiver the node is shutting down.
+    drop(shared.events.send(event));
+}
+
+/// Why a connection ended.
+fn lost(connection: &Connection) -> String {
+    connection.close_reason().map_or_else(|| "the stream ended".to_owned(), |error| explain(&error))
+}
+
+fn explain(error: &ConnectionError) -> String {
+    if let ConnectionError::ApplicationClosed(close) = error
+        && let Some(fault) = Fault::from_code(close.error_code.into_inner())
+    {
+        return fault.to_string();
+    }
+    error.to_string()
+}
+
+/// Pause before the second attempt, and the longest: half a minute, so that a coordinator that comes back is
+/// found soon and one that stays away costs a packet or two a minute.
+const PAUSE_LEAST: Duration = Duration::from_millis(300);
+const PAUSE_MOST: Duration = Duration::from_secs(30);
+/// How far apart the addresses are tried.
+const STAGGER: Duration = Duration::from_millis(150);
+/// How long one address may take to answer.
+const ATTEMPT_TIME_MAX: Duration = Duration::from_secs(5);
