@@ -9,14 +9,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ed25519_dalek::{Signer as _, SigningKey, pkcs8::EncodePrivateKey as _};
-use jamsync_protocol::id::DeviceKey;
+use jamsync_protocol::{id::DeviceKey, identity::DeviceSecret};
 use rand::TryRngCore as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 /// The device's key pair and certificate.
 pub struct Identity {
-    secret: SigningKey,
+    secret: DeviceSecret,
     certificate: CertificateDer<'static>,
 }
 
@@ -78,9 +77,9 @@ impl Identity {
     /// [`IdentityError::Make`] where no certificate can be made of it.
     pub fn from_seed(seed: &[u8; 32]) -> Result<Self, IdentityError> {
         let make = |error: &dyn std::fmt::Display| IdentityError::Make(error.to_string());
-        let secret = SigningKey::from_bytes(seed);
-        let document = secret.to_pkcs8_der().map_err(|error| make(&error))?;
-        let der = PrivatePkcs8KeyDer::from(document.as_bytes());
+        let secret = DeviceSecret::from_seed(seed);
+        let document = secret.to_pkcs8();
+        let der = PrivatePkcs8KeyDer::from(document.as_slice());
         let pair = rcgen::KeyPair::from_pkcs8_der_and_sign_algo(&der, &rcgen::PKCS_ED25519)
             .map_err(|error| make(&error))?;
         // The name is the same for everyone: it tells an observer nothing and nobody checks it.
@@ -93,29 +92,20 @@ impl Identity {
     /// The public key: what others know this device by.
     #[must_use]
     pub fn key(&self) -> DeviceKey {
-        DeviceKey(self.secret.verifying_key().to_bytes())
+        self.secret.public()
     }
 
     /// The secret half, for what only this device may sign.
     #[must_use]
-    pub const fn secret(&self) -> &SigningKey {
+    pub const fn secret(&self) -> &DeviceSecret {
         &self.secret
     }
 
-    /// This device's signature over `message`.
-    #[must_use]
-    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
-        self.secret.sign(message).to_bytes()
-    }
-
     /// The certificate and the secret key in the form that TLS takes.
-    ///
-    /// # Errors
-    /// [`IdentityError::Make`] where the key cannot be encoded.
-    pub fn tls_pair(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), IdentityError> {
-        let document = self.secret.to_pkcs8_der().map_err(|error| IdentityError::Make(error.to_string()))?;
-        let key = PrivatePkcs8KeyDer::from(document.as_bytes().to_vec());
-        Ok((vec![self.certificate.clone()], key.into()))
+    #[must_use]
+    pub fn tls_pair(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        let key = PrivatePkcs8KeyDer::from(self.secret.to_pkcs8().to_vec());
+        (vec![self.certificate.clone()], key.into())
     }
 }
 

@@ -5,6 +5,7 @@ pub mod audio;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod engine;
 pub mod identity;
 pub mod library;
 pub mod net;

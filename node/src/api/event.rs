@@ -146,6 +146,8 @@ pub enum Event {
     Volume {
         /// What it is now.
         percent: Percent,
+        /// Who did it.
+        by: Who,
     },
     /// The link to the coordinator came or went.
     Coordinator {

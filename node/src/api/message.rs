@@ -147,6 +147,11 @@ pub enum Request {
         /// To how much.
         percent: Percent,
     },
+    /// In a Jam, sets the loudness of the friend's output, who is told whose doing it is.
+    PeerVolume {
+        /// To how much.
+        percent: Percent,
+    },
     /// Lets the guest control playback and queue, or not. For the host only.
     GuestControls {
         /// Whether.

@@ -105,12 +105,17 @@ pub(super) enum Command {
     /// Go to the next entry of the queue, for both in a Jam
     #[command(after_help = "Example:\n  jamsync skip")]
     Skip,
-    /// Set how loud this node plays
-    #[command(after_help = "Example:\n  jamsync volume 60")]
+    /// Set how loud this node plays, or in a Jam your friend's
+    #[command(
+        after_help = "Examples:\n  jamsync volume 60\n  jamsync volume 40 --friend    sets it at your friend's, who is told that it was you"
+    )]
     Volume {
         /// 0 to 100
         #[arg(value_parser = parse::percent)]
         percent: Percent,
+        /// Your friend's node instead of this one
+        #[arg(long)]
+        friend: bool,
     },
     /// As host, let the guest play, pause, seek, skip and edit, or not
     #[command(after_help = "Example:\n  jamsync guests off")]

@@ -88,8 +88,12 @@ pub(super) async fn run(command: Command, context: &Context) -> Result<(), Failu
         Command::Resume => context.ask(Request::Resume, "Playing.").await,
         Command::Seek { to } => context.ask(Request::Seek { to }, "Done.").await,
         Command::Skip => context.ask(Request::Skip, "Skipped.").await,
-        Command::Volume { percent } => {
+        Command::Volume { percent, friend: false } => {
             context.ask(Request::Volume { percent }, &format!("Volume {} %.", percent.as_u8())).await
+        }
+        Command::Volume { percent, friend: true } => {
+            let done = format!("Asked for volume {} % at your friend's.", percent.as_u8());
+            context.ask(Request::PeerVolume { percent }, &done).await
         }
         Command::Guests { controls } => {
             let allowed = controls == Switch::On;

@@ -46,7 +46,7 @@ pub(super) fn event(event: &Event) -> Option<String> {
         }
         Event::GuestControls { allowed: true } => "the guest may control the music".to_owned(),
         Event::GuestControls { allowed: false } => "only the host controls the music".to_owned(),
-        Event::Volume { percent } => format!("volume {} %", percent.as_u8()),
+        Event::Volume { percent, by } => format!("{} set the volume to {} %", who(by), percent.as_u8()),
         Event::Coordinator { connected: true, .. } => "the coordinator answers".to_owned(),
         Event::Coordinator { connected: false, reason } => {
             format!("the coordinator does not answer ({}); a running Jam is not affected", plain(reason))

@@ -17,7 +17,7 @@ use rustls::{
     },
 };
 
-use crate::identity::{Identity, IdentityError};
+use crate::identity::Identity;
 
 /// Whether a client with this key is expected at the moment.
 pub trait ExpectedKeys: fmt::Debug + Send + Sync {
@@ -29,9 +29,6 @@ pub trait ExpectedKeys: fmt::Debug + Send + Sync {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// The identity has no usable form.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
     /// The TLS library refuses the key or the cipher.
     #[error("cannot set up TLS: {0}")]
     Setup(String),
@@ -42,7 +39,7 @@ pub enum TlsError {
 /// # Errors
 /// [`TlsError`] for an identity that TLS does not take.
 pub fn client(identity: &Identity, server: DeviceKey, alpn: &[u8]) -> Result<QuicClientConfig, TlsError> {
-    let (chain, key) = identity.tls_pair()?;
+    let (chain, key) = identity.tls_pair();
     let provider = provider();
     let verifier = PinnedServer { key: server, algorithms: provider.signature_verification_algorithms };
     let mut config = rustls::ClientConfig::builder_with_provider(provider)
@@ -67,7 +64,7 @@ pub fn server(
     expected: Arc<dyn ExpectedKeys>,
     alpn: &[u8],
 ) -> Result<QuicServerConfig, TlsError> {
-    let (chain, key) = identity.tls_pair()?;
+    let (chain, key) = identity.tls_pair();
     let provider = provider();
     let verifier = ExpectedClient { expected, algorithms: provider.signature_verification_algorithms };
     let mut config = rustls::ServerConfig::builder_with_provider(provider)

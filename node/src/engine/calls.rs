@@ -1,0 +1,138 @@
+//! What the listener asks for, verb by verb.
+
+use jamsync_protocol::{
+    queue::{Intent, Place},
+    session::Command,
+    time::Span,
+};
+
+use super::{Answer, Engine, jamming::not_in_jam, run::session_error, view};
+use crate::{
+    api::{self, ApiError, Call, ErrorCode, Reply, Request, SeekTo},
+    audio::sink::cards,
+};
+
+impl Engine {
+    /// Carries out a call. A call to stop is answered when all is put away: its answer is given back.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all other requests need no work beside the loop")]
+    pub(super) fn handle_call(&mut self, Call { request, answer }: Call) -> Option<Answer> {
+        let work = match request {
+            Request::Stop => {
+                self.stopping = true;
+                return Some(answer);
+            }
+            Request::Play { paths } if !paths.is_empty() => {
+                self.play(paths, answer);
+                return None;
+            }
+            Request::QueueAdd { paths, next } => {
+                self.add(paths, next, answer);
+                return None;
+            }
+            Request::SignUp { join_code, handle, birth, market } => {
+                self.sign_up(&join_code, handle, &birth, &market)
+            }
+            Request::Link => self.make_link(),
+            Request::Join { link } => self.open_link(&link),
+            Request::Contacts => self.list_contacts(),
+            Request::RequestJam { to } => self.request_jam(to),
+            Request::Accept { from } => self.answer_request(from.as_ref(), true),
+            Request::Decline { from } => self.answer_request(from.as_ref(), false),
+            Request::Cancel { to } => self.cancel_request(to.as_ref()),
+            other => {
+                let outcome = self.do_at_once(other);
+                // Who asked may have gone.
+                let _ = answer.send(outcome);
+                return None;
+            }
+        };
+        match work {
+            Ok(work) => self.beside(Some(answer), work),
+            Err(error) => drop(answer.send(Err(error))),
+        }
+        None
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "requests with work beside the loop do not come here")]
+    fn do_at_once(&mut self, request: Request) -> Result<Reply, ApiError> {
+        match request {
+            Request::Status | Request::Watch => return Ok(Reply::Status(Box::new(self.snapshot()))),
+            Request::Devices => return Ok(Reply::Devices { devices: devices()? }),
+            Request::Leave => self.leave()?,
+            Request::Play { .. } | Request::Resume => self.command(Command::Resume)?,
+            Request::Pause => self.command(Command::Pause)?,
+            Request::Skip => self.command(Command::Skip)?,
+            Request::Seek { to } => self.seek(to)?,
+            Request::Volume { percent } => self.set_volume(percent, api::Who::You),
+            Request::PeerVolume { percent } => {
+                self.require_jam()?;
+                self.command(Command::PeerVolume(percent.as_u8()))?;
+            }
+            Request::GuestControls { allowed } => {
+                self.require_jam()?;
+                self.command(Command::GuestControls(allowed))?;
+            }
+            Request::QueueMove { entry, after } => {
+                let entry = view::entry_id(&entry)?;
+                let behind = after.as_ref().map(view::entry_id).transpose()?.or_else(|| self.current());
+                let place = behind.map_or(Place::Start, Place::After);
+                self.edit(Intent::Move { entry, place })?;
+            }
+            Request::QueueRemove { entries } => {
+                let entries = entries.iter().map(view::entry_id).collect::<Result<Vec<_>, _>>()?;
+                self.edit(Intent::Remove(entries))?;
+            }
+            Request::QueueClear => self.edit(Intent::Clear)?,
+            Request::QueueShuffle => self.edit(Intent::Shuffle { seed: rand::random() })?,
+            Request::QueueUndo => self.edit(Intent::Undo)?,
+            _ => return Err(ApiError::new(ErrorCode::Usage, "this daemon does not know that request", "")),
+        }
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn command(&mut self, command: Command) -> Result<(), ApiError> {
+        self.stage.command(command).map_err(|error| session_error(&error))
+    }
+
+    pub(super) fn edit(&mut self, intent: Intent) -> Result<(), ApiError> {
+        self.command(Command::Edit(intent))
+    }
+
+    /// The entry that plays or stands.
+    pub(super) fn current(&self) -> Option<jamsync_protocol::id::EntryId> {
+        self.stage.session().heard_at(self.stage.now()).map(|heard| heard.entry)
+    }
+
+    /// Sets the loudness of this node, on whose behalf tells `by`.
+    pub(super) fn set_volume(&mut self, percent: api::Percent, by: api::Who) {
+        self.volume = percent;
+        self.stage.player().set_volume(f32::from(percent.as_u8()) / 100.0);
+        self.tell(api::Event::Volume { percent, by });
+    }
+
+    fn seek(&mut self, to: SeekTo) -> Result<(), ApiError> {
+        let session = self.stage.session();
+        let nothing =
+            || ApiError::new(ErrorCode::NotFound, "nothing is playing", "add music with `jamsync play`");
+        let heard = session.heard_at(self.stage.now()).ok_or_else(nothing)?;
+        let rate = session.queue().entry(heard.entry).ok_or_else(nothing)?.track.rate;
+        let wanted = match to {
+            SeekTo::PositionMs(ms) => Span::from_millis(i64::try_from(ms).unwrap_or(i64::MAX)),
+            SeekTo::ByMs(ms) => rate.span_of(heard.position) + Span::from_millis(ms),
+        };
+        self.command(Command::Seek(rate.frames_in(wanted)))
+    }
+
+    fn require_jam(&self) -> Result<(), ApiError> {
+        if self.jam.is_some() { Ok(()) } else { Err(not_in_jam()) }
+    }
+}
+
+fn devices() -> Result<Vec<api::Device>, ApiError> {
+    let names = cards().map_err(|error| ApiError::new(ErrorCode::NoAudioDevice, error.to_string(), ""))?;
+    let device = |name: String| {
+        let default = name == "default";
+        api::Device { name, default, detail: String::new() }
+    };
+    Ok(names.into_iter().map(device).collect())
+}

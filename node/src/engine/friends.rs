@@ -1,0 +1,479 @@
+//! Friends and the coordinator: signing up, links, contacts, Jam requests, and what the coordinator tells
+//! unasked. What it says is believed only as far as device logs, proofs and signatures carry it.
+
+use std::pin::Pin;
+
+use jamsync_protocol::{
+    id::{DeviceKey, Handle},
+    identity::{Date, DeviceLog, FriendLink, JoinCode, Market, friend_link::LinkSecret},
+    text::{List, Text},
+    time::Span,
+    wire::coord::{
+        Answer as Verdict, Contact, CoordEvent, CoordReply, CoordRequest, Me, OpenRequest, RequestId, Role,
+    },
+};
+
+use super::{
+    Account, Apply, Engine,
+    account::{LINKS_MAX, MadeLink},
+    utc_now,
+};
+use crate::{
+    api::{self, ApiError, Direction, ErrorCode, Reply, RequestOutcome},
+    net::{
+        coordinator::{CoordinatorLink, LinkConfig, LinkError, LinkEvent},
+        socket::{canonical, local_candidates},
+    },
+};
+
+/// Work beside the loop that ends in a change of the engine.
+pub(super) type Work = Pin<Box<dyn Future<Output = Result<Apply, ApiError>> + Send>>;
+
+impl Engine {
+    /// Connects to the coordinator of the account, if there is one.
+    pub(super) fn connect_coordinator(&mut self) {
+        let Some(account) = &self.account else { return };
+        let (addresses, key) = (account.addresses.clone(), account.coordinator);
+        let address = first_of(&addresses);
+        match self.link_to(addresses, key) {
+            Ok(link) => {
+                self.coordinator = Some(link);
+                self.coordinator_state = api::Coordinator::Connecting { address };
+            }
+            Err(error) => self.warn(error.to_string()),
+        }
+    }
+
+    fn link_to(&self, addresses: Vec<String>, coordinator: DeviceKey) -> Result<CoordinatorLink, ApiError> {
+        let program = Text::truncated(concat!("jamsync ", env!("CARGO_PKG_VERSION")));
+        let config = LinkConfig { addresses, coordinator, program, clock: self.stage.clock() };
+        CoordinatorLink::spawn(self.endpoint.clone(), config, &self.identity, self.link_events.clone())
+            .map_err(|error| ApiError::new(ErrorCode::Failed, error.to_string(), ""))
+    }
+
+    /// Makes an account at the coordinator of a join code.
+    pub(super) fn sign_up(
+        &self,
+        code: &str,
+        handle: Handle,
+        birth: &str,
+        market: &str,
+    ) -> Result<Work, ApiError> {
+        if let Some(account) = &self.account {
+            let what = format!("this node is already signed up as {}", account.handle);
+            let remedy = "set JAMSYNC_HOME to another folder for a second account";
+            return Err(ApiError::new(ErrorCode::Usage, what, remedy));
+        }
+        let code: JoinCode =
+            code.trim().parse().map_err(|error| usage(&error, "copy the whole join code"))?;
+        let birth_date: Date = birth.parse().map_err(|error| usage(&error, "write it as 1990-12-31"))?;
+        let market: Market =
+            market.parse().map_err(|error| usage(&error, "write two letters, such as DE"))?;
+        let addresses: Vec<String> =
+            code.addresses.iter().map(|address| address.as_str().to_owned()).collect();
+        let link = self.link_to(addresses.clone(), code.coordinator)?;
+        let log = DeviceLog::found(self.identity.secret(), rand::random()).as_log().clone();
+        let request = CoordRequest::SignUp { secret: code.secret, handle, birth_date, market, log };
+        Ok(Box::pin(async move {
+            let CoordReply::Me(me) = link.request(request).await.map_err(link_error)? else {
+                return Err(link_error(LinkError::Unexpected));
+            };
+            let apply: Apply =
+                Box::new(move |engine| engine.signed_up(addresses, code.coordinator, &me, link));
+            Ok(apply)
+        }))
+    }
+
+    fn signed_up(
+        &mut self,
+        addresses: Vec<String>,
+        coordinator: DeviceKey,
+        me: &Me,
+        link: CoordinatorLink,
+    ) -> Result<Reply, ApiError> {
+        let address = first_of(&addresses);
+        self.account = Some(Account {
+            addresses,
+            coordinator,
+            handle: me.handle.clone(),
+            log: me.log.clone(),
+            contacts: Vec::new(),
+            links: Vec::new(),
+        });
+        self.save_account()?;
+        self.tell_candidates(&link);
+        self.coordinator = Some(link);
+        self.coordinator_state = api::Coordinator::Connected { address: address.clone() };
+        Ok(Reply::Account { handle: me.handle.clone(), coordinator: address })
+    }
+
+    /// Makes a link that lets a friend become a contact.
+    pub(super) fn make_link(&self) -> Result<Work, ApiError> {
+        let (account, link) = self.signed_in()?;
+        let creator = account.id().ok_or_else(no_account)?;
+        let coordinator = account.coordinator;
+        Ok(Box::pin(async move {
+            let reply = link.request(CoordRequest::CreateFriendLink).await.map_err(link_error)?;
+            let CoordReply::FriendLink { token, .. } = reply else {
+                return Err(link_error(LinkError::Unexpected));
+            };
+            let secret = LinkSecret(rand::random());
+            let text = FriendLink { token, secret, creator, coordinator }.to_string();
+            let apply: Apply = Box::new(move |engine| {
+                if let Some(account) = &mut engine.account {
+                    account.links.push(MadeLink { token, secret });
+                    let surplus = account.links.len().saturating_sub(LINKS_MAX);
+                    account.links.drain(..surplus);
+                }
+                engine.save_account()?;
+                Ok(Reply::Link { link: text })
+            });
+            Ok(apply)
+        }))
+    }
+
+    /// Opens a friend's link.
+    pub(super) fn open_link(&self, text: &str) -> Result<Work, ApiError> {
+        let (account, link) = self.signed_in()?;
+        let friend: FriendLink =
+            text.trim().parse().map_err(|error| usage(&error, "copy the whole link, in one line"))?;
+        if friend.coordinator != account.coordinator {
+            let what = "this link was made at another coordinator than yours";
+            let remedy = "both of you have to sign up at the same one";
+            return Err(ApiError::new(ErrorCode::Refused, what, remedy));
+        }
+        let me = account.id().ok_or_else(no_account)?;
+        let proof = friend.secret.prove(friend.creator, me);
+        let request = CoordRequest::AcceptFriendLink { token: friend.token, proof };
+        Ok(Box::pin(async move {
+            let CoordReply::Contact(contact) = link.request(request).await.map_err(link_error)? else {
+                return Err(link_error(LinkError::Unexpected));
+            };
+            let apply: Apply = Box::new(move |engine| {
+                let (handle, online) = (contact.handle.clone(), Some(contact.online));
+                engine.take_contact(&contact, Some(friend.creator))?;
+                Ok(Reply::Contact(api::Contact { handle, online }))
+            });
+            Ok(apply)
+        }))
+    }
+
+    /// The contacts, with what the coordinator knows of them now.
+    pub(super) fn list_contacts(&self) -> Result<Work, ApiError> {
+        let (_, link) = self.signed_in()?;
+        Ok(Box::pin(async move {
+            // A coordinator that is away leaves the list without presence.
+            let told = all_contacts(&link).await.ok();
+            let apply: Apply = Box::new(move |engine| {
+                for contact in told.iter().flatten() {
+                    if let Err(error) = engine.take_contact(contact, None) {
+                        engine.warn(error.to_string());
+                    }
+                }
+                let known =
+                    engine.account.as_ref().map(|account| account.contacts.clone()).unwrap_or_default();
+                let mut contacts: Vec<api::Contact> = known
+                    .into_iter()
+                    .map(|known| {
+                        let told = told.as_ref().map(|told| {
+                            told.iter().any(|contact| contact.account == known.account && contact.online)
+                        });
+                        api::Contact { handle: known.handle, online: told }
+                    })
+                    .collect();
+                contacts.sort_by(|a, b| a.handle.cmp(&b.handle));
+                Ok(Reply::Contacts { contacts })
+            });
+            Ok(apply)
+        }))
+    }
+
+    /// Asks a friend for a Jam.
+    pub(super) fn request_jam(&self, to: Handle) -> Result<Work, ApiError> {
+        let (account, link) = self.signed_in()?;
+        let known = account.contacts.iter().find(|contact| contact.handle == to);
+        let account_of_friend = known.map(|known| known.account);
+        Ok(Box::pin(async move {
+            let asked =
+                link.request(CoordRequest::RequestJam { to: to.clone() }).await.map_err(link_error)?;
+            let CoordReply::Requested { request, expires } = asked else {
+                return Err(link_error(LinkError::Unexpected));
+            };
+            let apply: Apply = Box::new(move |engine| {
+                if let Some(account) = account_of_friend {
+                    engine.open_request(OpenRequest {
+                        request,
+                        friend: to,
+                        account,
+                        incoming: false,
+                        expires,
+                    });
+                }
+                Ok(Reply::Done)
+            });
+            Ok(apply)
+        }))
+    }
+
+    /// Accepts or declines a request.
+    pub(super) fn answer_request(&self, from: Option<&Handle>, accept: bool) -> Result<Work, ApiError> {
+        let (_, link) = self.signed_in()?;
+        let open = self.the_request(from, true)?;
+        let answer = if accept { Verdict::Accept } else { Verdict::Decline };
+        let outcome = if accept { RequestOutcome::Accepted } else { RequestOutcome::Declined };
+        let request = CoordRequest::AnswerRequest { request: open, answer };
+        Ok(Box::pin(ask_and_close(link, request, open, outcome)))
+    }
+
+    /// Takes a request back.
+    pub(super) fn cancel_request(&self, to: Option<&Handle>) -> Result<Work, ApiError> {
+        let (_, link) = self.signed_in()?;
+        let open = self.the_request(to, false)?;
+        let request = CoordRequest::CancelRequest { request: open };
+        Ok(Box::pin(ask_and_close(link, request, open, RequestOutcome::Cancelled)))
+    }
+
+    /// What the coordinator's link tells.
+    pub(super) fn handle_link(&mut self, event: LinkEvent) {
+        let address = self.account.as_ref().map(|account| first_of(&account.addresses)).unwrap_or_default();
+        match event {
+            LinkEvent::Connected { observed, .. } => {
+                tracing::info!(%observed, "connected to the coordinator");
+                self.coordinator_state = api::Coordinator::Connected { address };
+                self.tell(api::Event::Coordinator { connected: true, reason: String::new() });
+                self.catch_up();
+            }
+            LinkEvent::Unreachable { reason } => {
+                self.coordinator_state = api::Coordinator::Offline { address, reason: reason.clone() };
+                self.tell(api::Event::Coordinator { connected: false, reason });
+            }
+            LinkEvent::Missed => self.catch_up(),
+            LinkEvent::Event(numbered) => {
+                self.handle_coordinator(numbered.event);
+                if let Some(link) = &self.coordinator {
+                    link.acknowledge(numbered.number);
+                }
+            }
+        }
+    }
+
+    fn handle_coordinator(&mut self, event: CoordEvent) {
+        match event {
+            CoordEvent::ContactAdded(contact) => match self.take_contact(&contact, None) {
+                Ok(()) => self.tell(api::Event::ContactAdded { with: contact.handle }),
+                Err(error) => self.warn(error.to_string()),
+            },
+            CoordEvent::JamRequested(request) => self.open_request(request),
+            CoordEvent::RequestCancelled { request } => {
+                self.close_request(request, RequestOutcome::Cancelled);
+            }
+            CoordEvent::RequestDeclined { request } => self.close_request(request, RequestOutcome::Declined),
+            CoordEvent::RequestExpired { request } => self.close_request(request, RequestOutcome::Expired),
+            CoordEvent::RequestAnswered { request } => self.close_request(request, RequestOutcome::Accepted),
+            CoordEvent::JamGranted { request, grant, introduction } => {
+                self.close_request(request, RequestOutcome::Accepted);
+                self.begin_jam(&grant, &introduction);
+            }
+            CoordEvent::PeerCandidates { jam, candidates, .. } => {
+                self.seek_peer_at(jam, candidates.into_vec())
+            }
+            CoordEvent::JamEnded { jam, .. } => {
+                if self.jam.as_ref().is_some_and(|active| active.id == jam) {
+                    self.end_jam(api::JamEnd::PeerLeft);
+                }
+            }
+        }
+    }
+
+    /// After a time without the coordinator: tells it where this node is, and asks what is new.
+    fn catch_up(&self) {
+        let Some(link) = self.coordinator.clone().filter(|_| self.account.is_some()) else { return };
+        self.tell_candidates(&link);
+        self.beside(None, async move {
+            let me = link.request(CoordRequest::WhoAmI).await.map_err(link_error)?;
+            let contacts = all_contacts(&link).await.map_err(link_error)?;
+            let apply: Apply = Box::new(move |engine| {
+                for contact in &contacts {
+                    engine.take_contact(contact, None)?;
+                }
+                if let CoordReply::Me(me) = me {
+                    engine
+                        .requests
+                        .retain(|known| me.requests.iter().any(|open| open.request == known.request));
+                    me.requests.into_iter().for_each(|open| engine.open_request(open));
+                }
+                Ok(Reply::Done)
+            });
+            Ok(apply)
+        });
+    }
+
+    fn tell_candidates(&self, link: &CoordinatorLink) {
+        let Ok(local) = self.endpoint.local_addr() else { return };
+        let coordinator =
+            self.account.as_ref().map(|account| first_of(&account.addresses)).unwrap_or_default();
+        let link = link.clone();
+        tokio::spawn(async move {
+            let ways = tokio::net::lookup_host(&coordinator).await.map(Iterator::collect::<Vec<_>>);
+            let mut candidates = Vec::new();
+            for way in ways.unwrap_or_default() {
+                candidates.extend(local_candidates(way, local.port()));
+            }
+            if !local.ip().is_unspecified() {
+                candidates.push(canonical(local));
+            }
+            candidates.sort_unstable();
+            candidates.dedup();
+            candidates.truncate(jamsync_protocol::wire::coord::CANDIDATES_MAX);
+            let addresses = List::new(candidates).unwrap_or_default();
+            if let Err(error) = link.request(CoordRequest::Candidates { addresses }).await {
+                tracing::info!(%error, "the coordinator was not told where this node is");
+            }
+        });
+    }
+
+    /// Believes the coordinator's word about a contact, as far as it is proven, and keeps it.
+    fn take_contact(
+        &mut self,
+        contact: &Contact,
+        invited: Option<jamsync_protocol::id::AccountId>,
+    ) -> Result<(), ApiError> {
+        let Some(account) = &mut self.account else { return Err(no_account()) };
+        account.admit(contact, invited).map_err(|error| {
+            ApiError::new(ErrorCode::Refused, error.to_string(), "ask your friend for a new link")
+        })?;
+        self.save_account()
+    }
+
+    fn open_request(&mut self, request: OpenRequest) {
+        if self.requests.iter().any(|known| known.request == request.request) {
+            return;
+        }
+        self.tell(api::Event::RequestOpened {
+            with: request.friend.clone(),
+            direction: direction(&request),
+            expires_in: (request.expires - utc_now()).max(Span::ZERO),
+        });
+        self.requests.push(request);
+    }
+
+    fn close_request(&mut self, id: RequestId, outcome: RequestOutcome) {
+        let Some(place) = self.requests.iter().position(|known| known.request == id) else { return };
+        let request = self.requests.remove(place);
+        self.tell(api::Event::RequestClosed {
+            direction: direction(&request),
+            with: request.friend,
+            outcome,
+        });
+    }
+
+    /// The coordinator says when a request expires; a node that cannot hear it looks at the calendar.
+    pub(super) fn forget_expired_requests(&mut self) {
+        let limit = utc_now() - EXPIRY_GRACE;
+        let expired: Vec<RequestId> = self
+            .requests
+            .iter()
+            .filter(|request| request.expires < limit)
+            .map(|request| request.request)
+            .collect();
+        expired.into_iter().for_each(|id| self.close_request(id, RequestOutcome::Expired));
+    }
+
+    fn the_request(&self, friend: Option<&Handle>, incoming: bool) -> Result<RequestId, ApiError> {
+        let mut open = self.requests.iter().filter(|request| {
+            request.incoming == incoming && friend.is_none_or(|friend| *friend == request.friend)
+        });
+        match (open.next(), open.next()) {
+            (Some(request), None) => Ok(request.request),
+            (Some(_), Some(_)) => {
+                let what = "several requests are open";
+                Err(ApiError::new(ErrorCode::Usage, what, "name the friend, as in `jamsync accept NAME`"))
+            }
+            (None, _) => {
+                let what = "no such Jam request is open";
+                Err(ApiError::new(ErrorCode::NotFound, what, "see the open ones with `jamsync status`"))
+            }
+        }
+    }
+
+    fn signed_in(&self) -> Result<(&Account, CoordinatorLink), ApiError> {
+        let account = self.account.as_ref().ok_or_else(no_account)?;
+        let link = self.coordinator.clone().ok_or_else(no_account)?;
+        Ok((account, link))
+    }
+
+    fn save_account(&self) -> Result<(), ApiError> {
+        let Some(account) = &self.account else { return Ok(()) };
+        account.save(&self.account_file).map_err(|error| {
+            ApiError::new(ErrorCode::StateUnwritable, error.to_string(), "make room or mend its permissions")
+        })
+    }
+}
+
+async fn ask_and_close(
+    link: CoordinatorLink,
+    request: CoordRequest,
+    id: RequestId,
+    outcome: RequestOutcome,
+) -> Result<Apply, ApiError> {
+    link.request(request).await.map_err(link_error)?;
+    let apply: Apply = Box::new(move |engine| {
+        engine.close_request(id, outcome);
+        Ok(Reply::Done)
+    });
+    Ok(apply)
+}
+
+/// Every contact, page by page.
+async fn all_contacts(link: &CoordinatorLink) -> Result<Vec<Contact>, LinkError> {
+    let mut all: Vec<Contact> = Vec::new();
+    for _ in 0..CONTACT_PAGES_MAX {
+        let after = all.last().map(|contact| contact.handle.clone());
+        let CoordReply::Contacts { contacts, more } = link.request(CoordRequest::Contacts { after }).await?
+        else {
+            return Err(LinkError::Unexpected);
+        };
+        all.extend(contacts);
+        if !more {
+            break;
+        }
+    }
+    Ok(all)
+}
+
+pub(super) fn direction(request: &OpenRequest) -> Direction {
+    if request.incoming { Direction::Incoming } else { Direction::Outgoing }
+}
+
+pub(super) fn dials(role: Role) -> bool {
+    role == Role::Dialer
+}
+
+fn first_of(addresses: &[String]) -> String {
+    addresses.first().cloned().unwrap_or_default()
+}
+
+fn no_account() -> ApiError {
+    let remedy = "get a join code from whoever runs a coordinator, then `jamsync init --coordinator CODE`";
+    ApiError::new(ErrorCode::NoAccount, "this node is signed up nowhere", remedy)
+}
+
+fn usage(error: &dyn std::fmt::Display, remedy: &str) -> ApiError {
+    ApiError::new(ErrorCode::Usage, error.to_string(), remedy)
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "every other error of the link is a plain failure")]
+fn link_error(error: LinkError) -> ApiError {
+    let code = match &error {
+        LinkError::Refused(_) => ErrorCode::Refused,
+        LinkError::Unreachable { .. } => ErrorCode::Unreachable,
+        _ => ErrorCode::Failed,
+    };
+    ApiError::new(code, error.to_string(), "")
+}
+
+/// How far past its end a request is kept, in case this computer's calendar is a little ahead.
+const EXPIRY_GRACE: Span = Span::from_secs(30);
+
+/// How many pages of contacts are read at most: 64 pages of 64.
+const CONTACT_PAGES_MAX: usize = 64;

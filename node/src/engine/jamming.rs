@@ -1,0 +1,172 @@
+//! Entering a Jam, meeting the peer, losing it, leaving.
+
+use std::net::SocketAddr;
+
+use jamsync_protocol::{
+    id::JamId,
+    identity::{device_log::VerifiedLog, grant::SignedGrant},
+    session::Command,
+    time::Span,
+    wire::{
+        coord::{CoordRequest, Introduction},
+        peer::Hello,
+    },
+};
+
+use super::{
+    Engine,
+    friends::dials,
+    jam::{ActiveJam, Trust},
+    run::session_error,
+    utc_now,
+};
+use crate::{
+    api::{self, ApiError, ErrorCode},
+    net::peer::{CloseCode, PeerLink, PeerTarget},
+};
+
+impl Engine {
+    /// The coordinator permits a Jam and says how to meet the peer.
+    pub(super) fn begin_jam(&mut self, signed: &SignedGrant, introduction: &Introduction) {
+        let logs = self.logs();
+        let Some(trust) = self.trust(&logs) else { return };
+        let now = self.stage.now();
+        let jam = match ActiveJam::granted(signed, self.identity.key(), dials(introduction.role), trust, now)
+        {
+            Ok(jam) => jam,
+            Err(error) => {
+                self.warn(format!("the coordinator's grant for a Jam is not valid: {error}"));
+                return;
+            }
+        };
+        if self.jam.is_some() {
+            // The newer Jam is the one the listener has just agreed to.
+            let _ = self.leave();
+        }
+        let candidates = introduction.candidates.iter().copied().collect();
+        self.port.seek(PeerTarget {
+            key: jam.peer.device,
+            hello: jam.hello.clone(),
+            dials: jam.dials,
+            candidates,
+        });
+        self.stage.enter_jam(jam.me, jam.host);
+        let role = if jam.is_host() { api::Role::Host } else { api::Role::Guest };
+        self.tell(api::Event::JamStarted { with: jam.with().clone(), role });
+        self.jam = Some(jam);
+    }
+
+    /// More addresses of the peer are known.
+    pub(super) fn seek_peer_at(&mut self, id: JamId, candidates: Vec<SocketAddr>) {
+        let Some(jam) = self.jam.as_ref().filter(|jam| jam.id == id && jam.link.is_none()) else { return };
+        let (key, hello, dials) = (jam.peer.device, jam.hello.clone(), jam.dials);
+        self.port.seek(PeerTarget { key, hello, dials, candidates });
+    }
+
+    /// A peer has connected and said hello: judge it.
+    pub(super) fn meet(&mut self, link: PeerLink, hello: &Hello) {
+        let logs = self.logs();
+        let admitted = match (&self.jam, self.trust(&logs)) {
+            (Some(jam), Some(trust)) => {
+                jam.admit(link.key(), hello, trust).map_err(|error| error.to_string())
+            }
+            _ => Err("there is no such Jam here".to_owned()),
+        };
+        if let Err(reason) = admitted {
+            self.warn(format!("refused a connection from {}: {reason}", link.address()));
+            link.close(CloseCode::Refused, &reason);
+            return;
+        }
+        let now = self.stage.now();
+        let Some(jam) = &mut self.jam else { return };
+        if let Some(older) = jam.link.replace(link) {
+            older.close(CloseCode::Superseded, "a newer connection has taken over");
+            self.stage.disconnected();
+        }
+        let (peer, with) = (jam.peer_place, jam.with().clone());
+        let again = jam.met.is_some();
+        jam.met.get_or_insert(now);
+        jam.lost_since = None;
+        self.stage.connected(peer, self.session_epoch);
+        if again {
+            self.tell(api::Event::PeerBack { with });
+        }
+    }
+
+    /// A connection is gone.
+    pub(super) fn lose(&mut self, link: u64, reason: String) {
+        let now = self.stage.now();
+        let Some(jam) = self.jam.as_mut().filter(|jam| jam.uses(link)) else { return };
+        jam.link = None;
+        jam.lost_since = Some(now);
+        let with = jam.with().clone();
+        self.stage.disconnected();
+        self.tell(api::Event::PeerLost { with, reason });
+    }
+
+    /// The listener leaves for good.
+    pub(super) fn leave(&mut self) -> Result<(), ApiError> {
+        let Some(jam) = &self.jam else { return Err(not_in_jam()) };
+        let id = jam.id;
+        // A peer that is away hears of it from the coordinator.
+        let farewell = self.stage.command(Command::Leave).map_err(|error| session_error(&error));
+        if let Err(error) = farewell {
+            tracing::debug!(%error, "nobody to say goodbye to");
+        }
+        self.flush();
+        if let Some(coordinator) = self.coordinator.clone() {
+            tokio::spawn(async move {
+                if let Err(error) = coordinator.request(CoordRequest::EndJam { jam: id }).await {
+                    tracing::debug!(%error, "the coordinator was not told of the Jam's end");
+                }
+            });
+        }
+        self.end_jam(api::JamEnd::YouLeft);
+        Ok(())
+    }
+
+    /// The Jam is over for this node.
+    pub(super) fn end_jam(&mut self, reason: api::JamEnd) {
+        let Some(jam) = self.jam.take() else { return };
+        self.port.forget(jam.id);
+        let with = jam.with().clone();
+        if let Some(link) = jam.link {
+            link.finish();
+        }
+        self.stage.leave_jam();
+        self.tell(api::Event::JamEnded { with, reason });
+    }
+
+    /// Gives up a peer that never came.
+    pub(super) fn give_up_unreachable_peer(&mut self) {
+        let now = self.stage.now();
+        let never_came =
+            self.jam.as_ref().is_some_and(|jam| jam.met.is_none() && now - jam.granted > MEETING_PATIENCE);
+        if never_came {
+            self.warn(
+                "could not reach your friend directly within 30 s; check that UDP is allowed on both sides",
+            );
+            self.end_jam(api::JamEnd::Unreachable);
+        }
+    }
+
+    fn logs(&self) -> Vec<VerifiedLog> {
+        self.account.as_ref().map(super::Account::verified_logs).unwrap_or_default()
+    }
+
+    fn trust<'a>(&self, logs: &'a [VerifiedLog]) -> Option<Trust<'a>> {
+        let coordinator = self.account.as_ref()?.coordinator;
+        Some(Trust { coordinator, logs, now: utc_now() })
+    }
+}
+
+pub(super) fn not_in_jam() -> ApiError {
+    ApiError::new(
+        ErrorCode::NotInJam,
+        "you are in no Jam",
+        "ask a friend with `jamsync request NAME`, or accept with `jamsync accept`",
+    )
+}
+
+/// How long a granted Jam waits for its first connection.
+const MEETING_PATIENCE: Span = Span::from_secs(30);

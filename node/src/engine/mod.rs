@@ -1,0 +1,108 @@
+//! The engine: the one owner of a node's state. The command line, and every other surface, drives it through
+//! the local API alone.
+//!
+//! It is a loop over everything that happens: calls of the listener, frames of the peer, events of the
+//! coordinator and of the player, and the time that the session asked for. Each is handled to its end before
+//! the next, so that no lock is needed and every answer shows one consistent state. What takes long (reading
+//! files, asking the coordinator) runs beside the loop and comes back as a [`Completion`].
+
+mod account;
+mod calls;
+mod friends;
+mod jam;
+mod jamming;
+mod music;
+mod run;
+mod stage;
+mod start;
+mod view;
+
+use std::{path::PathBuf, sync::Arc};
+
+use jamsync_protocol::{time::UtcTime, wire::coord::OpenRequest};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use self::{account::Account, jam::ActiveJam, stage::Stage};
+use crate::{
+    api::{self, ApiError, Reply},
+    config::Settings,
+    identity::Identity,
+    library::Index,
+    net::{
+        coordinator::{CoordinatorLink, LinkEvent},
+        peer::PeerPort,
+    },
+};
+
+pub use start::start;
+
+/// The state of a node.
+#[derive(Debug)]
+struct Engine {
+    settings: Settings,
+    account_file: PathBuf,
+    identity: Arc<Identity>,
+    endpoint: quinn::Endpoint,
+    stage: Stage,
+    port: PeerPort,
+    jam: Option<ActiveJam>,
+    account: Option<Account>,
+    coordinator: Option<CoordinatorLink>,
+    coordinator_state: api::Coordinator,
+    requests: Vec<OpenRequest>,
+    index: Arc<Index>,
+    volume: api::Percent,
+    warnings: Vec<String>,
+    /// Tells peers' clocks that this process is not the one before.
+    session_epoch: u32,
+    events: broadcast::Sender<api::Event>,
+    completions: mpsc::UnboundedSender<Completion>,
+    link_events: mpsc::UnboundedSender<LinkEvent>,
+    stopping: bool,
+}
+
+/// Where the answer to a call goes.
+type Answer = oneshot::Sender<Result<Reply, ApiError>>;
+
+/// What a piece of work beside the loop does to the engine when it is done.
+type Apply = Box<dyn FnOnce(&mut Engine) -> Result<Reply, ApiError> + Send>;
+
+/// A piece of work beside the loop is done.
+struct Completion {
+    outcome: Result<Apply, ApiError>,
+    /// Who waits for it.
+    answer: Option<Answer>,
+}
+
+impl Engine {
+    /// Runs `work` beside the loop; what it returns is applied to the engine, and the outcome answered.
+    fn beside<F>(&self, answer: Option<Answer>, work: F)
+    where
+        F: Future<Output = Result<Apply, ApiError>> + Send + 'static,
+    {
+        let completions = self.completions.clone();
+        tokio::spawn(async move {
+            // An engine that is gone has nothing to apply this to.
+            let _ = completions.send(Completion { outcome: work.await, answer });
+        });
+    }
+
+    /// Tells everyone who watches.
+    fn tell(&self, event: api::Event) {
+        // Nobody may be watching.
+        let _ = self.events.send(event);
+    }
+
+    /// Tells the listener what should be known.
+    fn warn(&self, message: impl Into<String>) {
+        let message = message.into();
+        tracing::warn!("{message}");
+        self.tell(api::Event::Warning { message });
+    }
+}
+
+/// The calendar time. For expiry dates only, never for sound.
+fn utc_now() -> UtcTime {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    UtcTime::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}

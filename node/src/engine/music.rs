@@ -1,0 +1,288 @@
+//! Files into the queue: reading them beside the loop, a few at a time, so that the first one plays while the
+//! others are still being read.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use jamsync_protocol::{
+    id::EntryId,
+    limits::TRACKS_PER_EDIT_MAX,
+    media::Track,
+    queue::{Entry, Intent},
+    session::Command,
+    text::Text,
+    wire::peer::Availability,
+};
+use tokio::sync::mpsc;
+
+use super::{Answer, Apply, Completion, Engine};
+use crate::{
+    api::{self, ApiError, ErrorCode, Queued, Reply},
+    library::{self, Index, LibraryError, LocalTrack},
+};
+
+/// What to do with files once they are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// Play the first of them now; alone, they replace the queue.
+    Play,
+    /// Add them at the end.
+    Append,
+    /// Add them behind what plays.
+    Next,
+}
+
+/// Files on their way into the queue.
+#[derive(Debug)]
+struct Intake {
+    purpose: Purpose,
+    /// Where the next ones go, for those that are not added at the end.
+    behind: Option<EntryId>,
+    /// Whether some were added before.
+    begun: bool,
+}
+
+impl Engine {
+    /// Plays files now.
+    pub(super) fn play(&mut self, paths: Vec<PathBuf>, answer: Answer) {
+        self.take_in(paths, Purpose::Play, answer);
+    }
+
+    /// Adds files to the queue.
+    pub(super) fn add(&mut self, paths: Vec<PathBuf>, next: bool, answer: Answer) {
+        self.take_in(paths, if next { Purpose::Next } else { Purpose::Append }, answer);
+    }
+
+    fn take_in(&mut self, paths: Vec<PathBuf>, purpose: Purpose, answer: Answer) {
+        let reader = Reader {
+            index: Arc::clone(&self.index),
+            completions: self.completions.clone(),
+            intake: Arc::new(Mutex::new(Intake { purpose, behind: None, begun: false })),
+            answer: Some(answer),
+            queued: Queued::default(),
+        };
+        tokio::task::spawn_blocking(move || reader.read(&paths));
+    }
+
+    /// Puts some files into the queue.
+    fn admit(&mut self, intake: &mut Intake, read: Vec<LocalTrack>) -> Result<(), ApiError> {
+        let tracks: Vec<Track> = read.iter().map(|local| local.track.clone()).collect();
+        for local in read {
+            self.stage.remember_file(local.track.id, local.path);
+        }
+        let plays_now = intake.purpose == Purpose::Play && !intake.begun;
+        if plays_now && self.jam.is_none() {
+            let all = self.stage.session().queue().entries().map(|entry| entry.id).collect::<Vec<_>>();
+            if !all.is_empty() {
+                self.edit(Intent::Remove(all))?;
+            }
+        }
+        let before = self.newest_of_mine();
+        match intake.purpose {
+            Purpose::Play if self.jam.is_none() => self.edit(Intent::Append(tracks))?,
+            Purpose::Append => self.edit(Intent::Append(tracks))?,
+            Purpose::Play | Purpose::Next => {
+                let after = intake.behind.or_else(|| self.current());
+                self.edit(Intent::PlayNext { after, tracks })?;
+            }
+        }
+        intake.begun = true;
+        let added = self.mine_since(before);
+        self.found_all(&added)?;
+        intake.behind = added.last().copied().or(intake.behind);
+        if plays_now && let Some(first) = added.first() {
+            self.command(Command::Play(*first))?;
+        }
+        Ok(())
+    }
+
+    /// This listener's entries are numbered upwards: the newest there is.
+    fn newest_of_mine(&self) -> Option<u32> {
+        let session = self.stage.session();
+        let mine = session.queue().entries().filter(|entry| entry.id.author == session.me());
+        mine.map(|entry| entry.id.number).max()
+    }
+
+    fn mine_since(&self, before: Option<u32>) -> Vec<EntryId> {
+        let session = self.stage.session();
+        let new = session.queue().entries().map(|entry| entry.id);
+        let mut new: Vec<EntryId> =
+            new.filter(|id| id.author == session.me() && Some(id.number) > before).collect();
+        new.sort_unstable();
+        new
+    }
+
+    fn found_all(&mut self, entries: &[EntryId]) -> Result<(), ApiError> {
+        for entry in entries {
+            let outcome = self.stage.found(*entry, Availability::Ready);
+            outcome.map_err(|error| super::run::session_error(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Looks for the files of entries that came from the other side.
+    pub(super) fn seek_files(&mut self) {
+        for entry in self.stage.take_unsought() {
+            let known = self.stage.file_of(entry.track.id).is_some();
+            if known {
+                if let Err(error) = self.stage.found(entry.id, Availability::Ready) {
+                    self.warn(error.to_string());
+                }
+                continue;
+            }
+            let index = Arc::clone(&self.index);
+            self.beside(None, async move {
+                let looked = tokio::task::spawn_blocking(move || (look_for(&index, &entry), entry)).await;
+                let (found, entry) =
+                    looked.map_err(|error| ApiError::new(ErrorCode::Failed, error.to_string(), ""))?;
+                let apply: Apply = Box::new(move |engine| engine.file_sought(&entry, found));
+                Ok(apply)
+            });
+        }
+    }
+
+    fn file_sought(&mut self, entry: &Entry, found: Option<PathBuf>) -> Result<Reply, ApiError> {
+        let availability = match found {
+            Some(path) => {
+                self.stage.remember_file(entry.track.id, path);
+                Availability::Ready
+            }
+            None => Availability::Missing,
+        };
+        let outcome = self.stage.found(entry.id, availability);
+        outcome.map_err(|error| super::run::session_error(&error))?;
+        Ok(Reply::Done)
+    }
+}
+
+/// This node's own copy of an entry's track.
+fn look_for(index: &Index, entry: &Entry) -> Option<PathBuf> {
+    index.find(entry.track.id)
+}
+
+/// Reads files on a thread of its own.
+struct Reader {
+    index: Arc<Index>,
+    completions: mpsc::UnboundedSender<Completion>,
+    intake: Arc<Mutex<Intake>>,
+    answer: Option<Answer>,
+    queued: Queued,
+}
+
+impl Reader {
+    fn read(mut self, paths: &[PathBuf]) {
+        let began = Instant::now();
+        let files: Vec<_> = library::scan(paths).collect();
+        let mut batch = Vec::new();
+        let total = files.len();
+        for (done, file) in files.into_iter().enumerate() {
+            match file.and_then(|file| self.index.identify(&file)) {
+                Ok(local) => batch.push(local),
+                Err(error) => self.skip(&error),
+            }
+            self.queued.pending = u32::try_from(total - done - 1).unwrap_or(u32::MAX);
+            // The first one is handed over at once, so that music plays; the others in a few edits.
+            let first = self.queued.added == 0 && batch.len() == 1;
+            if first || batch.len() == TRACKS_PER_EDIT_MAX {
+                self.hand_over(std::mem::take(&mut batch));
+            }
+            if began.elapsed().as_millis() > ANSWER_AFTER_MS && self.queued.added > 0 {
+                self.reply();
+            }
+        }
+        if !batch.is_empty() {
+            self.hand_over(batch);
+        }
+        self.reply();
+    }
+
+    fn skip(&mut self, error: &LibraryError) {
+        tracing::info!(%error, "skipped");
+        self.queued.skipped_total += 1;
+        if self.queued.skipped.len() < SKIPPED_NAMED_MAX {
+            let path = error.path().display().to_string();
+            self.queued.skipped.push(api::Skipped { path, reason: error.reason() });
+        }
+    }
+
+    fn hand_over(&mut self, batch: Vec<LocalTrack>) {
+        self.queued.added += u32::try_from(batch.len()).unwrap_or(u32::MAX);
+        let intake = Arc::clone(&self.intake);
+        self.complete(
+            Box::new(move |engine| {
+                let mut intake = locked(&intake);
+                engine.admit(&mut intake, batch).map(|()| Reply::Done)
+            }),
+            None,
+        );
+    }
+
+    /// Answers who waits, once.
+    fn reply(&mut self) {
+        let Some(answer) = self.answer.take() else { return };
+        let queued = self.queued.clone();
+        self.complete(
+            Box::new(move |_| {
+                if queued.added > 0 {
+                    return Ok(Reply::Queued(queued));
+                }
+                let first = queued.skipped.first();
+                let why = first
+                    .map_or_else(|| "no music found".to_owned(), |s| format!("{}: {}", s.path, s.reason));
+                Err(ApiError::new(
+                    ErrorCode::Unplayable,
+                    why,
+                    "name files or folders with WAV, FLAC, MP3 or Ogg Vorbis music",
+                ))
+            }),
+            Some(answer),
+        );
+    }
+
+    fn complete(&self, apply: Apply, answer: Option<Answer>) {
+        // An engine that is gone plays nothing.
+        let _ = self.completions.send(Completion { outcome: Ok(apply), answer });
+    }
+}
+
+/// What the mutexes here guard is whole after a panic too.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// After how long who asked is answered although files are still being read, in milliseconds.
+const ANSWER_AFTER_MS: u128 = 1_500;
+
+/// How many files that cannot be played are named.
+const SKIPPED_NAMED_MAX: usize = 20;
+
+impl Engine {
+    /// Tells the listener that a side lacks a track or cannot play it.
+    pub(super) fn tell_availability(
+        &self,
+        entry: EntryId,
+        of: jamsync_protocol::id::Participant,
+        availability: Availability,
+    ) {
+        let side = if of == self.stage.session().me() { api::Side::Here } else { api::Side::Peer };
+        let title: Text<256> = self
+            .stage
+            .session()
+            .queue()
+            .entry(entry)
+            .map(|entry| entry.track.title.clone())
+            .unwrap_or_default();
+        let key = super::view::entry_key(entry);
+        match availability {
+            Availability::Ready => {}
+            Availability::Missing => self.tell(api::Event::TrackMissing { entry: key, title, side }),
+            Availability::Unplayable { reason } => {
+                let reason = Text::truncated(reason.as_str());
+                self.tell(api::Event::TrackUnplayable { entry: Some(key), title, side, reason });
+            }
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! The stage: the session that is on, the one that is parked, and the player that makes it audible.
+//!
+//! It knows which file is behind which entry and keeps the player's plan in step with the session's timeline.
+//! It never talks to a network: bytes for the peer are handed out by [`Stage::poll_transmit`].
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    path::PathBuf,
+};
+
+use jamsync_protocol::{
+    id::{EntryId, Participant, TrackId},
+    queue::Entry,
+    session::{Channel, Command, Event, Session, SessionError, Transmit},
+    time::{JamTime, NodeTime, Span},
+    timeline::{Anchor, JamMap},
+    wire::peer::{Announcement, Availability, PlayoutReport, Verb},
+};
+
+use crate::{
+    audio::player::{Plan, Player, Report, Source},
+    clock::NodeClock,
+};
+
+/// The session that is heard, and how.
+pub(super) struct Stage {
+    clock: NodeClock,
+    session: Session,
+    /// The listener's own music while a guest of somebody else's Jam.
+    parked: Option<Parked>,
+    player: Player,
+    files: HashMap<TrackId, PathBuf>,
+    /// Entries whose files are being looked for.
+    sought: HashSet<EntryId>,
+    plan: Option<Plan>,
+    map: Option<JamMap>,
+    /// Announcements whose time has not come, or that are still in force.
+    announced: VecDeque<Announcement>,
+    /// Those of `announced` that were told to the listener as having taken effect.
+    told: Option<Anchor>,
+    /// A test's switch: reckon as if both clocks were one.
+    zero_offset: bool,
+}
+
+#[derive(Debug)]
+struct Parked {
+    session: Session,
+    announced: VecDeque<Announcement>,
+}
+
+/// An anchor that takes effect now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TakenEffect {
+    pub(super) announcement: Announcement,
+    pub(super) at: NodeTime,
+}
+
+impl Stage {
+    pub(super) fn new(clock: NodeClock, player: Player, zero_offset: bool) -> Self {
+        Self {
+            clock,
+            session: Session::alone(clock.now()),
+            parked: None,
+            player,
+            files: HashMap::new(),
+            sought: HashSet::new(),
+            plan: None,
+            map: None,
+            announced: VecDeque::new(),
+            told: None,
+            zero_offset,
+        }
+    }
+
+    pub(super) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub(super) fn player(&self) -> &Player {
+        &self.player
+    }
+
+    pub(super) fn clock(&self) -> NodeClock {
+        self.clock
+    }
+
+    pub(super) fn now(&self) -> NodeTime {
+        self.clock.now()
+    }
+
+    /// Carries out a command of the listener.
+    pub(super) fn command(&mut self, command: Command) -> Result<(), SessionError> {
+        let now = self.now();
+        self.session.handle_command(command, now)
+    }
+
+    /// A frame or datagram of the peer.
+    pub(super) fn bytes(&mut self, channel: Channel, bytes: &[u8], at: NodeTime) -> Result<(), SessionError> {
+        self.session.handle_bytes(channel, bytes, at)
+    }
+
+    /// The Jam begins with this node as host: its session goes on as it is, with a peer.
+    /// As a guest: the listener's own session is parked and an empty one waits for the host.
+    pub(super) fn enter_jam(&mut self, me: Participant, host: Participant) {
+        if me == host {
+            return;
+        }
+        // A pause that fails had nothing to stop.
+        let _ = self.command(Command::Pause);
+        while self.session.poll_event().is_some() {}
+        let session = std::mem::replace(&mut self.session, Session::guest(me, host));
+        let announced = std::mem::take(&mut self.announced);
+        self.parked = Some(Parked { session, announced });
+        self.sought.clear();
+        self.told = None;
+    }
+
+    /// A connection to the peer stands and is admitted.
+    pub(super) fn connected(&mut self, peer: Participant, session_epoch: u32) {
+        let now = self.now();
+        self.session.handle_connected(peer, session_epoch, now);
+    }
+
+    pub(super) fn disconnected(&mut self) {
+        self.session.handle_disconnected();
+    }
+
+    /// The Jam is over: a host keeps its music, a guest gets its own back, paused where it was.
+    pub(super) fn leave_jam(&mut self) {
+        if let Some(Parked { session, announced }) = self.parked.take() {
+            self.session = session;
+            self.announced = announced;
+            self.sought.clear();
+            self.told = None;
+        } else {
+            self.session.handle_peer_left();
+        }
+    }
+
+    /// Does what is due by now.
+    pub(super) fn wake(&mut self) -> Result<(), SessionError> {
+        let now = self.now();
+        self.session.handle_playout(playout(&self.player.report()));
+        self.session.handle_timeout(now)
+    }
+
+    /// When to wake next, at the latest.
+    pub(super) fn wake_at(&self) -> Option<NodeTime> {
+        let now = self.now();
+        let effect = self.next_effect(now);
+        [self.session.poll_timeout(now), effect].into_iter().flatten().min()
+    }
+
+    /// The next event of the session.
+    pub(super) fn poll_event(&mut self) -> Option<Event> {
+        let event = self.session.poll_event()?;
+        if let Event::Moved(announcement) = &event {
+            self.announced.push_back(*announcement);
+        }
+        Some(event)
+    }
+
+    /// The next bytes for the peer.
+    pub(super) fn poll_transmit(&mut self) -> Option<Transmit> {
+        let now = self.now();
+        self.session.poll_transmit(now)
+    }
+
+    /// An announcement that has taken effect since the last call.
+    pub(super) fn poll_effect(&mut self) -> Option<TakenEffect> {
+        let now = self.now();
+        let map = self.session.jam_map(now)?;
+        let in_force = *self.session.timeline().in_force(map.jam_at(now))?;
+        let announcement = *self.announced.iter().find(|known| known.anchor.revision == in_force.revision)?;
+        if self.told == Some(in_force) {
+            return None;
+        }
+        self.told = Some(in_force);
+        self.announced.retain(|known| known.anchor.revision >= in_force.revision);
+        Some(TakenEffect { announcement, at: map.node_at(in_force.at) })
+    }
+
+    /// Who brought about what is heard now, and by doing what.
+    pub(super) fn in_force(&self) -> Option<(Participant, Verb)> {
+        let now = self.now();
+        let jam_now = self.session.jam_map(now)?.jam_at(now);
+        let anchor = self.session.timeline().in_force(jam_now)?;
+        let known = self.announced.iter().rev().find(|known| known.anchor.revision == anchor.revision);
+        // What nobody has announced is this side's own wish, which it already follows.
+        Some(known.map_or((self.session.me(), Verb::Resume), |known| (known.by, known.verb)))
+    }
+
+    /// Where the file of a track is.
+    pub(super) fn remember_file(&mut self, track: TrackId, path: PathBuf) {
+        self.files.insert(track, path);
+    }
+
+    /// Entries whose files have not been looked for, which the caller does now.
+    pub(super) fn take_unsought(&mut self) -> Vec<Entry> {
+        let mut unsought = Vec::new();
+        let entries: Vec<Entry> = self.session.queue().entries().cloned().collect();
+        for entry in entries {
+            if self.session.availability_here(entry.id).is_none() && self.sought.insert(entry.id) {
+                unsought.push(entry);
+            }
+        }
+        unsought
+    }
+
+    /// What was found of an entry's file.
+    pub(super) fn found(&mut self, entry: EntryId, availability: Availability) -> Result<(), SessionError> {
+        let now = self.now();
+        self.session.handle_availability(entry, availability, now)
+    }
+
+    pub(super) fn file_of(&self, track: TrackId) -> Option<&PathBuf> {
+        self.files.get(&track)
+    }
+
+    /// Brings the player in step with the session.
+    pub(super) fn sync_player(&mut self) {
+        let now = self.now();
+        let map = self.session.jam_map(now).map(|map| self.sabotaged(map, now));
+        if map != self.map {
+            self.player.set_jam_map(map);
+            self.map = map;
+        }
+        let anchors = self.session.timeline().anchors().to_vec();
+        let sources = anchors.iter().filter_map(|anchor| self.source(anchor.entry?)).collect();
+        let plan = Plan { anchors, sources };
+        if self.plan.as_ref() != Some(&plan) {
+            self.player.set_plan(plan.clone());
+            self.plan = Some(plan);
+        }
+    }
+
+    fn source(&self, entry: EntryId) -> Option<(EntryId, Source)> {
+        let track = &self.session.queue().entry(entry)?.track;
+        let path = self.files.get(&track.id)?.clone();
+        Some((entry, Source { path, rate: track.rate, length: track.length }))
+    }
+
+    fn sabotaged(&self, map: JamMap, now: NodeTime) -> JamMap {
+        let offset = self.session.sync_report(now).map_or(Span::ZERO, |sync| sync.offset);
+        if self.zero_offset && !self.session.is_host() {
+            JamMap { jam: map.jam - offset, ..map }
+        } else {
+            map
+        }
+    }
+
+    fn next_effect(&self, now: NodeTime) -> Option<NodeTime> {
+        let map = self.session.jam_map(now)?;
+        let next: JamTime = self.session.timeline().upcoming(map.jam_at(now)).next()?.at;
+        Some(map.node_at(next))
+    }
+}
+
+impl std::fmt::Debug for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stage").field("session", &self.session).finish_non_exhaustive()
+    }
+}
+
+fn playout(report: &Report) -> PlayoutReport {
+    #[expect(clippy::cast_possible_truncation, reason = "the servo's limit of 1,000 ppm is a million ppb")]
+    let correction_ppb = (report.rate.0 * 1e3) as i32;
+    PlayoutReport {
+        output_latency: report.output_latency,
+        error: report.error,
+        correction_ppb,
+        missed_frames: report.missed_frames.0,
+    }
+}
