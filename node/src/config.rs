@@ -32,7 +32,8 @@ pub struct Settings {
     pub sink: SinkKind,
     /// The audio device; none is the system's default.
     pub device: Option<String>,
-    /// Records what is played beside playing it: a WAV file and its index, at this path with endings of their own.
+    /// Where the sinks `wav` and `virtual` record what is played: the beginning of a path, to which they add endings.
+    /// None records nothing; `wav` always has one.
     pub record: Option<PathBuf>,
     /// Rate error of the virtual device. Unit ppm, range -1,000 to 1,000, default 0.
     pub dac_rate: Ppm,
@@ -63,7 +64,7 @@ pub enum SinkKind {
     Cpal,
     /// A simulated sound card, for measurements without one.
     Virtual,
-    /// A WAV file, in real time; needs `--record`.
+    /// A WAV file, in real time.
     Wav,
     /// Nowhere, in real time.
     Null,
@@ -74,34 +75,34 @@ pub enum SinkKind {
 #[command(next_help_heading = "Options of the daemon (also as environment variables and in config.toml)")]
 pub struct Options {
     /// UDP address or port for friends and coordinator; port 0 takes any free one [default: 0.0.0.0:0]
-    #[arg(long, global = true, env = "JAMSYNC_LISTEN", value_name = "ADDRESS", value_parser = listen_address)]
+    #[arg(long, global = true, env = "JAMSYNC_LISTEN", hide_env_values = true, value_name = "ADDRESS", value_parser = listen_address)]
     pub listen: Option<SocketAddr>,
     /// Where the sound goes [default: cpal]
-    #[arg(long, global = true, env = "JAMSYNC_SINK", value_name = "SINK")]
+    #[arg(long, global = true, env = "JAMSYNC_SINK", hide_env_values = true, value_name = "SINK")]
     pub sink: Option<SinkKind>,
     /// Audio device, as `jamsync devices` names it [default: the system's]
-    #[arg(long, global = true, env = "JAMSYNC_DEVICE", value_name = "NAME")]
+    #[arg(long, global = true, env = "JAMSYNC_DEVICE", hide_env_values = true, value_name = "NAME")]
     pub device: Option<String>,
-    /// Record what is played to files that begin with this path
-    #[arg(long, global = true, env = "JAMSYNC_RECORD", value_name = "PREFIX")]
+    /// Record what the sinks wav and virtual play, to files that begin with this path
+    #[arg(long, global = true, env = "JAMSYNC_RECORD", hide_env_values = true, value_name = "PREFIX")]
     pub record: Option<PathBuf>,
     /// Rate error of the virtual device in ppm
-    #[arg(long, global = true, env = "JAMSYNC_DAC_PPM", value_name = "PPM", value_parser = rate, allow_negative_numbers = true, hide_short_help = true)]
+    #[arg(long, global = true, env = "JAMSYNC_DAC_PPM", hide_env_values = true, value_name = "PPM", value_parser = rate, allow_negative_numbers = true, hide_short_help = true)]
     pub dac_ppm: Option<Ppm>,
     /// Latency of the virtual device in milliseconds
-    #[arg(long, global = true, env = "JAMSYNC_DAC_LATENCY_MS", value_name = "MS", value_parser = latency, hide_short_help = true)]
+    #[arg(long, global = true, env = "JAMSYNC_DAC_LATENCY_MS", hide_env_values = true, value_name = "MS", value_parser = latency, hide_short_help = true)]
     pub dac_latency_ms: Option<Span>,
     /// Shift this node's clock, for tests: seconds, or a number with ns, us, ms, s, min or h
-    #[arg(long, global = true, env = "JAMSYNC_CLOCK_OFFSET", value_name = "TIME", value_parser = span, allow_hyphen_values = true, hide_short_help = true)]
+    #[arg(long, global = true, env = "JAMSYNC_CLOCK_OFFSET", hide_env_values = true, value_name = "TIME", value_parser = span, allow_hyphen_values = true, hide_short_help = true)]
     pub clock_offset: Option<Span>,
     /// Rate error of this node's clock in ppm, for tests
-    #[arg(long, global = true, env = "JAMSYNC_CLOCK_PPM", value_name = "PPM", value_parser = rate, allow_negative_numbers = true, hide_short_help = true)]
+    #[arg(long, global = true, env = "JAMSYNC_CLOCK_PPM", hide_env_values = true, value_name = "PPM", value_parser = rate, allow_negative_numbers = true, hide_short_help = true)]
     pub clock_ppm: Option<Ppm>,
     /// Take the offset between the clocks for zero, to show that the measurement notices
-    #[arg(long, global = true, env = "JAMSYNC_TEST_ZERO_OFFSET", value_parser = FalseyValueParser::new(), hide = true)]
+    #[arg(long, global = true, env = "JAMSYNC_TEST_ZERO_OFFSET", hide_env_values = true, value_parser = FalseyValueParser::new(), hide = true)]
     pub test_zero_offset: bool,
     /// Hold the playback rate at 1, to show that the measurement notices
-    #[arg(long, global = true, env = "JAMSYNC_TEST_HOLD_RATE", value_parser = FalseyValueParser::new(), hide = true)]
+    #[arg(long, global = true, env = "JAMSYNC_TEST_HOLD_RATE", hide_env_values = true, value_parser = FalseyValueParser::new(), hide = true)]
     pub test_hold_rate: bool,
 }
 
@@ -116,7 +117,12 @@ impl Settings {
             Err(error) => (Options::default(), vec![format!("cannot be read ({error}); defaults hold")]),
         };
         let warnings = warnings.into_iter().map(|warning| format!("{}: {warning}", path.display())).collect();
-        (options.clone().or(file).complete(), warnings)
+        let mut settings = options.clone().or(file).complete();
+        // The daemon's own folder is the root of the file system, where nobody looks for a recording.
+        if settings.sink == SinkKind::Wav && settings.record.is_none() {
+            settings.record = Some(paths.state().join("output"));
+        }
+        (settings, warnings)
     }
 }
 

@@ -48,13 +48,29 @@ where
 
 /// The command line, and whether it names options that only a new daemon takes.
 fn parse_flags(arguments: impl Iterator<Item = OsString>) -> (Cli, bool) {
-    let matches = Cli::command().get_matches_from(arguments);
     let options = Options::augment_args(clap::Command::new(""));
+    let matches = command(&options).get_matches_from(arguments);
     let flags_given = options
         .get_arguments()
         .any(|flag| matches.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine));
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     (cli, flags_given)
+}
+
+/// The command line, where only the help of `jamsync` itself and of its daemon lists the options of the daemon,
+/// although every command takes them.
+fn command(options: &clap::Command) -> clap::Command {
+    fn hide(command: clap::Command, options: &clap::Command) -> clap::Command {
+        let is_option =
+            |argument: &clap::Arg| options.get_arguments().any(|option| option.get_id() == argument.get_id());
+        command
+            .mut_args(|argument| if is_option(&argument) { argument.hide(true) } else { argument })
+            .mut_subcommands(|below| hide(below, options))
+    }
+    let mut command = Cli::command();
+    // Only building hands the options down to where they are to be hidden.
+    command.build();
+    command.mut_subcommands(|below| if below.get_name() == "daemon" { below } else { hide(below, options) })
 }
 
 fn serve<F>(options: &Options, manner: Manner, start: F) -> Result<(), ApiError>
@@ -83,4 +99,38 @@ fn ask(command: Command, options: &Options, flags_given: bool, output: Output) -
 
 fn no_runtime(error: std::io::Error) -> ApiError {
     ApiError::new(crate::api::ErrorCode::Failed, format!("the system gives no event loop: {error}"), "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn help(arguments: &[&str]) -> String {
+        let options = Options::augment_args(clap::Command::new(""));
+        let error = command(&options).try_get_matches_from(arguments).expect_err("help ends the program");
+        error.to_string()
+    }
+
+    #[test]
+    fn options_of_the_daemon_are_listed_where_they_are_looked_for() {
+        for line in [&["jamsync", "--help"][..], &["jamsync", "daemon", "--help"]] {
+            assert!(help(line).contains("--sink"), "{line:?}");
+        }
+        for line in [&["jamsync", "pause", "--help"][..], &["jamsync", "queue", "add", "--help"]] {
+            assert!(!help(line).contains("--sink"), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn options_of_the_daemon_may_stand_anywhere() {
+        for line in ["jamsync --sink null queue add x", "jamsync queue add x --sink null"] {
+            let (cli, flags_given) = parse_flags(line.split(' ').map(OsString::from));
+            assert_eq!(
+                (cli.options.sink, flags_given),
+                (Some(crate::config::SinkKind::Null), true),
+                "{line}"
+            );
+        }
+        assert!(!parse_flags(["jamsync", "pause"].into_iter().map(OsString::from)).1);
+    }
 }

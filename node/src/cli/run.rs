@@ -16,7 +16,8 @@ use super::{
     show, show_event, start, width,
 };
 use crate::{
-    api::{ApiError, EntryKey, ErrorCode, Event, Reply, Request, Snapshot, client::Client},
+    api::{ApiError, Device, EntryKey, ErrorCode, Event, Reply, Request, Snapshot, client::Client},
+    audio::sink::cards,
     config::Options,
     paths::Paths,
 };
@@ -103,7 +104,12 @@ pub(super) async fn run(command: Command, context: &Context) -> Result<(), Failu
         }
         Command::Status => context.ask(Request::Status, "").await,
         Command::Watch => watch(context).await,
-        Command::Devices => context.ask(Request::Devices, "").await,
+        Command::Devices => {
+            context
+                .output
+                .reply(Reply::Devices { devices: devices()? }, |reply| context.words(reply, "", ""))?;
+            Ok(())
+        }
         Command::Stop => stop(context).await,
         // `main` runs the daemon itself, because it alone has an engine.
         Command::Daemon { .. } => Ok(()),
@@ -208,20 +214,6 @@ impl Context {
     async fn ask(&self, request: Request, done: &str) -> Result<(), Failure> {
         let verb = if matches!(request, Request::Play { .. }) { "Playing" } else { "Added" };
         let reply = self.connect().await?.call(request).await?;
-        if let Reply::Queued(queued) = &reply
-            && (queued.added, queued.pending) == (0, 0)
-        {
-            let why = queued.skipped.first().map_or_else(
-                || "no music in what was named".to_owned(),
-                |skipped| format!("{}: {}", skipped.path, skipped.reason),
-            );
-            return Err(ApiError::new(
-                ErrorCode::Unplayable,
-                why,
-                "name a WAV, FLAC, MP3 or Ogg Vorbis file",
-            )
-            .into());
-        }
         self.output.reply(reply, |reply| self.words(reply, done, verb))?;
         Ok(())
     }
@@ -247,6 +239,13 @@ impl Context {
             Reply::Devices { devices } => show::devices(devices),
         }
     }
+}
+
+/// The audio devices. Listed without a daemon, because none starts where its device is not there.
+fn devices() -> Result<Vec<Device>, ApiError> {
+    let names = cards().map_err(|error| ApiError::new(ErrorCode::NoAudioDevice, error.to_string(), ""))?;
+    let device = |name: String| Device { default: name == "default", detail: String::new(), name };
+    Ok(names.into_iter().map(device).collect())
 }
 
 /// The paths as the daemon can open them, each of which exists.
