@@ -1,68 +1,150 @@
-//! From one-way samples in both directions to a line: thin first form, the exchange of least round trip.
+//! From one-way samples of both directions to the peer's clock.
+//!
+//! Two estimates run side by side. The *limits* hold whatever the delays are: no packet arrives before it is sent, so
+//! each sample is a limit of the offset, above on the way there and below on the way back. The *line* lies where
+//! the delays of both directions look alike, and is what playback follows; the limits say how wrong it may be.
 
-use super::{ClockConfig, Estimate, round_trips::RoundTrips};
+use super::{
+    ClockConfig, Estimate,
+    blend::blend,
+    fit::{Fit, Prior},
+    floor::Floor,
+    history::{Direction, History, Line, Sample},
+    limits::{Ageing, Limits},
+    round_trips::RoundTrips,
+};
 use crate::time::{NodeTime, Ppm, Span};
 
 /// What is known of the peer's clock.
 #[derive(Clone, Debug)]
 pub(super) struct Estimator {
     config: ClockConfig,
-    backward: Option<(NodeTime, Span)>,
-    best: Option<(NodeTime, Span, Span)>,
-    exchanges: u32,
+    there: Way,
+    back: Way,
+    /// The width of the buckets of both histories: doubled whenever one of them is full.
+    width: Span,
+    /// The newest line, against which samples are held; through the first sample at first.
+    line: Option<Line>,
+    /// The drift expected before any sample: zero, or what it was before a clock lost continuity.
+    expected_drift: Ppm,
+    solution: Option<Solution>,
     round_trips: RoundTrips,
+    /// Samples since the last update.
+    fresh: u32,
     jumps: u64,
 }
 
+/// One direction of the path.
+#[derive(Clone, Debug)]
+struct Way {
+    direction: Direction,
+    history: History,
+    floor: Floor,
+}
+
+/// The outcome of an update.
+#[derive(Clone, Copy, Debug)]
+struct Solution {
+    line: Line,
+    limits: Limits,
+    ageing: Ageing,
+    /// Two standard deviations of the line's offset.
+    spread: Span,
+    /// What is left at `line.at` of a correction that is slewed: added to the line, it shrinks to zero.
+    slew: Span,
+    /// Whether the line was fitted, rather than laid half way between the limits.
+    fitted: bool,
+}
+
+/// Whether the path was found to have changed, so that more probes are worth their price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Finding {
+    /// Nothing new.
+    Steady,
+    /// The least delay changed, or a clock jumped.
+    Changed,
+}
+
 impl Estimator {
-    pub(super) fn new(config: ClockConfig, _now: NodeTime) -> Self {
+    pub(super) fn new(config: ClockConfig) -> Self {
         Self {
             config,
-            backward: None,
-            best: None,
-            exchanges: 0,
+            there: Way::new(Direction::There),
+            back: Way::new(Direction::Back),
+            width: WIDTH_MIN,
+            line: None,
+            expected_drift: Ppm::ZERO,
+            solution: None,
             round_trips: RoundTrips::default(),
+            fresh: 0,
             jumps: 0,
         }
     }
 
-    pub(super) fn handle_arrival(&mut self, at: NodeTime, offset: Span) {
-        self.backward = Some((at, offset));
+    /// Takes in what a probe of the peer's saw that arrived at `at`.
+    pub(super) fn handle_arrival(&mut self, at: NodeTime, offset: Span) -> Finding {
+        let line = self.line_through(at, offset);
+        self.fresh = self.fresh.saturating_add(1);
+        self.back.push(Sample { at, offset }, self.width, &line)
     }
 
-    pub(super) fn handle_echo(&mut self, _at: NodeTime, offset: Span, rx: NodeTime, round_trip: Span) {
-        self.round_trips.push(rx, round_trip);
-        self.exchanges = self.exchanges.saturating_add(1);
-        let Some((_, back)) = self.backward else { return };
-        let aged =
-            |(at, _, least): (NodeTime, Span, Span)| least + (rx - at).gained_at(self.config.drift_limit);
-        if self.best.is_none_or(|best| round_trip <= aged(best)) {
-            self.best = Some((rx, back + (offset - back).scaled(0.5), round_trip));
+    /// Takes in what a probe of this node's saw that was sent at `at`, and the exchange that ended at `rx`, in which
+    /// the peer `held` the probe for a while by its own clock.
+    pub(super) fn handle_echo(&mut self, at: NodeTime, offset: Span, rx: NodeTime, held: Span) -> Finding {
+        let line = self.line_through(at, offset);
+        let ageing = self.ageing();
+        let held = held - held.gained_at(line.drift) - held.gained_at(ageing.drift_error);
+        self.round_trips.push(rx, (rx - at) - held);
+        self.fresh = self.fresh.saturating_add(1);
+        self.there.push(Sample { at, offset }, self.width, &line)
+    }
+
+    /// Brings the estimate up to date, if enough has come in since the last time.
+    pub(super) fn update(&mut self, now: NodeTime) -> Finding {
+        let known = self.there.history.count().min(self.back.history.count());
+        let Some(line) = self.line.filter(|_| self.fresh >= (known / FRESH_SHARE).min(FRESH_MAX)) else {
+            return Finding::Steady;
+        };
+        self.fresh = 0;
+        self.make_room(&line);
+        let line = Line { at: now, offset: line.offset_at(now), drift: line.drift };
+        let fit = if known >= FITTED_MIN { self.fit(&line) } else { None };
+        if self.solve(line, fit) == Finding::Changed {
+            return Finding::Changed;
         }
+        self.find_floors(now)
     }
 
-    pub(super) fn update(&mut self, _now: NodeTime) {}
-
+    /// Packets take another path from `now` on.
     pub(super) fn change_path(&mut self, now: NodeTime) {
+        self.there.begin_segment();
+        self.back.begin_segment();
         self.round_trips.raise(now);
     }
 
-    pub(super) fn forget(&mut self, now: NodeTime) {
-        *self = Self { jumps: self.jumps, ..Self::new(self.config, now) };
+    /// A clock lost continuity: all but the drift is forgotten, because the crystals are the same as before.
+    pub(super) fn forget(&mut self) {
+        let expected_drift = self.line.map_or(self.expected_drift, |line| line.drift);
+        *self = Self { jumps: self.jumps, expected_drift, ..Self::new(self.config) };
     }
 
+    /// The peer's clock at `now`.
     pub(super) fn estimate(&self, now: NodeTime) -> Option<Estimate> {
-        let (at, offset, least) = self.best?;
-        let aged = (now - at).abs().gained_at(self.config.drift_limit);
-        let bound = least.scaled(0.5) + aged + self.config.stamp_error;
+        let solution = self.solution?;
+        let age = (now - solution.line.at).abs();
+        let slew = solution.slew_at(now, &self.config);
+        let spread = solution.spread + age.gained_at(Ppm(solution.ageing.drift_error.0 / 2.0));
+        let bound =
+            solution.limits.furthest() + solution.ageing.over(age) + slew.abs() + self.config.stamp_error;
         Some(Estimate {
             at: now,
-            offset,
-            drift: Ppm::ZERO,
+            offset: solution.line.offset_at(now) + slew,
+            drift: solution.line.drift,
             bound,
-            spread: bound.min(self.config.converged_spread),
+            spread: spread.min(bound),
             least_round_trip: self.round_trips.least(),
-            converged: self.exchanges >= self.config.burst_pairs,
+            converged: solution.fitted && spread <= self.config.converged_spread,
         })
     }
 
@@ -73,4 +155,149 @@ impl Estimator {
     pub(super) fn jumps(&self) -> u64 {
         self.jumps
     }
+
+    fn line_through(&mut self, at: NodeTime, offset: Span) -> Line {
+        *self.line.get_or_insert(Line { at, offset, drift: self.expected_drift })
+    }
+
+    fn ageing(&self) -> Ageing {
+        self.solution.map_or_else(|| Ageing::unknown(&self.config), |solution| solution.ageing)
+    }
+
+    /// Keeps both histories within their size: coarser buckets first, then a window that moves on.
+    fn make_room(&mut self, line: &Line) {
+        while (self.there.history.is_full() || self.back.history.is_full()) && self.width < WIDTH_MAX {
+            self.width += self.width;
+            self.there.history.coarsen(self.width, line);
+            self.back.history.coarsen(self.width, line);
+        }
+        self.there.history.truncate();
+        self.back.history.truncate();
+    }
+
+    fn fit(&self, line: &Line) -> Option<Fit> {
+        let fraction = |ppm: Ppm| ppm.0 * 1e-6;
+        let prior = Prior {
+            slope: fraction(self.expected_drift),
+            start: fraction(line.drift),
+            deviation: fraction(self.config.drift_prior),
+            limit: fraction(self.config.drift_limit),
+            wander: fraction(self.config.drift_wander),
+        };
+        blend(&self.there.history, &self.back.history, line, &prior)
+    }
+
+    /// Lays the line as `fit` has it, or keeps `held` where there is no fit, and holds it against the limits.
+    fn solve(&mut self, held: Line, fit: Option<Fit>) -> Finding {
+        let now = held.at;
+        let (mut line, mut ageing) = (held, self.ageing());
+        let mut spread = self.solution.map(|before| before.spread_at(now));
+        if let Some(fit) = fit {
+            line.offset += Span::from_secs_f64(fit.offset);
+            line.drift = Ppm(fit.slope * 1e6);
+            spread = Some(Span::from_secs_f64(2.0 * libm::sqrt(fit.offset_variance)));
+            let error = DRIFT_SIGMAS * libm::sqrt(fit.slope_variance) * 1e6 + DRIFT_ERROR_MIN.0;
+            ageing.drift_error = Ppm(error).clamped(self.config.drift_limit);
+        }
+        let limits = Limits::of(&self.there.history, &self.back.history, &line, &ageing, now);
+        let Some(mut limits) = limits else { return Finding::Steady };
+        if limits.half() < -self.config.stamp_error {
+            self.give_up(-limits.half());
+            return Finding::Changed;
+        }
+        let fitted = fit.is_some() || self.solution.is_some_and(|before| before.fitted);
+        let correction = if fitted { limits.correction() } else { (limits.above - limits.below).scaled(0.5) };
+        line.offset += correction;
+        limits = limits.raised_by(correction);
+        let slew = self.slew_to(&line);
+        let spread = spread.filter(|_| fitted).unwrap_or_else(|| limits.half());
+        self.solution = Some(Solution { line, limits, ageing, spread, slew, fitted });
+        self.line = Some(line);
+        Finding::Steady
+    }
+
+    /// How far playback may lag behind a correction that leads to `line`: nothing, if it is too large or too early.
+    fn slew_to(&self, line: &Line) -> Span {
+        let Some(before) = self.estimate(line.at).filter(|before| before.converged) else {
+            return Span::ZERO;
+        };
+        let lag = before.offset - line.offset;
+        if lag.abs() < self.config.step_limit { lag } else { Span::ZERO }
+    }
+
+    /// The samples contradict each other by twice `gap`: a clock jumped. The line is held until there are new ones.
+    fn give_up(&mut self, gap: Span) {
+        self.jumps = self.jumps.saturating_add(1);
+        let held = self.solution.map(|mut solution| {
+            solution.limits.above += gap + gap;
+            solution.limits.below += gap + gap;
+            solution.fitted = false;
+            solution
+        });
+        self.forget();
+        self.solution = held;
+        self.line = None;
+    }
+
+    fn find_floors(&mut self, now: NodeTime) -> Finding {
+        let (Some(line), config) = (self.line, self.config) else { return Finding::Steady };
+        let mut finding = Finding::Steady;
+        for way in [&mut self.there, &mut self.back] {
+            if let Some(since) = way.floor.find(&config, way.direction, &way.history, &line, now) {
+                way.history.begin_segment_at(since);
+                way.floor.forget();
+                self.round_trips.raise(since);
+                finding = Finding::Changed;
+            }
+        }
+        finding
+    }
 }
+
+impl Way {
+    fn new(direction: Direction) -> Self {
+        Self { direction, history: History::new(direction), floor: Floor::default() }
+    }
+
+    fn push(&mut self, sample: Sample, width: Span, line: &Line) -> Finding {
+        let lower = self.floor.is_undercut_by(sample.lateness(self.direction, line));
+        if lower {
+            self.begin_segment();
+        }
+        self.history.push(sample, width, line);
+        if lower { Finding::Changed } else { Finding::Steady }
+    }
+
+    fn begin_segment(&mut self) {
+        self.history.begin_segment();
+        self.floor.forget();
+    }
+}
+
+impl Solution {
+    /// What is left at `t` of the correction that is slewed.
+    fn slew_at(&self, t: NodeTime, config: &ClockConfig) -> Span {
+        let done = t.since(self.line.at).gained_at(config.slew_rate);
+        let left = (self.slew.abs() - done).max(Span::ZERO);
+        if self.slew < Span::ZERO { -left } else { left }
+    }
+
+    fn spread_at(&self, t: NodeTime) -> Span {
+        self.spread + (t - self.line.at).abs().gained_at(Ppm(self.ageing.drift_error.0 / 2.0))
+    }
+}
+
+/// The first width of a bucket, about the distance of two pairs of the burst.
+const WIDTH_MIN: Span = Span::from_nanos(31_250_000);
+/// The last width of a bucket.
+const WIDTH_MAX: Span = Span::from_secs(4);
+/// Samples in each direction before a line is fitted.
+const FITTED_MIN: u32 = 8;
+/// An update waits for this part of the known samples to come in anew, so that early ones count at once,
+const FRESH_SHARE: u32 = 8;
+/// but for no more than these.
+const FRESH_MAX: u32 = 8;
+/// How many standard deviations of the drift the bound allows for.
+const DRIFT_SIGMAS: f64 = 4.0;
+/// The least error of the drift, whatever the line's residuals say of it.
+const DRIFT_ERROR_MIN: Ppm = Ppm(1.0);

@@ -7,11 +7,16 @@
 //! The clock never asks for the time, never does IO, and never trusts a reading of the peer's further than to
 //! place it between what was sent and what was received.
 
+mod blend;
 mod config;
 mod error;
 mod estimate;
 mod estimator;
 mod exchange;
+mod fit;
+mod floor;
+mod history;
+mod limits;
 mod probe;
 mod round_trips;
 mod schedule;
@@ -22,7 +27,7 @@ pub use estimate::{Estimate, PathReport};
 pub use probe::{Echo, Probe, ReceivedProbe};
 
 use self::{
-    estimator::Estimator,
+    estimator::{Estimator, Finding},
     exchange::Exchange,
     schedule::{Need, Schedule},
 };
@@ -57,7 +62,7 @@ impl Clock {
             peer_clock_epoch: None,
             exchange: Exchange::default(),
             schedule: Schedule::new(&config, now),
-            estimator: Estimator::new(config, now),
+            estimator: Estimator::new(config),
             refused: 0,
         }
     }
@@ -83,13 +88,16 @@ impl Clock {
         self.schedule.heard(&self.config, rx);
 
         let t3 = probe.received().t_tx;
-        self.estimator.handle_arrival(rx, apart(t3, rx));
+        let mut findings =
+            [self.estimator.handle_arrival(rx, apart(t3, rx)), Finding::Steady, Finding::Steady];
         // A probe that left on another path says nothing of this one.
         if let Some(there) = exchanged.filter(|there| there.path_epoch == self.path_epoch) {
-            let round_trip = (rx - there.t1) - (t3 - there.t2);
-            self.estimator.handle_echo(there.t1, apart(there.t2, there.t1), rx, round_trip);
+            findings[1] = self.estimator.handle_echo(there.t1, apart(there.t2, there.t1), rx, t3 - there.t2);
         }
-        self.estimator.update(rx);
+        findings[2] = self.estimator.update(rx);
+        if findings.contains(&Finding::Changed) {
+            self.schedule.burst(&self.config, rx);
+        }
         Ok(())
     }
 
@@ -184,7 +192,7 @@ impl Clock {
 
     fn forget(&mut self, now: NodeTime) {
         self.exchange.forget_readings();
-        self.estimator.forget(now);
+        self.estimator.forget();
         self.schedule.burst(&self.config, now);
     }
 
@@ -204,28 +212,4 @@ fn apart(peer: PeerTime, node: NodeTime) -> Span {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn two_clocks_find_each_other_over_a_perfect_link() {
-        let hours = Span::from_secs(3_600_000);
-        let (mut a, mut b) = (
-            Clock::new(ClockConfig::default(), 7, NodeTime::ZERO),
-            Clock::new(ClockConfig::default(), 7, NodeTime::ZERO + hours),
-        );
-        for millis in 0..2_000 {
-            let now = NodeTime::ZERO + Span::from_millis(millis);
-            while let Some(probe) = a.poll_probe(now) {
-                b.handle_probe(&probe, now + hours).expect("an honest probe");
-            }
-            while let Some(probe) = b.poll_probe(now + hours) {
-                a.handle_probe(&probe, now).expect("an honest probe");
-            }
-        }
-        let estimate =
-            a.estimate(NodeTime::ZERO + Span::from_secs(2)).expect("an estimate after two seconds");
-        assert!(estimate.converged && (estimate.offset - hours).abs() < Span::from_micros(1), "{estimate:?}");
-        assert!(estimate.bound >= (estimate.offset - hours).abs());
-    }
-}
+mod tests;

@@ -1,0 +1,76 @@
+//! The floor of one direction: its least lateness of late, and whether it has moved.
+//!
+//! A lower floor is a fact the moment it is seen. A higher one may be a queue, so it counts only after the old one
+//! has not been seen for long.
+
+use alloc::vec::Vec;
+
+use super::{
+    ClockConfig,
+    history::{Direction, History, Line},
+};
+use crate::time::{NodeTime, Span};
+
+/// The least lateness of one direction.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Floor {
+    /// Seconds against the present line, and when it was last come near; `None` while a segment is too young.
+    known: Option<(f64, NodeTime)>,
+    /// How far from the floor a sample may be, in seconds, and still be of the same path.
+    tolerance: f64,
+}
+
+impl Floor {
+    /// Whether a sample of this lateness shows that the least delay has become less.
+    pub(super) fn is_undercut_by(&self, lateness: f64) -> bool {
+        self.known.is_some_and(|(least, _)| lateness < least - self.tolerance)
+    }
+
+    /// Finds the floor anew against `line`. Returns since when the old floor was not seen, if that is long enough ago
+    /// for the path to have become longer.
+    pub(super) fn find(
+        &mut self,
+        config: &ClockConfig,
+        direction: Direction,
+        history: &History,
+        line: &Line,
+        now: NodeTime,
+    ) -> Option<NodeTime> {
+        self.known = None;
+        if history.count() < SAMPLES_MIN {
+            self.tolerance = 0.0;
+            return None;
+        }
+        let window = config.floor_hold + config.floor_hold;
+        let recent = || history.current().filter(|bucket| now - bucket.best().at <= window);
+        let lateness = |bucket: &super::history::Bucket| bucket.best().lateness(direction, line);
+        let least = recent().map(lateness).reduce(f64::min)?;
+        let near = |tolerance: f64| {
+            let seen = recent().filter(|&bucket| lateness(bucket) <= least + tolerance);
+            seen.map(|bucket| bucket.best().at).max()
+        };
+        // While the floor is out of sight, what lies above it must not widen the tolerance.
+        if self.tolerance <= 0.0 || near(self.tolerance).is_some_and(|seen| now - seen <= IN_SIGHT) {
+            let mut excess: Vec<f64> = recent().map(|bucket| lateness(bucket) - least).collect();
+            let quarter = excess.len() / 4;
+            let (_, &mut typical, _) = excess.select_nth_unstable_by(quarter, f64::total_cmp);
+            self.tolerance = (TOLERANCE * typical).max(config.floor_step.as_secs_f64());
+        }
+        let seen = near(self.tolerance)?;
+        self.known = Some((least, seen));
+        let above: u32 = recent().filter(|bucket| bucket.best().at > seen).map(|bucket| bucket.count()).sum();
+        (now - seen >= config.floor_hold && above >= SAMPLES_MIN).then_some(seen)
+    }
+
+    /// Forgets the floor: what follows is another path.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// Samples in a segment before its floor counts as known.
+const SAMPLES_MIN: u32 = 16;
+/// In units of the excess that a quarter of the buckets stay below.
+const TOLERANCE: f64 = 8.0;
+/// A floor seen within this time is in sight.
+const IN_SIGHT: Span = Span::from_secs(10);

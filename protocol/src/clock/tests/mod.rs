@@ -1,0 +1,6 @@
+//! The clock against a simulated world.
+
+extern crate std;
+
+mod table;
+mod world;
