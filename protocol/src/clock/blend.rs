@@ -14,25 +14,75 @@ use super::{
 /// Fits lines of every depth that the histories support and blends them. `None` where there are no points.
 pub(super) fn blend(there: &History, back: &History, reference: &Line, prior: &Prior) -> Option<Fit> {
     let (mut out, mut home) = (Vec::new(), Vec::new());
-    let mut lines: [Option<Fit>; DEPTHS.len() + 1] = [None; DEPTHS.len() + 1];
-    for (line, depth) in lines.iter_mut().zip(core::iter::once(None).chain(DEPTHS.map(Some))) {
-        for (history, points) in [(there, &mut out), (back, &mut home)] {
-            match depth {
-                None => history.means(reference, points),
-                Some(group) => history.minima(group, reference, points),
-            }
-        }
-        // The first depth is always there to fall back on.
-        if depth == Some(1) || newest(&out).min(newest(&home)) >= POINTS_MIN {
-            *line = fit(&out, &home, prior);
+    let mut lines: Vec<Fit> = Vec::with_capacity(DEPTHS.len() + 2);
+    there.means(reference, &mut out);
+    back.means(reference, &mut home);
+    if is_enough(&out, &home) {
+        lines.extend(fit(&out, &home, prior));
+    }
+    for group in DEPTHS.into_iter().rev() {
+        there.minima(group, reference, &mut out);
+        back.minima(group, reference, &mut home);
+        // Single buckets are always there to fall back on.
+        if group == 1 || is_enough(&out, &home) {
+            lines.extend(fit(&out, &home, prior));
         }
     }
-    let deepest = lines.iter().rev().find_map(|&line| line)?;
+    let steadiest = lines.iter().min_by(|a, b| a.slope_variance.total_cmp(&b.slope_variance))?;
+    let deepest = envelope(&out, &home, steadiest, prior).or(lines.last().copied())?;
+    lines.push(deepest);
     let mut sum = Sum::default();
-    for line in lines.into_iter().flatten() {
-        sum.add(&line, &deepest);
+    for line in &lines {
+        sum.add(line, &deepest);
     }
     Some(sum.mean())
+}
+
+/// The deepest line of all: it has the slope of `steady` and rests on one sample of each direction.
+fn envelope(there: &[Point], back: &[Point], steady: &Fit, prior: &Prior) -> Option<Fit> {
+    let there = Touch::of(1.0, there, steady, prior)?;
+    let back = Touch::of(-1.0, back, steady, prior)?;
+    let lever = (there.x + back.x) / 2.0;
+    Some(Fit {
+        offset: (there.level - back.level) / 2.0,
+        offset_variance: (there.variance + back.variance) / 4.0 + steady.slope_variance * lever * lever,
+        ..*steady
+    })
+}
+
+/// Where an envelope touches the points of one direction.
+struct Touch {
+    x: f64,
+    level: f64,
+    variance: f64,
+}
+
+impl Touch {
+    /// The least late point, old ones counting as later because the slope is not certain. Its error is told by the
+    /// next ones: of `n` exponential delays the least has a mean and deviation of 1/n, and so has each step to the next.
+    fn of(sign: f64, points: &[Point], steady: &Fit, prior: &Prior) -> Option<Self> {
+        let segment = points.last()?.segment;
+        let doubt = libm::sqrt(steady.slope_variance);
+        let newest = points.iter().rev().take_while(|point| point.segment == segment);
+        let mut ranked: Vec<(f64, &Point)> = newest
+            .map(|point| {
+                let age = point.x.abs();
+                let aged = doubt * age + prior.wander * age * libm::sqrt(age / 3.0);
+                (point.y - sign * steady.slope * point.x + aged, point)
+            })
+            .collect();
+        if ranked.len() <= STEPS {
+            return None;
+        }
+        let (nearest, &mut (last, _), _) = ranked.select_nth_unstable_by(STEPS, |a, b| a.0.total_cmp(&b.0));
+        let &(first, point) = nearest.iter().min_by(|a, b| a.0.total_cmp(&b.0))?;
+        let deviation = (last - first) / 2.0;
+        Some(Self {
+            x: point.x,
+            level: point.y - sign * steady.slope * point.x,
+            variance: deviation * deviation,
+        })
+    }
 }
 
 /// A weighted mean of lines.
@@ -71,15 +121,20 @@ impl Sum {
     }
 }
 
-/// How many points the newest segment has.
-fn newest(points: &[Point]) -> usize {
-    let segment = points.last().map(|point| point.segment);
-    points.iter().rev().take_while(|point| Some(point.segment) == segment).count()
+/// Whether the newest segments of both directions have points enough for their errors to be told from the residuals.
+fn is_enough(there: &[Point], back: &[Point]) -> bool {
+    [there, back].into_iter().all(|points| {
+        let newest = points.last().map(|point| point.segment);
+        points.iter().rev().take(POINTS_MIN).filter(|point| Some(point.segment) == newest).count()
+            == POINTS_MIN
+    })
 }
 
 /// The depths beside the plain line: how many buckets share one sample of least delay.
 const DEPTHS: [usize; 3] = [1, 4, 16];
-/// A line needs this many points in the newest segment of each direction for its errors to be told from its residuals.
+/// A line needs this many points in the newest segment of each direction.
 const POINTS_MIN: usize = 6;
+/// The steps from the least late point by which its error is told; half of three is a careful guess for one.
+const STEPS: usize = 3;
 /// Two lines further apart than the root of this many variances disagree by more than chance.
-const CHANCE: f64 = 4.0;
+const CHANCE: f64 = 9.0;

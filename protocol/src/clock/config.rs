@@ -18,6 +18,15 @@ pub struct ClockConfig {
     /// Distance between pairs after the burst.
     /// Unit: span; range 100 ms to 2 s; default 250 ms. Less: traffic. More: slow convergence over jitter.
     pub interval: Span,
+    /// Distance between pairs while the spread is above `urgent_spread`, for `urgent_time` after a burst.
+    /// Unit: span; range twice `pair_gap` to `interval`; default 60 ms. Less: traffic. More: a slow start over jitter.
+    pub urgent_interval: Span,
+    /// For how long after the beginning of a burst a wide spread may cost more traffic.
+    /// Unit: span; range 0 to 5 min; default 60 s. Less: a slow start over jitter. More: traffic where jitter is lasting.
+    pub urgent_time: Span,
+    /// The spread above which probing after a burst is hastened.
+    /// Unit: span; range `stable_spread` to 5 ms; default 200 µs. Less: traffic. More: a slow start over jitter.
+    pub urgent_spread: Span,
     /// Distance between pairs while the spread is below `stable_spread`.
     /// Unit: span; range `interval` to 5 s; default 500 ms. Less: traffic for nothing. More: slow to see a change.
     pub stable_interval: Span,
@@ -70,6 +79,9 @@ impl Default for ClockConfig {
             burst_interval: Span::from_millis(30),
             pair_gap: Span::from_millis(10),
             interval: Span::from_millis(250),
+            urgent_interval: Span::from_millis(60),
+            urgent_time: Span::from_secs(60),
+            urgent_spread: Span::from_micros(200),
             stable_interval: Span::from_millis(500),
             silent_interval: Span::from_secs(1),
             silence: Span::from_secs(5),

@@ -52,8 +52,8 @@ struct Solution {
     spread: Span,
     /// What is left at `line.at` of a correction that is slewed: added to the line, it shrinks to zero.
     slew: Span,
-    /// Whether the line was fitted, rather than laid half way between the limits.
-    fitted: bool,
+    /// Samples in each direction that the line was fitted to; none if it only lies half way between the limits.
+    samples: u32,
 }
 
 /// Whether the path was found to have changed, so that more probes are worth their price.
@@ -144,7 +144,7 @@ impl Estimator {
             bound,
             spread: spread.min(bound),
             least_round_trip: self.round_trips.least(),
-            converged: solution.fitted && spread <= self.config.converged_spread,
+            converged: solution.samples >= CONVERGED_MIN && spread <= self.config.converged_spread,
         })
     }
 
@@ -205,24 +205,29 @@ impl Estimator {
             self.give_up(-limits.half());
             return Finding::Changed;
         }
-        let fitted = fit.is_some() || self.solution.is_some_and(|before| before.fitted);
+        let before = self.solution.map_or(0, |before| before.samples);
+        let known = self.there.history.count().min(self.back.history.count());
+        let samples = if fit.is_some() { known.max(before) } else { before };
+        let fitted = samples > 0;
         let correction = if fitted { limits.correction() } else { (limits.above - limits.below).scaled(0.5) };
         line.offset += correction;
         limits = limits.raised_by(correction);
         let slew = self.slew_to(&line);
         let spread = spread.filter(|_| fitted).unwrap_or_else(|| limits.half());
-        self.solution = Some(Solution { line, limits, ageing, spread, slew, fitted });
+        self.solution = Some(Solution { line, limits, ageing, spread, slew, samples });
         self.line = Some(line);
         Finding::Steady
     }
 
-    /// How far playback may lag behind a correction that leads to `line`: nothing, if it is too large or too early.
+    /// How far playback may lag behind a correction that leads to `line`. A correction within the spread is the estimate
+    /// becoming better, and taken at once; so is one too large to be slewed.
     fn slew_to(&self, line: &Line) -> Span {
         let Some(before) = self.estimate(line.at).filter(|before| before.converged) else {
             return Span::ZERO;
         };
         let lag = before.offset - line.offset;
-        if lag.abs() < self.config.step_limit { lag } else { Span::ZERO }
+        let slewed = lag.abs() > before.spread && lag.abs() < self.config.step_limit;
+        if slewed { lag } else { Span::ZERO }
     }
 
     /// The samples contradict each other by twice `gap`: a clock jumped. The line is held until there are new ones.
@@ -231,7 +236,7 @@ impl Estimator {
         let held = self.solution.map(|mut solution| {
             solution.limits.above += gap + gap;
             solution.limits.below += gap + gap;
-            solution.fitted = false;
+            solution.samples = 0;
             solution
         });
         self.forget();
@@ -293,6 +298,8 @@ const WIDTH_MIN: Span = Span::from_nanos(31_250_000);
 const WIDTH_MAX: Span = Span::from_secs(4);
 /// Samples in each direction before a line is fitted.
 const FITTED_MIN: u32 = 8;
+/// Samples in each direction before an estimate counts as converged: most of a burst.
+const CONVERGED_MIN: u32 = 24;
 /// An update waits for this part of the known samples to come in anew, so that early ones count at once,
 const FRESH_SHARE: u32 = 8;
 /// but for no more than these.

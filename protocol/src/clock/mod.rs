@@ -198,6 +198,7 @@ impl Clock {
 
     fn need(&self, now: NodeTime) -> Need {
         match self.estimate(now) {
+            Some(estimate) if estimate.spread > self.config.urgent_spread => Need::Urgent,
             Some(estimate) if estimate.converged && estimate.spread <= self.config.stable_spread => {
                 Need::Stable
             }

@@ -24,6 +24,8 @@ pub(super) enum Need {
     Stable,
     /// More probes make the estimate better.
     Eager,
+    /// The spread is so wide that playback suffers.
+    Urgent,
 }
 
 impl Schedule {
@@ -94,7 +96,8 @@ impl Schedule {
         }
         let pause = match need {
             Need::Stable => config.stable_interval,
-            Need::Eager => config.interval,
+            Need::Urgent if now - self.burst_began < config.urgent_time => config.urgent_interval,
+            Need::Eager | Need::Urgent => config.interval,
         };
         // Dither of up to an eighth keeps the probes from locking to a periodic load on the path.
         let dither = f64::from(self.pair.wrapping_mul(DITHER) >> 16) / f64::from(u16::MAX) - 0.5;

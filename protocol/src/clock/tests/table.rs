@@ -11,7 +11,7 @@ use crate::{
     time::{Ppm, Span},
 };
 
-const SEEDS: u64 = 3;
+const SEEDS: u64 = 8;
 
 /// Percentiles of one row, in microseconds.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +24,7 @@ struct Row {
 fn measure(name: &str, scenario: Scenario) -> [Row; 2] {
     let mut early = Vec::new();
     let mut late = Vec::new();
+    let (mut covered, mut all) = (0, 0);
     let mut probes = 0;
     let mut bound = Span::ZERO;
     let mut converged = 0.0_f64;
@@ -43,11 +44,13 @@ fn measure(name: &str, scenario: Scenario) -> [Row; 2] {
             .extend(scores.iter().filter(|score| score.estimate.converged && score.second < 60.0).map(error));
         late.extend(scores.iter().filter(steady).map(error));
         bound = bound.max(scores.iter().filter(steady).map(excess).max().unwrap_or_default());
+        covered += scores.iter().filter(|score| score.error.abs() <= score.estimate.spread).count();
+        all += scores.len();
         probes += world.sent;
     }
     let rows = [row(&mut early), row(&mut late)];
     println!(
-        "{name:16} {:7.1} {:7.1} {:7.1} | {:7.1} {:7.1} {:7.1} | {converged:5.1} s | {bound} | {:.1}/s",
+        "{name:16} {:7.1} {:7.1} {:7.1} | {:7.1} {:7.1} {:7.1} | {converged:5.1} s | {bound} | {:.1}/s | {:.3}",
         rows[0].p50,
         rows[0].p99,
         rows[0].max,
@@ -55,6 +58,7 @@ fn measure(name: &str, scenario: Scenario) -> [Row; 2] {
         rows[1].p99,
         rows[1].max,
         probes as f64 / 2.0 / SEEDS as f64 / scenario.seconds,
+        covered as f64 / all as f64,
     );
     rows
 }
@@ -95,4 +99,26 @@ fn table() {
     measure("lan-wander", Scenario { wander: 0.02, ..Scenario::symmetric(Way::of(0.1, Exponential(0.05))) });
     measure("normal-wander", Scenario { wander: 0.02, ..Scenario::symmetric(Way::of(20.0, Normal(5.0))) });
     let _ = (ClockConfig::default(), Ppm::ZERO);
+}
+
+#[test]
+fn tune() {
+    for window in [1] {
+        let _ = window;
+        let scenario = Scenario::symmetric(Way::of(20.0, Jitter::Normal(5.0)));
+        let mut at: [Vec<f64>; 5] = Default::default();
+        for seed in 0..64 {
+            for score in World::new(scenario, seed).run() {
+                for (slot, second) in at.iter_mut().zip([5.0, 30.0, 60.0, 200.0, 500.0]) {
+                    if (score.second - second).abs() < 0.06 {
+                        slot.push(score.error.as_secs_f64() * 1e6);
+                        if slot.len() == 2 { println!("{second} {:?}", score.estimate.spread) }
+                    }
+                }
+            }
+        }
+        for slot in at {
+            println!("{:.1}", libm::sqrt(slot.iter().map(|x| x * x).sum::<f64>() / slot.len() as f64));
+        }
+    }
 }
