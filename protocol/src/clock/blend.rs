@@ -45,7 +45,7 @@ fn envelope(there: &[Point], back: &[Point], steady: &Fit, prior: &Prior) -> Opt
     let lever = (there.x + back.x) / 2.0;
     Some(Fit {
         offset: (there.level - back.level) / 2.0,
-        offset_variance: (there.variance + back.variance) / 4.0 + steady.slope_variance * lever * lever,
+        offset_variance: there.variance.max(back.variance) / 2.0 + steady.slope_variance * lever * lever,
         ..*steady
     })
 }
@@ -101,7 +101,7 @@ impl Sum {
         let chance = line.offset_variance + deepest.offset_variance;
         let bias = (apart * apart - CHANCE * chance).max(0.0);
         let error = line.offset_variance + bias;
-        let weight = 1.0 / (error * error);
+        let weight = 1.0 / (error * error * error);
         self.weight += weight;
         self.offset += weight * line.offset;
         self.slope += weight * line.slope;

@@ -22,7 +22,7 @@ pub struct ClockConfig {
     /// Unit: span; range twice `pair_gap` to `interval`; default 60 ms. Less: traffic. More: a slow start over jitter.
     pub urgent_interval: Span,
     /// For how long after the beginning of a burst a wide spread may cost more traffic.
-    /// Unit: span; range 0 to 5 min; default 60 s. Less: a slow start over jitter. More: traffic where jitter is lasting.
+    /// Unit: span; range 0 to 5 min; default 120 s. Less: a slow start over jitter. More: traffic where jitter is lasting.
     pub urgent_time: Span,
     /// The spread above which probing after a burst is hastened.
     /// Unit: span; range `stable_spread` to 5 ms; default 200 µs. Less: traffic. More: a slow start over jitter.
@@ -50,7 +50,7 @@ pub struct ClockConfig {
     /// Unit: ppm; range 5 to 200; default 30. Less: slow to learn a bad crystal. More: a wild slope in the first seconds.
     pub drift_prior: Ppm,
     /// How much the drift itself wanders, one standard deviation after one second, growing with the root of time.
-    /// Unit: ppm; range 0.001 to 1; default 0.02. Less: follows warmth too slowly. More: forgets, and cannot average jitter.
+    /// Unit: ppm; range 0.001 to 1; default 0.05. Less: follows warmth too slowly. More: forgets, and cannot average jitter.
     pub drift_wander: Ppm,
     /// How long after the last sample near the old floor a greater delay is accepted as the new one.
     /// Unit: span; range 10 s to 300 s; default 60 s. Less: a standing queue counts as distance. More: a new route
@@ -80,7 +80,7 @@ impl Default for ClockConfig {
             pair_gap: Span::from_millis(10),
             interval: Span::from_millis(250),
             urgent_interval: Span::from_millis(60),
-            urgent_time: Span::from_secs(60),
+            urgent_time: Span::from_secs(120),
             urgent_spread: Span::from_micros(200),
             stable_interval: Span::from_millis(500),
             silent_interval: Span::from_secs(1),
@@ -89,7 +89,7 @@ impl Default for ClockConfig {
             converged_spread: Span::from_millis(1),
             drift_limit: Ppm(500.0),
             drift_prior: Ppm(30.0),
-            drift_wander: Ppm(0.02),
+            drift_wander: Ppm(0.05),
             floor_hold: Span::from_secs(60),
             floor_step: Span::from_micros(500),
             step_limit: Span::from_millis(3),

@@ -195,7 +195,8 @@ impl Estimator {
         if let Some(fit) = fit {
             line.offset += Span::from_secs_f64(fit.offset);
             line.drift = Ppm(fit.slope * 1e6);
-            spread = Some(Span::from_secs_f64(2.0 * libm::sqrt(fit.offset_variance)));
+            spread =
+                Some(Span::from_secs_f64(2.0 * libm::sqrt(fit.offset_variance)) + self.config.stamp_error);
             let error = DRIFT_SIGMAS * libm::sqrt(fit.slope_variance) * 1e6 + DRIFT_ERROR_MIN.0;
             ageing.drift_error = Ppm(error).clamped(self.config.drift_limit);
         }
@@ -305,6 +306,6 @@ const FRESH_SHARE: u32 = 8;
 /// but for no more than these.
 const FRESH_MAX: u32 = 8;
 /// How many standard deviations of the drift the bound allows for.
-const DRIFT_SIGMAS: f64 = 4.0;
+const DRIFT_SIGMAS: f64 = 3.0;
 /// The least error of the drift, whatever the line's residuals say of it.
 const DRIFT_ERROR_MIN: Ppm = Ppm(1.0);

@@ -225,7 +225,7 @@ const ROUNDS: u32 = 3;
 /// Residuals beyond this many standard deviations count less: Huber's usual tuning, 95 % efficient for normal noise.
 const HUBER: f64 = 1.345;
 /// What the weights of Huber take off the variance of normal noise.
-const HUBER_LOSS: f64 = 1.3;
+const HUBER_LOSS: f64 = 1.17;
 /// A packet later than this many standard deviations met a queue and tells nothing.
 const LATE_MAX: f64 = 6.0;
 /// No clock is read better than this, in seconds.

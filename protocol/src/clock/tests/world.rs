@@ -24,8 +24,8 @@ pub(super) struct Way {
     pub(super) duplicate: f64,
     /// Whether a packet may overtake another.
     pub(super) reorder: bool,
-    /// A queue that fills within a second, stands, and drains within one: period, length, height.
-    pub(super) bloat: Option<(f64, f64, f64)>,
+    /// A queue that fills within a second, stands, and drains within one: period, first second in it, length, height.
+    pub(super) bloat: Option<(f64, f64, f64, f64)>,
     /// Nothing arrives between these seconds.
     pub(super) outage: Option<(f64, f64)>,
     /// From this second on the base is this.
@@ -34,7 +34,6 @@ pub(super) struct Way {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Jitter {
-    None,
     Exponential(f64),
     Normal(f64),
 }
@@ -69,13 +68,20 @@ pub(super) struct World {
     pub(super) refusals: Vec<ClockError>,
     /// Additional nanoseconds of each clock, for suspends and jumps.
     pub(super) leaps: [Span; 2],
-    pub(super) sent: u64,
+    pub(super) sent: u32,
     now: i64,
     origins: [i64; 2],
     phases: [Vec<f64>; 2],
     flying: BTreeMap<(i64, u64), (usize, Probe)>,
     last_arrival: [i64; 2],
     rng: ChaCha8Rng,
+}
+
+impl Score {
+    /// Whether the truth is where the estimate says it is.
+    pub(super) fn is_bounded(&self) -> bool {
+        self.raw.abs() <= self.estimate.bound
+    }
 }
 
 impl Way {
@@ -102,14 +108,13 @@ impl Way {
         let lost = rng.random::<f64>() < self.loss;
         let out = self.outage.is_some_and(|(from, to)| (from..to).contains(&second));
         let jitter = match self.jitter {
-            Jitter::None => 0.0,
             Jitter::Exponential(mean) => -mean * libm::log(1.0 - rng.random::<f64>()),
             Jitter::Normal(deviation) => deviation * normal(rng),
         };
         let (chance, least, most) = self.spike;
         let spike = if rng.random::<f64>() < chance { rng.random_range(least..most) } else { 0.0 };
-        let queue = self.bloat.map_or(0.0, |(period, length, height)| {
-            let into = second % period;
+        let queue = self.bloat.map_or(0.0, |(period, begin, length, height)| {
+            let into = second % period - begin;
             height * into.min(length - into).clamp(0.0, 1.0)
         });
         (!lost && !out).then(|| (self.base_at(second) + jitter).max(0.01) + spike + queue)
