@@ -45,6 +45,9 @@ pub enum DataError {
     /// The key file does not hold a key.
     #[error("{} does not hold a coordinator's key; restore it from a backup, because every join code and contact relies on it", .0.display())]
     BadKey(PathBuf),
+    /// No server ever used the folder.
+    #[error("{} holds no coordinator's data; start `serve` with it first, or correct --data", .0.display())]
+    NoData(PathBuf),
     /// Another server has the folder.
     #[error("another coordinator already serves {}; stop it first", .0.display())]
     Locked(PathBuf),
@@ -78,7 +81,24 @@ impl DataFolder {
     /// [`DataError`].
     pub fn open(path: &Path, env: &dyn Env) -> Result<Self, DataError> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable(path))?;
-        let secret = key(&path.join(KEY_FILE), env)?;
+        let file = path.join(KEY_FILE);
+        let secret = match read_key(&file)? {
+            Some(secret) => secret,
+            None => make_key(&file, env)?,
+        };
+        Self::with_key(path, secret)
+    }
+
+    /// Opens a folder that a server has used.
+    ///
+    /// # Errors
+    /// [`DataError`].
+    pub fn open_existing(path: &Path) -> Result<Self, DataError> {
+        let secret = read_key(&path.join(KEY_FILE))?.ok_or_else(|| DataError::NoData(path.to_owned()))?;
+        Self::with_key(path, secret)
+    }
+
+    fn with_key(path: &Path, secret: DeviceSecret) -> Result<Self, DataError> {
         let store = SqliteStore::open(&path.join(DATABASE_FILE)).map_err(|error| {
             let path = path.to_owned();
             if let StoreError::Newer { actual, known } = error {
@@ -111,29 +131,39 @@ impl DataFolder {
     }
 }
 
-/// The key in the file, or a new one. A new key is on disk under its name before it is used, whole or not at
-/// all.
-fn key(path: &Path, env: &dyn Env) -> Result<DeviceSecret, DataError> {
+fn read_key(path: &Path) -> Result<Option<DeviceSecret>, DataError> {
     match fs::read(path) {
         Ok(bytes) => {
             let seed = bytes.try_into().map_err(|_| DataError::BadKey(path.to_owned()))?;
-            Ok(DeviceSecret::from_seed(&seed))
+            Ok(Some(DeviceSecret::from_seed(&seed)))
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let secret = DeviceSecret::from_seed(&env.entropy()?);
-            keep(path, &secret.seed()).map_err(unusable(path))?;
-            Ok(secret)
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unusable(path)(error)),
+    }
+}
+
+/// Makes a key. It is on disk under its name before it is used, whole or not at all, and of two programs that
+/// start at once the second takes the key of the first.
+fn make_key(path: &Path, env: &dyn Env) -> Result<DeviceSecret, DataError> {
+    let secret = DeviceSecret::from_seed(&env.entropy()?);
+    match keep(path, &secret.seed()) {
+        Ok(()) => Ok(secret),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            read_key(path)?.ok_or_else(|| unusable(path)(error))
         }
         Err(error) => Err(unusable(path)(error)),
     }
 }
 
 fn keep(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("new");
+    let temporary = path.with_extension(format!("new{}", std::process::id()));
     let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(&temporary, path)?;
+    // A link, unlike a rename, never replaces.
+    let linked = fs::hard_link(&temporary, path);
+    fs::remove_file(&temporary)?;
+    linked?;
     match path.parent() {
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),

@@ -2,8 +2,9 @@
 //! devices to each other. It is out of the way of a running Jam, and it never sees what is played.
 //!
 //! [`rules`] decide, over the rows of a [`store`]; [`server`] carries requests to them and events back.
-//! Time and randomness come from an [`env::Env`].
+//! [`cli`] is the operator's side, over a [`data`] folder. Time and randomness come from an [`env::Env`].
 
+pub mod cli;
 pub mod data;
 pub mod eligibility;
 pub mod env;

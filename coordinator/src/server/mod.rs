@@ -10,13 +10,14 @@ use std::{
 };
 
 use jamsync_protocol::{id::DeviceKey, identity::DeviceSecret, time::Span};
-use quinn::{Endpoint, EndpointConfig, TokioRuntime, TransportConfig, crypto::rustls::QuicServerConfig};
+use quinn::{Endpoint, TokioRuntime, TransportConfig, crypto::rustls::QuicServerConfig};
 use tokio::{
     sync::{Notify, watch},
     task::{JoinHandle, JoinSet},
 };
 
 mod presence;
+mod resets;
 mod session;
 mod tls;
 
@@ -26,6 +27,7 @@ use crate::{
     store::{Store, StoreError},
 };
 use presence::Presence;
+use resets::endpoint_config;
 
 /// A running server. Dropping it stops nothing; call [`shut_down`](Self::shut_down).
 #[derive(Debug)]

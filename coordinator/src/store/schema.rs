@@ -1,26 +1,25 @@
 //! The tables, and how an older database becomes a current one.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::{StoreError, rows::db};
 
 /// The version of the newest migration.
 pub(super) const VERSION: i64 = 1;
 
-/// Brings the database to [`VERSION`], each step in a transaction of its own.
-pub(super) fn migrate(connection: &Connection) -> Result<(), StoreError> {
+/// Brings the database to [`VERSION`]. Of two programs that start at once, one does it.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(db)?;
     let actual: i64 =
-        connection.query_row("SELECT * FROM pragma_user_version", [], |row| row.get(0)).map_err(db)?;
+        transaction.query_row("SELECT * FROM pragma_user_version", [], |row| row.get(0)).map_err(db)?;
     if actual > VERSION {
         return Err(StoreError::Newer { actual, known: VERSION });
     }
-    let done = usize::try_from(actual).unwrap_or(0);
-    for (number, step) in (1..).zip(MIGRATIONS).skip(done) {
-        connection
-            .execute_batch(&format!("BEGIN IMMEDIATE; {step} PRAGMA user_version = {number}; COMMIT;"))
-            .map_err(db)?;
+    for step in MIGRATIONS.iter().skip(usize::try_from(actual).unwrap_or(0)) {
+        transaction.execute_batch(step).map_err(db)?;
     }
-    Ok(())
+    transaction.pragma_update(None, "user_version", VERSION).map_err(db)?;
+    transaction.commit().map_err(db)
 }
 
 /// Each step is final once released: a change of the tables is a further step.

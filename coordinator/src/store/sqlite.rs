@@ -3,6 +3,8 @@
 
 use std::{
     fmt,
+    fs::OpenOptions,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -17,8 +19,9 @@ mod looks;
 /// The store in one SQLite file.
 #[derive(Clone)]
 pub struct SqliteStore {
-    writer: Writer,
+    // Dropped first: the writer, as the last to close the file, folds the log into it.
     readers: Arc<Readers>,
+    writer: Writer,
 }
 
 /// The rows of one connection, inside a transaction.
@@ -30,9 +33,12 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`].
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let connection = Connection::open(path).map_err(db)?;
+        // SQLite itself would let others read it; its other files take over the mode.
+        let created = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
+        created.map_err(|error| StoreError::Database(error.to_string()))?;
+        let mut connection = Connection::open(path).map_err(db)?;
         set_up(&connection)?;
-        schema::migrate(&connection)?;
+        schema::migrate(&mut connection)?;
         let readers = Readers { path: path.to_owned(), idle: Mutex::new(Vec::new()) };
         Ok(Self { writer: Writer::start(connection)?, readers: Arc::new(readers) })
     }

@@ -1,0 +1,113 @@
+//! Commands that work on the data folder, beside a running server or without one.
+
+use std::path::Path;
+
+use jamsync_protocol::{
+    id::Handle,
+    identity::{
+        Date, JoinCode, Tier,
+        join_code::{CoordinatorAddress, JoinSecret},
+    },
+    text::List,
+    time::Span,
+};
+use serde_json::{Value, json};
+
+use super::{AccountAction, CliError, JoinCodeOptions, say};
+use crate::{
+    data::{DataError, DataFolder},
+    env::{Env, SystemEnv},
+    store::{Account, JoinPermit, SqliteStore, Store, StoreError},
+};
+
+pub(super) async fn join_code(options: JoinCodeOptions, json: bool) -> Result<(), CliError> {
+    let data = DataFolder::open_existing(&options.data.data)?;
+    let addresses = if options.public.is_empty() {
+        let noted = data.store.read(|view| view.public_addresses()).await?;
+        noted.into_iter().filter_map(|address| CoordinatorAddress::new(address).ok()).collect()
+    } else {
+        options.public
+    };
+    if addresses.is_empty() {
+        return Err(CliError::NoAddress);
+    }
+    let entropy = SystemEnv.entropy().map_err(DataError::from)?;
+    let secret = JoinSecret(core::array::from_fn(|at| entropy.get(at).copied().unwrap_or_default()));
+    let expires = SystemEnv.now() + Span::from_secs(i64::from(options.days) * 86_400);
+    let permit = JoinPermit { fingerprint: secret.fingerprint(), uses_left: options.uses, expires };
+    data.store.write(move |tables| tables.put_join_permit(permit)).await?;
+    let code = JoinCode {
+        addresses: List::new(addresses).map_err(|_| CliError::ManyAddresses)?,
+        coordinator: data.secret.public(),
+        secret,
+    };
+    if json {
+        let until = Date::of(expires).to_string();
+        say(&json!({ "join_code": code.to_string(), "uses": options.uses, "until": until }).to_string())
+    } else {
+        say(&code.to_string())
+    }
+}
+
+pub(super) async fn account(data: &Path, action: AccountAction, json: bool) -> Result<(), CliError> {
+    let store = DataFolder::open_existing(data)?.store;
+    match action {
+        AccountAction::List => list(&store, json).await,
+        AccountAction::Show { handle } => show(&find(&store, handle).await?, json),
+        AccountAction::Tier { handle, tier } => {
+            let id = find(&store, handle.clone()).await?.id;
+            store.write(move |tables| tables.set_tier(id, tier.into())).await?;
+            show(&find(&store, handle).await?, json)
+        }
+    }
+}
+
+async fn list(store: &SqliteStore, json: bool) -> Result<(), CliError> {
+    let mut after: Option<Handle> = None;
+    loop {
+        let page = store.read(move |view| view.accounts_after(after.as_ref(), PAGE)).await?;
+        for account in &page {
+            show(account, json)?;
+        }
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.handle.clone());
+    }
+}
+
+async fn find(store: &SqliteStore, handle: Handle) -> Result<Account, CliError> {
+    let wanted = handle.clone();
+    let found = store.read(move |view| view.account_by_handle(&wanted)).await?;
+    found.ok_or(CliError::NoAccount(handle))
+}
+
+fn show(account: &Account, json: bool) -> Result<(), CliError> {
+    let devices = account.log.verify().map_err(|_| StoreError::Corrupt("device log"))?.devices().len();
+    let (tier, since) = (tier_name(account.tier), Date::of(account.created));
+    if json {
+        let line: Value = json!({
+            "handle": account.handle.as_str(),
+            "account": account.id.to_string(),
+            "tier": tier,
+            "market": account.market.as_str(),
+            "age_checked": account.age.met,
+            "devices": devices,
+            "since": since.to_string(),
+        });
+        return say(&line.to_string());
+    }
+    let plural = if devices == 1 { "" } else { "s" };
+    say(&format!(
+        "{:<32} {tier:<8} {} {devices} device{plural}, since {since}, account {:?}",
+        account.handle, account.market, account.id
+    ))
+}
+
+const fn tier_name(tier: Tier) -> &'static str {
+    match tier {
+        Tier::Free => "free",
+        Tier::Premium => "premium",
+    }
+}
+
+/// Accounts read at once.
+const PAGE: u32 = 200;
