@@ -91,7 +91,7 @@ impl Server {
             }
         };
         let socket = bind(listen).map_err(failed)?;
-        let endpoint = Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime))
+        let endpoint = Endpoint::new(endpoint_config(&secret), Some(config), socket, Arc::new(TokioRuntime))
             .map_err(failed)?;
         let address = endpoint.local_addr().map_err(failed)?;
         let key = secret.public();
