@@ -168,6 +168,21 @@ fn the_entries_removed_first_are_forgotten_first_on_all_sides() {
 }
 
 #[test]
+fn what_was_removed_first_is_forgotten_first_whoever_added_it_when() {
+    let mut host =
+        Replica::adopting(who(0), 1, (0..ENTRIES_MAX).map(|_| track("x")).collect()).expect("fits");
+    let ids: Vec<EntryId> = host.entries().map(|entry| entry.id).collect();
+    let (first, last) = (ids[0], ids[ENTRIES_MAX - 1]);
+    host.edit(Intent::Remove(Vec::from([last]))).expect("there");
+    while host.entry(last).is_some() {
+        host.edit(Intent::Clear).expect("always");
+        assert!(host.entry(first).is_some());
+        host.edit(Intent::Append(tracks("x"))).expect("room");
+    }
+    assert_eq!(host.ordered.slots.len(), TOMBSTONES_MAX + 1);
+}
+
+#[test]
 fn a_guest_that_lags_behind_the_log_gets_a_snapshot() {
     let (mut host, mut guest) = pair("abc");
     let behind = guest.ordered_through();

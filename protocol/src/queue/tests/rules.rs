@@ -139,3 +139,76 @@ fn clear_and_shuffle_leave_what_is_settled() {
     host.edit(Intent::Clear).expect("always");
     assert_eq!(titles(host.queue()), "ab");
 }
+
+#[test]
+fn an_edit_applied_twice_changes_nothing() {
+    let (host, _) = pair("abc");
+    let mut queue = host.queue().clone();
+    let edits = [
+        Change::Add { first: 1, place: Place::Start, tracks: List::new(tracks("x")).expect("one") },
+        Change::Move { entry: named(&queue, "a"), place: Place::End },
+        Change::Remove { entries: List::new(vec![named(&queue, "b")]).expect("one") },
+    ];
+    let edits = edits.into_iter().zip(1..).map(|(change, number)| {
+        let id = EditId { author: who(1), number };
+        Edit { id, change }
+    });
+    let edits: Vec<Edit> = edits.collect();
+    for edit in &edits {
+        assert_ne!(queue.apply(edit), Ok(What::Nothing));
+    }
+    let once = queue.clone();
+    for edit in &edits {
+        assert_eq!(queue.apply(edit), Ok(What::Nothing));
+    }
+    assert!(queue == once);
+    assert_eq!(titles(&queue), "xca");
+}
+
+#[test]
+fn a_replica_restored_from_an_old_save_gives_no_name_twice() {
+    let (mut host, mut guest) = pair("abc");
+    let saved = guest.snapshot();
+    let before = guest.edit(Intent::Append(tracks("x"))).expect("room");
+    settle(&mut host, &mut guest);
+    let mut guest = Replica::restore(saved).expect("consistent");
+    guest.become_guest(who(0));
+    let after = guest.edit(Intent::Append(tracks("y"))).expect("room");
+    assert_ne!(before, after);
+    host.handle_disconnected(who(1));
+    host.handle_connected(who(1));
+    guest.handle_connected(who(0));
+    settle(&mut host, &mut guest);
+    assert_eq!(titles(host.queue()), "abcxy");
+    assert_eq!(titles(guest.queue()), "abcxy");
+}
+
+#[test]
+fn a_host_takes_no_epoch_twice() {
+    let (mut host, mut guest) = pair("abc");
+    assert_eq!(guest.become_host(1), Err(QueueError::StaleEpoch { expected: 2, actual: 1 }));
+    guest.become_host(2).expect("new");
+    host.become_guest(who(1));
+    settle(&mut host, &mut guest);
+    guest.edit(Intent::Append(tracks("x"))).expect("room");
+    settle(&mut host, &mut guest);
+    assert_eq!(titles(host.queue()), "abcx");
+    assert_eq!(host.become_host(2), Err(QueueError::StaleEpoch { expected: 3, actual: 2 }));
+}
+
+#[test]
+fn a_guest_that_takes_over_keeps_its_edits_and_the_old_host_gets_its_own_in() {
+    let (mut host, mut guest) = pair("abc");
+    host.handle_disconnected(who(1));
+    guest.handle_disconnected(who(0));
+    host.edit(Intent::Append(tracks("h"))).expect("room");
+    guest.edit(Intent::PlayNext { after: None, tracks: tracks("g") }).expect("room");
+    guest.become_host(2).expect("new");
+    assert_eq!(guest.pending().count(), 0, "a host's edits wait for nobody");
+    host.become_guest(who(1));
+    host.handle_connected(who(1));
+    guest.handle_connected(who(0));
+    settle(&mut host, &mut guest);
+    assert_eq!(titles(host.queue()), "gabch");
+    assert_eq!(titles(guest.queue()), "gabch");
+}

@@ -170,7 +170,13 @@ impl World {
                 Err(error) => panic!("an honest message was refused: {error}"),
             }
         }
-        while self.nodes[to].replica.poll_event().is_some() {}
+        let replica = &mut self.nodes[to].replica;
+        while replica.poll_event().is_some() {}
+        let mut shown = replica.ordered.clone();
+        for edit in replica.pending() {
+            let _ = shown.apply(edit);
+        }
+        assert!(replica.queue() == &shown, "what is shown is not the ordered queue and the pending edits");
         true
     }
 
@@ -380,6 +386,14 @@ fn no_edit_is_lost_or_doubled_when_hosts_change_and_partitions_heal() {
             }
             world.record();
             world.follow(host);
+            // The host's part is handed on, over connections that stay.
+            for _ in 0..world.random.random_range(0..4) {
+                for _ in 0..world.random.random_range(0..30) {
+                    world.step();
+                }
+                host = world.pick();
+                world.appoint(host);
+            }
         }
         world.settle(host);
         world.check(host);
