@@ -26,7 +26,8 @@ pub struct Boot {
 /// How an engine runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// The UDP address for friends and coordinator. Port 0 takes any free one. Default `0.0.0.0:0`.
+    /// The UDP address for friends and coordinator. Port 0 takes any free one; all addresses with port 0, which is the
+    /// default, means addresses of both versions.
     pub listen: SocketAddr,
     /// Where the sound goes. Default `cpal`.
     pub sink: SinkKind,
@@ -74,7 +75,7 @@ pub enum SinkKind {
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 #[command(next_help_heading = "Options of the daemon (also as environment variables and in config.toml)")]
 pub struct Options {
-    /// UDP address or port for friends and coordinator; port 0 takes any free one [default: 0.0.0.0:0]
+    /// UDP address or port for friends and coordinator; port 0 takes any free one [default: any]
     #[arg(long, global = true, env = "JAMSYNC_LISTEN", hide_env_values = true, value_name = "ADDRESS", value_parser = listen_address)]
     pub listen: Option<SocketAddr>,
     /// Where the sound goes [default: cpal]

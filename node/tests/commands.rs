@@ -203,6 +203,74 @@ fn a_watch_begins_with_the_state_and_ends_with_the_daemon() {
 }
 
 #[test]
+fn a_start_that_fails_says_why_to_the_command_that_needed_it() {
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").expect("binds");
+    let taken = taken.local_addr().expect("bound").to_string();
+    for (flags, status, named) in
+        [(["--listen", taken.as_str()], 10, taken.as_str()), (["--sink", "cpal"], 11, "no-such-card")]
+    {
+        for command in ["status", "daemon"] {
+            let node = Node::new();
+            let arguments = [&flags[..], &["--device", "no-such-card", command]].concat();
+            let sentence = failure(&node.run(&arguments), status);
+            assert!(sentence.contains(named), "{sentence}");
+        }
+    }
+}
+
+#[test]
+fn numbers_mean_the_entries_that_are_shown() {
+    let node = Node::new();
+    for name in ["1", "2", "3", "4", "5"] {
+        wav(&node.folder.path().join(format!("{name}.wav")), name.parse().expect("a number"));
+    }
+    std::fs::write(node.folder.path().join("6.mp3"), "no music").expect("writes");
+    let queued = node.json(&["play", ".", "--json"]);
+    assert_eq!(queued["reply"]["skipped"][0]["reason"].as_str().map(|why| &why[..11]), Some("a text file"));
+    node.run(&["pause"]);
+    let order = || {
+        let status = node.json(&["queue", "--json"]);
+        let queue = status["reply"]["queue"].as_array().expect("a list").clone();
+        queue
+            .iter()
+            .map(|entry| entry["title"].as_str().unwrap_or_default().to_owned())
+            .collect::<Vec<_>>()
+            .join("")
+    };
+    // A busy machine may answer `play` before all files are read.
+    assert!((0..500).any(|_| order().len() >= 4), "{}", order());
+    assert_eq!(order(), "2345");
+    for (edit, expected) in [
+        (&["queue", "move", "4", "1"][..], "5234"),
+        (&["queue", "move", "1", "3"], "2354"),
+        (&["queue", "move", "1", "99"], "3542"),
+        (&["queue", "next", "3"], "4352"),
+        (&["queue", "remove", "1", "4"], "35"),
+        (&["queue", "undo"], "4352"),
+        (&["queue", "next", "1.wav"], "14352"),
+        (&["queue", "clear"], ""),
+    ] {
+        assert!(node.run(edit).status.success(), "{edit:?}");
+        assert_eq!(order(), expected, "{edit:?}");
+    }
+    failure(&node.run(&["queue", "remove", "1"]), 8);
+    failure(&node.run(&["leave"]), 4);
+    failure(&node.run(&["link"]), 7);
+    failure(&node.run(&["play", "6.mp3"]), 9);
+}
+
+/// A minute of silence; `number` makes one differ from the next.
+fn wav(path: &std::path::Path, number: i16) {
+    let sample_format = hound::SampleFormat::Int;
+    let spec = hound::WavSpec { channels: 1, sample_rate: 8_000, bits_per_sample: 16, sample_format };
+    let mut writer = hound::WavWriter::create(path, spec).expect("creates");
+    for _ in 0..60 * 8_000 {
+        writer.write_sample(number).expect("writes");
+    }
+    writer.finalize().expect("finishes");
+}
+
+#[test]
 fn stop_is_content_where_nothing_runs() {
     let node = Node::new();
     let output = node.run(&["stop"]);
