@@ -212,3 +212,37 @@ fn a_guest_that_takes_over_keeps_its_edits_and_the_old_host_gets_its_own_in() {
     assert_eq!(titles(host.queue()), "gabch");
     assert_eq!(titles(guest.queue()), "gabch");
 }
+
+#[test]
+fn a_proposal_to_an_earlier_term_of_the_host_does_not_overtake_the_one_before_it() {
+    let (mut host, mut guest) = pair("abc");
+    guest.edit(Intent::Append(tracks("x"))).expect("room");
+    guest.edit(Intent::Append(tracks("y"))).expect("room");
+    let (x, y) = (guest.poll_transmit().expect("x"), guest.poll_transmit().expect("y"));
+    host.become_guest(who(1));
+    assert_eq!(host.handle_message(who(1), x.message), Err(QueueError::NotHost { from: who(1) }));
+    host.become_host(2).expect("new");
+    host.handle_message(who(1), y.message).expect("ignored");
+    assert_eq!(titles(host.queue()), "abc");
+    guest.become_guest(who(0));
+    settle(&mut host, &mut guest);
+    assert_eq!(titles(host.queue()), "abcxy");
+    assert_eq!(titles(guest.queue()), "abcxy");
+}
+
+#[test]
+fn an_answer_to_an_earlier_question_is_not_taken_for_the_latest_ones() {
+    let (mut host, mut guest) = pair("abc");
+    guest.edit(Intent::Append(tracks("x"))).expect("room");
+    guest.become_guest(who(0));
+    let earlier = guest.poll_transmit().expect("a question");
+    host.handle_message(who(1), earlier.message).expect("honest");
+    let answer = host.poll_transmit().expect("an answer");
+    guest.become_guest(who(0));
+    let latest = guest.poll_transmit().expect("a question");
+    guest.handle_message(who(0), answer.message).expect("ignored");
+    assert_eq!(guest.poll_transmit(), None, "the latest question is open");
+    host.handle_message(who(1), latest.message).expect("honest");
+    settle(&mut host, &mut guest);
+    assert_eq!(titles(host.queue()), "abcx");
+}
