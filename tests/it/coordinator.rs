@@ -23,11 +23,13 @@ use jamsync_protocol::{
         DeviceLog, DeviceSecret, LinkToken, SignedGrant, Tier, VerifiedLog, friend_link::LinkSecret,
         grant::LIFETIME_MAX, join_code::JoinSecret,
     },
+    limits::COORD_FRAME_BYTES_MAX,
     text::{List, Text},
     time::{Span, UtcTime},
+    wire::codec,
     wire::coord::{
-        Answer, Contact, CoordEvent, CoordReply, CoordRequest, Introduction, Refusal, RequestEnd, RequestId,
-        Role,
+        ALPN, Answer, Contact, CoordCall, CoordEvent, CoordReply, CoordRequest, EventNumber, Fault,
+        IdempotencyKey, Introduction, Refusal, RequestEnd, RequestId, Role,
     },
 };
 use tokio::sync::{mpsc, watch};
@@ -432,4 +434,48 @@ async fn events_wait_for_a_node_and_everything_survives_a_restart() {
     // Ana's link finds the new server by itself.
     assert_eq!(ana.request_jam("ben").await, Err(Refusal::AlreadyRequested { by_me: true }));
     assert_eq!(ben.answer(request, Answer::Accept).await, Ok(CoordReply::Done));
+}
+
+/// Sends raw bytes on a stream of their own and returns how the coordinator closed it.
+async fn fault_of(connection: &quinn::Connection, bytes: &[u8]) -> Option<Fault> {
+    let (mut send, mut receive) = connection.open_bi().await.expect("the connection lives on");
+    // The coordinator may close the stream before it has read all.
+    drop(send.write_all(bytes).await);
+    drop(send.finish());
+    match receive.read_to_end(64 * 1024).await {
+        Err(quinn::ReadToEndError::Read(quinn::ReadError::Reset(code))) => {
+            Fault::from_code(code.into_inner())
+        }
+        other => panic!("not closed: {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_frames_close_their_stream_with_a_named_reason() {
+    let world = World::start().await;
+    let identity = Identity::from_seed(&[9; 32]).expect("an identity");
+    let (endpoint, _raw) = endpoint(Some("[::1]:0".parse().expect("an address"))).expect("a socket");
+    let tls = jamsync_node::net::tls::client(&identity, world.server.key(), ALPN).expect("TLS");
+    let config = quinn::ClientConfig::new(Arc::new(tls));
+    let connecting = endpoint.connect_with(config, world.server.address(), "jamsync.invalid").expect("dials");
+    let connection = connecting.await.expect("connects");
+
+    let call = CoordCall { key: IdempotencyKey([0; 16]), request: CoordRequest::WhoAmI };
+    let body = codec::encode(&call, COORD_FRAME_BYTES_MAX).expect("fits");
+    let frame = |body: &[u8]| [&u32::try_from(body.len()).expect("short").to_be_bytes(), body].concat();
+    assert_eq!(fault_of(&connection, &[0xff; 4]).await, Some(Fault::TooLong));
+    assert_eq!(fault_of(&connection, &frame(&body)[..10]).await, Some(Fault::Truncated));
+    assert_eq!(fault_of(&connection, &frame(&body[..16])).await, Some(Fault::Truncated));
+    assert_eq!(fault_of(&connection, &frame(&[&body[..], &[0]].concat())).await, Some(Fault::TrailingBytes));
+    let unknown = [&[0; 16][..], &[0xc8, 0x01]].concat();
+    assert_eq!(fault_of(&connection, &frame(&unknown)).await, Some(Fault::Malformed));
+    assert_eq!(fault_of(&connection, &[frame(&body), frame(&body)].concat()).await, Some(Fault::OutOfPlace));
+    // An event stream before the hello.
+    let events = CoordCall { request: CoordRequest::Events { after: EventNumber(0) }, ..call };
+    let events = frame(&codec::encode(&events, COORD_FRAME_BYTES_MAX).expect("fits"));
+    assert_eq!(fault_of(&connection, &events).await, Some(Fault::OutOfPlace));
+    // The connection is none the worse for it, and neither is the server.
+    assert_eq!(connection.close_reason(), None);
+    let ana = world.signed_up(1, "ana").await;
+    assert!(ana.contacts().await.is_empty());
 }

@@ -1,0 +1,91 @@
+//! kill -9 at random moments: what was acknowledged before it is there afterwards. The victim is this same test
+//! program, started again as a writer that says on its standard output what has been acknowledged to it.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use jamsync_coordinator::store::{JoinPermit, SqliteStore, Store};
+use jamsync_protocol::time::UtcTime;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
+const ROUNDS: u64 = 25;
+const FOLDER: &str = "JAMSYNC_TEST_WRITE_INTO";
+
+fn permit(number: u64) -> JoinPermit {
+    let fingerprint = *blake3::hash(&number.to_be_bytes()).as_bytes();
+    JoinPermit { fingerprint, uses_left: 1, expires: UtcTime::from_nanos(i64::MAX) }
+}
+
+/// Writes without end, several at once as a server does, and prints each number once it is acknowledged.
+async fn write_forever(path: &Path, first: u64) {
+    let store = SqliteStore::open(path).expect("opens");
+    let mut writers = tokio::task::JoinSet::new();
+    for lane in 0..8 {
+        let store = store.clone();
+        writers.spawn(async move {
+            for number in (first + lane..).step_by(8) {
+                store.write(move |tables| tables.put_join_permit(permit(number))).await.expect("writes");
+                let mut out = std::io::stdout().lock();
+                writeln!(out, "ACK {number}").expect("the test listens");
+                out.flush().expect("the test listens");
+            }
+        });
+    }
+    while writers.join_next().await.is_some() {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_survives_kill_9() {
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        let first = std::env::var("JAMSYNC_TEST_FIRST").expect("a number").parse().expect("a number");
+        write_forever(&PathBuf::from(folder).join("db"), first).await;
+        return;
+    }
+    let seed = 2026;
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut acknowledged: Vec<u64> = Vec::new();
+    for round in 0..ROUNDS {
+        let mut victim = Command::new(std::env::current_exe().expect("this program"))
+            .args(["--exact", "what_was_acknowledged_survives_kill_9", "--nocapture"])
+            .env(FOLDER, folder.path())
+            .env("JAMSYNC_TEST_FIRST", (round * 1_000_000).to_string())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("starts");
+        let lines = BufReader::new(victim.stdout.take().expect("piped")).lines().map_while(Result::ok);
+        let enough = random.random_range(1..200);
+        let pause = Duration::from_micros(random.random_range(0..5_000));
+        let mut heard = 0;
+        // What the victim says between the decision and the kill counts too.
+        for line in lines {
+            let Some((_, number)) = line.split_once("ACK ") else { continue };
+            acknowledged.push(number.parse().expect("a number"));
+            heard += 1;
+            if heard == enough {
+                std::thread::sleep(pause);
+                victim.kill().expect("killed");
+            }
+        }
+        victim.wait().expect("gone");
+        assert!(heard >= enough, "round {round}: the writer ended by itself");
+        let store = SqliteStore::open(&folder.path().join("db")).expect("opens after a kill");
+        let expected = acknowledged.clone();
+        let lost = store.read(move |view| {
+            let mut lost = Vec::new();
+            for number in expected {
+                if view.join_permit(permit(number).fingerprint)?.is_none() {
+                    lost.push(number);
+                }
+            }
+            Ok(lost)
+        });
+        assert_eq!(lost.await.expect("reads"), Vec::<u64>::new(), "round {round}");
+    }
+    println!("{} acknowledged writes, none lost in {ROUNDS} kills", acknowledged.len());
+}
