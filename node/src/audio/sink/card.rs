@@ -2,6 +2,7 @@
 
 use cpal::{
     BufferSize, Device, ErrorKind, FromSample, OutputCallbackInfo, SampleFormat, SizedSample, StreamConfig,
+    SupportedBufferSize,
     traits::{DeviceTrait, HostTrait, StreamTrait},
 };
 use jamsync_protocol::{media::SampleRate, time::Span};
@@ -56,6 +57,10 @@ impl Card {
         let rate = SampleRate::new(hertz)
             .ok_or_else(|| AudioError::Device { reason: format!("it runs at {hertz} Hz") })?;
         let buffer = u32::try_from(rate.frames_in(BUFFER).0).unwrap_or(720);
+        let buffer = match *wanted.buffer_size() {
+            SupportedBufferSize::Range { min, max } => buffer.clamp(min, max.max(min)),
+            SupportedBufferSize::Unknown => buffer,
+        };
         let config = StreamConfig { buffer_size: BufferSize::Fixed(buffer), ..wanted.config() };
         Ok(Self { device, config, format: wanted.sample_format(), rate })
     }
