@@ -8,6 +8,7 @@
 pub mod decode;
 pub mod player;
 pub mod playout;
+mod priority;
 pub mod resample;
 pub mod sink;
 

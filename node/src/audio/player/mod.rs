@@ -31,6 +31,7 @@ use super::{
     AudioError,
     decode::{DecodeError, TrackReader},
     playout::playout,
+    priority::prefer_this_thread,
     sink::{OnLost, Output, Running, Sink},
 };
 use crate::clock::NodeClock;
@@ -211,6 +212,7 @@ impl Shared {
 
 /// The player's thread.
 fn run(mut engine: Engine, shared: &Arc<Shared>, clock: NodeClock, mut events: impl FnMut(PlayerEvent)) {
+    prefer_this_thread();
     while !shared.stop.load(Ordering::Relaxed) {
         let commands = std::mem::take(&mut *locked(&shared.inbox));
         for command in commands {

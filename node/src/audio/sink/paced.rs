@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::Running;
-use crate::audio::AudioError;
+use crate::audio::{AudioError, priority::prefer_this_thread};
 
 /// The running thread; dropping it ends the thread within a period.
 #[derive(Debug)]
@@ -27,6 +27,7 @@ impl Paced {
         let thread = thread::Builder::new()
             .name("sink".into())
             .spawn(move || {
+                prefer_this_thread();
                 while !stopped.load(Ordering::Relaxed) {
                     let next = period();
                     thread::sleep(next.saturating_duration_since(Instant::now()).min(LONGEST));

@@ -1,6 +1,7 @@
 //! The engine in virtual time: what is heard, when, and without a click.
 
 mod sim;
+mod threads;
 
 use jamsync_protocol::{
     time::{Ppm, Span},

@@ -36,7 +36,7 @@ pub struct DacConfig {
     /// 1,000, default 0.
     pub error: Ppm,
     /// From the instant a period is due to the instant its first frame is heard. Must exceed the worst
-    /// lateness, or frames come too late as on a real card. 6 ms to 1 s, default 25 ms.
+    /// lateness of this process, or the card runs dry as a real one does. 6 ms to 1 s, default 60 ms.
     pub latency: Span,
     /// Reported delays are whole multiples of this. Zero to 20 ms, default zero: exact.
     pub coarseness: Span,
@@ -57,7 +57,7 @@ impl Default for DacConfig {
         Self {
             rate: SampleRate::HZ_48000,
             error: Ppm::ZERO,
-            latency: Span::from_millis(25),
+            latency: Span::from_millis(60),
             coarseness: Span::ZERO,
             seed: 0,
             record: None,
