@@ -1,5 +1,6 @@
 //! Tests of the workspace as a whole.
 
+mod coord_golden;
 #[cfg(test)]
 mod coordinator;
 mod scorer;
