@@ -138,3 +138,42 @@ const POINTS_MIN: usize = 6;
 const STEPS: usize = 3;
 /// Two lines further apart than the root of this many variances disagree by more than chance.
 const CHANCE: f64 = 9.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock::history::{Direction, Sample},
+        time::{NodeTime, Ppm, Span},
+    };
+
+    /// Two minutes of samples; for 20 s of each minute those of the way there meet a queue of 200 ms.
+    fn bufferbloat() -> (History, History) {
+        let flat = Line { at: NodeTime::ZERO, offset: Span::ZERO, drift: Ppm::ZERO };
+        let (mut there, mut back) = (History::new(Direction::There), History::new(Direction::Back));
+        for millis in (0..120_000).step_by(125) {
+            let at = NodeTime::ZERO + Span::from_millis(millis);
+            let late = Span::from_micros(25_000 + millis * 7_919 % 997);
+            let queue = if millis % 60_000 < 20_000 { Span::from_millis(200) } else { Span::ZERO };
+            there.push(Sample { at, offset: late + queue }, Span::from_secs(1), &flat);
+            back.push(Sample { at, offset: -late }, Span::from_secs(1), &flat);
+        }
+        (there, back)
+    }
+
+    #[test]
+    fn queues_that_would_bend_a_line_through_everything_leave_the_blend_alone() {
+        let (there, back) = bufferbloat();
+        let now = Line { at: NodeTime::ZERO + Span::from_secs(120), offset: Span::ZERO, drift: Ppm::ZERO };
+        let prior = Prior { slope: 0.0, start: 0.0, deviation: 3e-5, limit: 5e-4, wander: 5e-8 };
+        let blended = blend(&there, &back, &now, &prior).expect("a line");
+        assert!(blended.offset.abs() < 1e-4, "{blended:?}");
+        let mean = |history: &History| {
+            let mut points = Vec::new();
+            history.means(&now, &mut points);
+            points.iter().map(|point| point.y).sum::<f64>() / 120.0
+        };
+        let face_value = (mean(&there) - mean(&back)) / 2.0;
+        assert!(face_value > 1e-2, "taken at face value the queue shifts the clock: {face_value}");
+    }
+}

@@ -2,5 +2,7 @@
 
 extern crate std;
 
+mod changes;
+mod lies;
 mod table;
 mod world;

@@ -1,0 +1,74 @@
+//! What the clock costs: one probe taken in, with the update it may cause, over a full window of history.
+
+use divan::{Bencher, black_box};
+use jamsync_protocol::{
+    clock::{Clock, ClockConfig, Probe},
+    time::{NodeTime, Span},
+};
+
+fn main() {
+    divan::main();
+}
+
+/// Two clocks 30 ms apart, and the instant up to which they have run.
+struct Pair {
+    own: Clock,
+    peer: Clock,
+    now: NodeTime,
+    noise: u64,
+}
+
+impl Pair {
+    fn after(seconds: i64) -> Self {
+        let clock = || Clock::new(ClockConfig::default(), 1, NodeTime::ZERO);
+        let mut pair = Self { own: clock(), peer: clock(), now: NodeTime::ZERO, noise: 1 };
+        while pair.now < NodeTime::ZERO + Span::from_secs(seconds) {
+            let (probe, at) = pair.next();
+            pair.own.handle_probe(&probe, at).expect("an honest probe");
+        }
+        pair
+    }
+
+    /// The peer's next probe and when it arrives.
+    fn next(&mut self) -> (Probe, NodeTime) {
+        loop {
+            self.now = self.own.poll_timeout().min(self.peer.poll_timeout()).max(self.now);
+            // A multiplicative generator is noise enough for a bench, and the same on every run.
+            self.noise = self.noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let late = Span::from_nanos(30_000_000 + i64::from(u32::try_from(self.noise >> 42).unwrap_or(0)));
+            while let Some(probe) = self.own.poll_probe(self.now) {
+                let _ = self.peer.handle_probe(&probe, self.now + late);
+            }
+            if let Some(probe) = self.peer.poll_probe(self.now) {
+                return (probe, self.now + late);
+            }
+        }
+    }
+}
+
+/// One update falls on eight samples, so that a 64th of this is the cost per probe as a node pays it.
+#[divan::bench(args = [1, 120, 600])]
+fn handle_64_probes(bencher: Bencher<'_, '_>, seconds: i64) {
+    let mut pair = Pair::after(seconds);
+    let begin = pair.own.clone();
+    let probes: Vec<_> = (0..64)
+        .map(|_| {
+            let (probe, at) = pair.next();
+            pair.own.handle_probe(&probe, at).expect("an honest probe");
+            (probe, at)
+        })
+        .collect();
+    bencher.with_inputs(|| begin.clone()).bench_local_values(|mut clock| {
+        for (probe, at) in &probes {
+            while clock.poll_timeout() <= *at && clock.poll_probe(*at).is_some() {}
+            let _ = black_box(clock.handle_probe(probe, *at));
+        }
+        clock
+    });
+}
+
+#[divan::bench]
+fn estimate(bencher: Bencher<'_, '_>) {
+    let pair = Pair::after(600);
+    bencher.bench_local(|| black_box(&pair.own).estimate(black_box(pair.now)));
+}
