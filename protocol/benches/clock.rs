@@ -34,20 +34,20 @@ impl Pair {
         loop {
             self.now = self.own.poll_timeout().min(self.peer.poll_timeout()).max(self.now);
             if let Some(probe) = self.own.poll_probe(self.now) {
-                self.now += self.delay();
+                self.wait();
                 let _ = self.peer.handle_probe(&probe, self.now);
             }
             if let Some(probe) = self.peer.poll_probe(self.now) {
-                self.now += self.delay();
+                self.wait();
                 return (probe, self.now);
             }
         }
     }
 
-    /// 1 to 5 ms. A multiplicative generator is noise enough for a bench, and the same on every run.
-    fn delay(&mut self) -> Span {
+    /// Lets 1 to 5 ms pass. A multiplicative generator is noise enough for a bench, and the same on every run.
+    fn wait(&mut self) {
         self.noise = self.noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        Span::from_nanos(1_000_000 + i64::from(u32::try_from(self.noise >> 42).unwrap_or(0)))
+        self.now += Span::from_nanos(1_000_000 + i64::from(u32::try_from(self.noise >> 42).unwrap_or(0)));
     }
 }
 
