@@ -1,3 +1,5 @@
+//! The messages between node and coordinator: refusals as sentences, unknown variants, addresses.
+
 use alloc::{string::ToString, vec};
 
 use super::*;
