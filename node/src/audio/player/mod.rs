@@ -1,6 +1,6 @@
 //! The player: hears a plan and a map of the Jam clock, and makes the device sound accordingly.
 //!
-//! A [`Player`] is a thread around an [`engine`](self): the engine decides and writes ahead, the thread waits
+//! A [`Player`] is a thread around an engine: the engine decides and writes ahead, the thread waits
 //! for the next step or a command. It never talks to a peer and never decides what plays next: that is in the
 //! plan. Files are opened on threads of their own, so that a slow disk cannot make music stutter.
 

@@ -213,7 +213,8 @@ const GUARD_SOUND: Span = Span::from_millis(10);
 /// longer is heard as sluggish.
 const FADE: Span = Span::from_millis(5);
 
-/// How far a sound is begun again where what follows it has changed. Longer than the fade and the filter.
+/// How far a sound is begun again where what follows it has changed. Longer than the fade. Milliseconds, 6 to
+/// 50, default 10: longer needs to know earlier what follows.
 const REWIND: Span = Span::from_millis(10);
 
 /// A distance that is a seek, not an error of sync. The servo re-anchors well below it.

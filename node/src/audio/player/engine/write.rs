@@ -7,11 +7,14 @@ use jamsync_protocol::{
 };
 
 use super::{DEPTH, Engine, FADE, GUARD, GUARD_SOUND, REWIND};
-use crate::audio::player::{
-    PlayerEvent,
-    schedule::{Scene, Spot},
-    tape::Blend,
-    voice::Voice,
+use crate::audio::{
+    player::{
+        PlayerEvent,
+        schedule::{Scene, Spot},
+        tape::Blend,
+        voice::Voice,
+    },
+    resample::Resampler,
 };
 
 impl Engine {
@@ -117,11 +120,14 @@ impl Engine {
             }
             return false;
         }
-        let rewind = self.device.frames_in(REWIND);
-        let room = self.plan.source(spot.entry).map_or(f64::MAX, |source| source.rate.frames_f64(REWIND));
-        let at = self.tape.head().minus(rewind);
+        let Some(source) = self.plan.source(spot.entry) else { return false };
+        let room = source.rate.frames_f64(REWIND);
+        // Begun again, the resampler must not reach over the end before it is told what follows.
+        let reach = Frames(Resampler::lead_in_frames(source.rate, self.device) as u64).as_f64();
+        let fits = spot.position >= 2.0 * room && spot.position - room + reach < source.length.as_f64();
+        let at = self.tape.head().minus(self.device.frames_in(REWIND));
         let earliest = self.tape.taken().plus(self.device.frames_in(GUARD + GUARD_SOUND));
-        if at < earliest || spot.position < 2.0 * room {
+        if at < earliest || !fits {
             return false;
         }
         self.cut(at, FADE, Blend::Same);
