@@ -83,6 +83,7 @@ impl ActiveJam {
         signed: &SignedGrant,
         device: DeviceKey,
         dials: bool,
+        run: u32,
         trust: Trust<'_>,
         now: NodeTime,
     ) -> Result<Self, AdmissionError> {
@@ -99,7 +100,7 @@ impl ActiveJam {
             (first, Participant::new(0))
         };
         let bytes = codec::encode(signed, PEER_FRAME_BYTES_MAX).map_err(AdmissionError::Undecodable)?;
-        let hello = Hello { features: 0, jam: grant.jam, grant: List::new(bytes).unwrap_or_default() };
+        let hello = Hello { features: 0, jam: grant.jam, run, grant: List::new(bytes).unwrap_or_default() };
         Ok(Self {
             id: grant.jam,
             me,

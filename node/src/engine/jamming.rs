@@ -31,8 +31,14 @@ impl Engine {
         let logs = self.logs();
         let Some(trust) = self.trust(&logs) else { return };
         let now = self.stage.now();
-        let jam = match ActiveJam::granted(signed, self.identity.key(), dials(introduction.role), trust, now)
-        {
+        let jam = match ActiveJam::granted(
+            signed,
+            self.identity.key(),
+            dials(introduction.role),
+            self.run,
+            trust,
+            now,
+        ) {
             Ok(jam) => jam,
             Err(error) => {
                 self.warn(format!("the coordinator's grant for a Jam is not valid: {error}"));
@@ -87,7 +93,7 @@ impl Engine {
         let again = jam.met.is_some();
         jam.met.get_or_insert(now);
         jam.lost_since = None;
-        self.stage.connected(peer, self.session_epoch);
+        self.stage.connected(peer, self.run ^ hello.run);
         if again {
             self.tell(api::Event::PeerBack { with });
         }

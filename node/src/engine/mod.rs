@@ -53,8 +53,8 @@ struct Engine {
     index: Arc<Index>,
     volume: api::Percent,
     warnings: Vec<String>,
-    /// Tells peers' clocks that this process is not the one before.
-    session_epoch: u32,
+    /// Tells peers that this process is not the one before.
+    run: u32,
     events: broadcast::Sender<api::Event>,
     completions: mpsc::UnboundedSender<Completion>,
     link_events: mpsc::UnboundedSender<LinkEvent>,

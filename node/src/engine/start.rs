@@ -68,7 +68,7 @@ pub async fn start(boot: Boot) -> Result<api::Engine, ApiError> {
         index,
         volume: api::Percent::FULL,
         warnings,
-        session_epoch: rand::random(),
+        run: rand::random(),
         events: handle.events(),
         completions,
         link_events: link_sender,

@@ -106,11 +106,12 @@ impl Session {
         }
     }
 
-    /// A connection to `peer` is up and both sides have shown their grants. `session_epoch` is a number that
-    /// this process has not used before: it tells the peer's clock that this one may have begun anew.
+    /// A connection to `peer` is up and both sides have shown their grants. Both sides pass the same
+    /// `session_epoch`; it is the one of an earlier connection only if neither has begun anew since, and then
+    /// what was learnt of the peer's clock is kept.
     pub fn handle_connected(&mut self, peer: Participant, session_epoch: u32, now: NodeTime) {
         match &mut self.peer {
-            Some(known) if known.id == peer => {
+            Some(known) if known.id == peer && known.session_epoch == session_epoch => {
                 known.connected = true;
                 known.welcomed = false;
                 known.clock.handle_path_change(now);

@@ -11,6 +11,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) id: Participant,
+    pub(super) session_epoch: u32,
     pub(super) clock: Clock,
     pub(super) connected: bool,
     pub(super) welcomed: bool,
@@ -27,6 +28,7 @@ impl Peer {
     pub(super) fn new(id: Participant, session_epoch: u32, now: NodeTime) -> Self {
         Self {
             id,
+            session_epoch,
             clock: Clock::new(ClockConfig::default(), session_epoch, now),
             connected: true,
             welcomed: false,

@@ -62,6 +62,9 @@ pub struct Hello {
     pub features: u64,
     /// The Jam this connection is for.
     pub jam: JamId,
+    /// Chosen at random when the sender's process started: tells a peer that came back from one that began anew.
+    /// The exclusive or of both sides' numbers is the session epoch of their probes.
+    pub run: u32,
     /// The signed grant, byte for byte as the coordinator gave it.
     pub grant: List<u8, 4096>,
 }

@@ -30,7 +30,7 @@ fn node(seed: u8) -> Node {
 }
 
 fn target(of: &Node, jam: u8, dials: bool) -> PeerTarget {
-    let hello = Hello { features: 0, jam: JamId([jam; 16]), grant: List::new(vec![jam; 3]).unwrap() };
+    let hello = Hello { features: 0, jam: JamId([jam; 16]), run: 1, grant: List::new(vec![jam; 3]).unwrap() };
     PeerTarget { key: of.identity.key(), hello, dials, candidates: vec![of.address] }
 }
 
