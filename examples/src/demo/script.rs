@@ -7,7 +7,6 @@ use jamsync_protocol::time::Span;
 use tokio::time::{Instant, sleep};
 
 use super::{music::Music, node::true_now, session::Session};
-use crate::score::TrueTime;
 
 /// Plays the script to its end. A step that fails is noted, and the next one is tried.
 pub(super) async fn play(session: &mut Session, music: &Music) {
@@ -76,15 +75,11 @@ async fn jam(session: &mut Session) -> anyhow::Result<()> {
     let plays = |event: &Event| matches!(event, Event::Anchor { playing: true, .. });
     for (name, from) in ["ana", "ben"].into_iter().zip(from) {
         session.stage.node(name).wait(from, SEEN_MAX, joined).await?;
-        let began = session.stage.node(name).seen.iter().rposition(joined).unwrap_or(from);
-        session.stage.node(name).wait(began, SEEN_MAX, plays).await?;
     }
-    // The first anchor that both follow: the guest's first after the Jam began.
-    let ana = &session.stage.ana;
-    let first = ana.seen.iter().rev().find_map(|event| ana.effect(event).filter(|effect| effect.playing));
-    let now = true_now();
-    let is_recent = |at: &TrueTime| (*at - now).abs() < BEGUN_MAX;
-    session.journal.begin(first.map(|effect| effect.at).filter(is_recent).unwrap_or(now));
+    // The host's music goes on as it was: it is the guest who enters.
+    let began = session.stage.ana.seen.iter().rposition(joined).unwrap_or(0);
+    session.stage.ana.wait(began, SEEN_MAX, plays).await?;
+    session.journal.begin(true_now() + ENTRY);
     session.tell("Both play together. What is recorded from here on is scored.");
     Ok(())
 }
@@ -140,8 +135,8 @@ async fn end_of_track(session: &mut Session) {
     }
 }
 
-/// How long ago the Jam can have begun when both nodes have told of it.
-const BEGUN_MAX: Span = Span::from_secs(5);
+/// What the guest may take from the anchor's taking effect to the first sound, as with every anchor.
+const ENTRY: Span = Span::from_millis(500);
 
 fn expect(holds: bool, otherwise: impl FnOnce() -> String) -> anyhow::Result<()> {
     if holds { Ok(()) } else { Err(anyhow::Error::msg(otherwise())) }
