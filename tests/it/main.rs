@@ -1,7 +1,8 @@
 //! Tests of the workspace as a whole.
 
-mod coord_golden;
 #[cfg(test)]
 mod coordinator;
+#[cfg(test)]
+mod golden;
 mod scorer;
 mod tidy;

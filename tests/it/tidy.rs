@@ -22,7 +22,7 @@ const PROTOCOL_CRATES: [&str; 6] = ["blake3", "ed25519-dalek", "libm", "postcard
 /// The most lines of a file, its tests included.
 const LINES_MAX: usize = 700;
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests stand in the workspace").to_owned()
 }
 
@@ -150,18 +150,43 @@ fn wire_enums_are_read_from_source() {
     assert_eq!(wire_enums(text), [("Frame".to_owned(), vec!["Hello".to_owned(), "Bye".to_owned()])]);
 }
 
-#[test]
-fn the_wire_document_names_every_variant_on_the_wire() {
+/// The serialised enums of the protocol's source.
+pub(crate) fn all_wire_enums() -> Vec<(String, Vec<String>)> {
     let files = files();
-    let Some(document) = files.get(Path::new("protocol/docs/wire.md")) else { return };
-    let words: Vec<&str> = document.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
-    let mut missing = Vec::new();
-    for (path, text) in files.iter().filter(|(path, _)| path.starts_with("protocol/src") && is_rust(path)) {
-        for (name, variants) in wire_enums(text) {
-            for variant in variants.iter().filter(|variant| !words.contains(&variant.as_str())) {
-                missing.push(format!("{}: {name}::{variant}", path.display()));
+    let sources = files.iter().filter(|(path, _)| path.starts_with("protocol/src") && is_rust(path));
+    sources.flat_map(|(_, text)| wire_enums(text)).collect()
+}
+
+/// The enums in the wire document's blocks with their variants, in the order of their indices.
+fn document_enums(document: &str) -> Vec<(String, Vec<String>)> {
+    let mut enums: Vec<(String, Vec<String>)> = Vec::new();
+    for block in document.split("```wire\n").skip(1) {
+        let block = block.split("```").next().unwrap_or_default();
+        for line in block.lines() {
+            if let Some(rest) = line.strip_prefix("enum ") {
+                enums.push((name_of(rest), Vec::new()));
+            } else if let Some((index, rest)) = line.split_once(' ')
+                && let Ok(index) = index.parse::<usize>()
+                && let Some((name, variants)) = enums.last_mut()
+            {
+                assert_eq!(index, variants.len(), "{name} in protocol/docs/wire.md: {line}");
+                variants.push(name_of(rest));
             }
         }
     }
-    assert!(missing.is_empty(), "not in protocol/docs/wire.md: {missing:#?}");
+    enums
+}
+
+#[test]
+fn the_wire_document_numbers_every_variant_as_the_code_does() {
+    let path = root().join("protocol/docs/wire.md");
+    let documented = document_enums(&fs::read_to_string(path).expect("the wire document can be read"));
+    let missing: Vec<(String, Vec<String>)> = all_wire_enums()
+        .into_iter()
+        .filter(|(_, variants)| !documented.iter().any(|(_, known)| known == variants))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "not in protocol/docs/wire.md with these variants in this order: {missing:#?}"
+    );
 }

@@ -1,0 +1,193 @@
+//! Values of the connection between node and coordinator.
+
+use std::net::SocketAddr;
+
+use jamsync_protocol::{
+    id::{AccountId, Handle, JamId},
+    identity::{LinkProof, LinkToken, Tier, friend_link::LinkSecret, join_code::JoinSecret},
+    limits::COORD_FRAME_BYTES_MAX,
+    time::{Span, UtcTime},
+    wire::coord::{
+        AcceptedLink, Answer, Contact, CoordCall, CoordEvent, CoordReply, CoordRequest, EventNumber,
+        Features, IdempotencyKey, Introduction, Me, NumberedEvent, OpenRequest, Refusal, RequestEnd,
+        RequestId, Role,
+    },
+};
+
+use super::{
+    Golden,
+    identity::{founded, secret, signed_grant},
+    list, text,
+};
+
+const REQUEST: RequestId = RequestId([0xe1; 16]);
+const JAM: JamId = JamId([0xa5; 16]);
+const TOKEN: LinkToken = LinkToken([7; 16]);
+const SOON: UtcTime = UtcTime::from_nanos(1_795_219_500_000_000_000);
+
+pub(super) fn golden() -> Vec<Golden> {
+    let key = IdempotencyKey([0xc0; 16]);
+    let calls = requests().into_iter().map(|(name, request)| (name, CoordCall { key, request }));
+    let events = events()
+        .into_iter()
+        .zip(1..)
+        .map(|((name, event), number)| (name, NumberedEvent { number: EventNumber(number * 100), event }));
+    let acknowledged = vec![("first", EventNumber(1)), ("newest", EventNumber(u64::MAX))];
+    let limit = COORD_FRAME_BYTES_MAX;
+    vec![
+        Golden::bytes("coord-call", "CoordCall", limit, calls.collect()),
+        Golden::bytes("coord-reply", "CoordReply", limit, replies()),
+        Golden::bytes("coord-event", "NumberedEvent", limit, events.collect()),
+        Golden::bytes("coord-acknowledgement", "EventNumber", limit, acknowledged),
+    ]
+}
+
+fn requests() -> Vec<(&'static str, CoordRequest)> {
+    let birth_date = "2001-12-31".parse().expect("a date");
+    let sign_up = CoordRequest::SignUp {
+        secret: JoinSecret([0x5e; 16]),
+        handle: handle("ana"),
+        birth_date,
+        market: "DE".parse().expect("a country"),
+        log: founded(1).as_log().clone(),
+    };
+    let answer = |answer| CoordRequest::AnswerRequest { request: REQUEST, answer };
+    let addresses = list([address("192.0.2.1:4470"), address("[2001:db8::1]:65535")]);
+    vec![
+        ("Hello", CoordRequest::Hello { features: Features(0), program: text("jamsync 0.1.0") }),
+        ("SignUp", sign_up),
+        ("WhoAmI", CoordRequest::WhoAmI),
+        ("ConfirmAge", CoordRequest::ConfirmAge { birth_date }),
+        ("CreateFriendLink", CoordRequest::CreateFriendLink),
+        ("AcceptFriendLink", CoordRequest::AcceptFriendLink { token: TOKEN, proof: proof() }),
+        ("Contacts", CoordRequest::Contacts { after: None }),
+        ("Contacts after one", CoordRequest::Contacts { after: Some(handle("ben.b-2")) }),
+        ("RequestJam", CoordRequest::RequestJam { to: handle("ben.b-2") }),
+        ("CancelRequest", CoordRequest::CancelRequest { request: REQUEST }),
+        ("AnswerRequest, Accept", answer(Answer::Accept)),
+        ("AnswerRequest, Decline", answer(Answer::Decline)),
+        ("Candidates", CoordRequest::Candidates { addresses }),
+        ("Candidates, none", CoordRequest::Candidates { addresses: list([]) }),
+        ("EndJam", CoordRequest::EndJam { jam: JAM }),
+        ("Events", CoordRequest::Events { after: EventNumber(128) }),
+    ]
+}
+
+fn replies() -> Vec<(&'static str, CoordReply)> {
+    let welcome = CoordReply::Welcome {
+        features: Features(0),
+        now: SOON,
+        observed: address("198.51.100.7:50000"),
+        signed_up: true,
+    };
+    let me = |tier, requests: Vec<OpenRequest>| {
+        let (account, log) = (founded(1).account(), founded(1).as_log().clone());
+        CoordReply::Me(Me { account, handle: handle("ana"), tier, log, requests: list(requests) })
+    };
+    let contacts = CoordReply::Contacts { contacts: list([contact(true), contact(false)]), more: true };
+    let mut values = vec![
+        ("Done", CoordReply::Done),
+        ("Welcome", welcome),
+        ("Me", me(Tier::Premium, vec![open_request(true), open_request(false)])),
+        ("Me, Free", me(Tier::Free, Vec::new())),
+        ("FriendLink", CoordReply::FriendLink { token: TOKEN, expires: SOON }),
+        ("Contact", CoordReply::Contact(contact(false))),
+        ("Contacts", contacts),
+        ("Contacts, none", CoordReply::Contacts { contacts: list([]), more: false }),
+        ("Requested", CoordReply::Requested { request: REQUEST, expires: SOON }),
+        ("Observed", CoordReply::Observed(address("[2001:db8::1]:4470"))),
+    ];
+    values.extend(refusals().into_iter().map(|(name, refusal)| (name, CoordReply::Refused(refusal))));
+    values
+}
+
+fn refusals() -> Vec<(&'static str, Refusal)> {
+    let (ben, retry_after) = (handle("ben.b-2"), Span::from_millis(2_500));
+    vec![
+        ("HelloFirst", Refusal::HelloFirst),
+        ("NotSignedUp", Refusal::NotSignedUp),
+        ("AlreadySignedUp", Refusal::AlreadySignedUp { handle: handle("ana") }),
+        ("UnknownJoinCode", Refusal::UnknownJoinCode),
+        ("HandleTaken", Refusal::HandleTaken { handle: handle("ana") }),
+        ("BadLog", Refusal::BadLog),
+        ("NotPremium", Refusal::NotPremium),
+        ("TooYoung", Refusal::TooYoung { minimum_age: 16 }),
+        ("AgeUnknown", Refusal::AgeUnknown { minimum_age: 18 }),
+        ("NotContact", Refusal::NotContact { handle: ben.clone() }),
+        ("FriendUnavailable", Refusal::FriendUnavailable { handle: ben }),
+        ("UnknownLink", Refusal::UnknownLink),
+        ("OwnLink", Refusal::OwnLink),
+        ("AlreadyRequested", Refusal::AlreadyRequested { by_me: true }),
+        ("UnknownRequest", Refusal::UnknownRequest),
+        ("RequestOver, Accepted", Refusal::RequestOver(RequestEnd::Accepted)),
+        ("RequestOver, Declined", Refusal::RequestOver(RequestEnd::Declined)),
+        ("RequestOver, Cancelled", Refusal::RequestOver(RequestEnd::Cancelled)),
+        ("RequestOver, Expired", Refusal::RequestOver(RequestEnd::Expired)),
+        ("UnknownJam", Refusal::UnknownJam),
+        ("TooMany", Refusal::TooMany { retry_after }),
+        ("KeyReused", Refusal::KeyReused),
+        ("Unavailable", Refusal::Unavailable { retry_after }),
+    ]
+}
+
+fn events() -> Vec<(&'static str, CoordEvent)> {
+    let request = REQUEST;
+    let granted = |role| CoordEvent::JamGranted {
+        request,
+        grant: signed_grant(),
+        introduction: Introduction {
+            peer: secret(2).public(),
+            candidates: list([address("198.51.100.7:50000"), address("192.0.2.1:4470")]),
+            role,
+        },
+    };
+    let candidates = CoordEvent::PeerCandidates {
+        jam: JAM,
+        peer: secret(2).public(),
+        candidates: list([address("[2001:db8::1]:4470")]),
+    };
+    vec![
+        ("ContactAdded", CoordEvent::ContactAdded(contact(true))),
+        ("JamRequested", CoordEvent::JamRequested(open_request(true))),
+        ("RequestCancelled", CoordEvent::RequestCancelled { request }),
+        ("RequestDeclined", CoordEvent::RequestDeclined { request }),
+        ("RequestExpired", CoordEvent::RequestExpired { request }),
+        ("RequestAnswered", CoordEvent::RequestAnswered { request }),
+        ("JamGranted, Dialer", granted(Role::Dialer)),
+        ("JamGranted, Listener", granted(Role::Listener)),
+        ("PeerCandidates", candidates),
+        ("JamEnded", CoordEvent::JamEnded { jam: JAM, by: founded(2).account() }),
+    ]
+}
+
+fn contact(accepted: bool) -> Contact {
+    Contact {
+        handle: handle("ben.b-2"),
+        account: founded(2).account(),
+        log: founded(2).as_log().clone(),
+        online: !accepted,
+        accepted: accepted.then(|| AcceptedLink { token: TOKEN, proof: proof() }),
+    }
+}
+
+fn open_request(incoming: bool) -> OpenRequest {
+    OpenRequest {
+        request: REQUEST,
+        friend: handle("ben.b-2"),
+        account: founded(2).account(),
+        incoming,
+        expires: SOON,
+    }
+}
+
+fn proof() -> LinkProof {
+    LinkSecret([8; 16]).prove(AccountId([1; 32]), AccountId([2; 32]))
+}
+
+fn handle(text: &str) -> Handle {
+    text.parse().expect("a handle")
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
