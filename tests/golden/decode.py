@@ -292,6 +292,7 @@ LOG_ENTRY = "jamsync 2026 device log entry v1"
 CONSENT = "jamsync 2026 device consent v1"
 GRANT = "jamsync 2026 grant v1"
 CODE_CHECK = "jamsync 2026 code check v1"
+LINK_PROOF = "jamsync 2026 friend link proof v1"
 DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
@@ -334,6 +335,9 @@ def check_inside(types, value, seen):
         if "log" in value:
             account = check_log(types, value["log"], seen)
             check(bytes(value.get("account", account)) == account, "the account is not the log's")
+        if "proof" in value:
+            key = words(digest(LINK_PROOF, LINK_SECRET))
+            check(bytes(value["proof"]) == blake3(CREATOR + ACCEPTER, key, KEYED_HASH), "the proof does not hold")
         if "bytes" in value and "signature" in value:
             check_grant(types, value, seen)
         for name, item in value.items():
@@ -349,6 +353,8 @@ def check_grant(types, signed, seen):
 
 # The coordinator that signs in the golden files: the public key of the seed of 32 bytes 09.
 COORDINATOR = bytes.fromhex("fd1724385aa0c75b64fb78cd602fa1d991fdebf76b13c58ed702eac835e9f618")
+# The friend link whose acceptance is proved in them: its secret, and the accounts of creator and accepter.
+LINK_SECRET, CREATOR, ACCEPTER = b"\x08" * 16, b"\x01" * 32, b"\x02" * 32
 
 
 def decode_code(prefix, text):
@@ -376,8 +382,11 @@ def decode_line(types, kind, coded, seen):
 
 
 def main():
-    types = read_types(DOCUMENT.read_text("utf-8"))
-    seen, values, problems = set(), 0, []
+    document = DOCUMENT.read_text("utf-8")
+    types = read_types(document)
+    contexts = [LOG_ENTRY, CONSENT, GRANT, CODE_CHECK, LINK_PROOF]
+    problems = [f"wire.md has no context `{context}`" for context in contexts if f"`{context}`" not in document]
+    seen, values = set(), 0
     for path in sorted(HERE.glob("*.txt")):
         header, *lines = path.read_text("utf-8").splitlines()
         kind = re.match(r"# (\w+):", header)[1]
