@@ -1,11 +1,11 @@
 //! Requests and replies, and the lines they travel in.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jamsync_protocol::{id::Handle, text::Text};
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
-use super::{ApiError, Event, Snapshot};
+use super::{ApiError, ErrorCode, Event, Snapshot};
 
 /// The version of the words in this module; a line in another version is refused. Fields and variants may be added
 /// without a new version.
@@ -113,6 +113,12 @@ pub enum Request {
         /// Directly behind what plays, rather than at the end.
         next: bool,
     },
+    /// Reads files through, so that this node finds its own copies of what a friend queues. Plays nothing. Answered
+    /// by [`Reply::Queued`] when all are read: name a few at a time.
+    LibraryAdd {
+        /// Files and folders.
+        paths: Vec<PathBuf>,
+    },
     /// Moves an entry directly behind another.
     QueueMove {
         /// Which.
@@ -201,7 +207,7 @@ pub enum Reply {
         /// By name.
         contacts: Vec<Contact>,
     },
-    /// To [`Request::Play`] and [`Request::QueueAdd`].
+    /// To [`Request::Play`], [`Request::QueueAdd`] and [`Request::LibraryAdd`].
     Queued(Queued),
     /// To [`Request::Devices`].
     Devices {
@@ -231,6 +237,38 @@ pub struct Queued {
     /// How many cannot be played in all.
     pub skipped_total: u32,
 }
+
+impl Queued {
+    /// Counts a file that cannot be played, and names it if it is among the first.
+    pub fn skip(&mut self, path: &Path, reason: String) {
+        self.skipped_total += 1;
+        if self.skipped.len() < SKIPPED_NAMED_MAX {
+            self.skipped.push(Skipped { path: path.display().to_string(), reason });
+        }
+    }
+
+    /// Adds what became of other files.
+    pub fn add(&mut self, other: Self) {
+        self.added += other.added;
+        self.pending += other.pending;
+        self.skipped_total += other.skipped_total;
+        let room = SKIPPED_NAMED_MAX.saturating_sub(self.skipped.len());
+        self.skipped.extend(other.skipped.into_iter().take(room));
+    }
+
+    /// The failure where none of the files can be played.
+    #[must_use]
+    pub fn nothing(&self) -> ApiError {
+        let first = self.skipped.first();
+        let why = first
+            .map_or_else(|| "no music found".to_owned(), |file| format!("{}: {}", file.path, file.reason));
+        let remedy = "name WAV, FLAC, MP3 or Ogg Vorbis files, or folders of them";
+        ApiError::new(ErrorCode::Unplayable, why, remedy)
+    }
+}
+
+/// How many files that cannot be played are named.
+const SKIPPED_NAMED_MAX: usize = 20;
 
 /// A file that was not added.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

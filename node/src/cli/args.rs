@@ -87,6 +87,12 @@ pub(super) enum Command {
         #[command(subcommand)]
         edit: Option<Queue>,
     },
+    /// Make music known, so that this node finds its own copies of what a friend queues
+    #[command(after_help = "Example:\n  jamsync library add ~/Music")]
+    Library {
+        #[command(subcommand)]
+        edit: Library,
+    },
     /// Stop the sound where it is, for both in a Jam
     #[command(after_help = "Example:\n  jamsync pause")]
     Pause,
@@ -162,6 +168,17 @@ pub(super) struct Init {
     /// Your country's two letters
     #[arg(long, value_name = "CC", requires = "coordinator")]
     pub(super) market: Option<Market>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Library {
+    /// Read files and folders through; unchanged files are remembered
+    #[command(after_help = "Example:\n  jamsync library add ~/Music")]
+    Add {
+        /// Files, and folders with all that is in them
+        #[arg(required = true, value_name = "FILE|DIR")]
+        paths: Vec<PathBuf>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -7,6 +7,7 @@
 mod args;
 mod daemon;
 mod init;
+mod library;
 mod output;
 mod parse;
 mod run;

@@ -1,7 +1,7 @@
 //! Where a command's answer goes: words or JSON to standard output, failures to standard error.
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     process::ExitCode,
 };
 
@@ -47,6 +47,15 @@ impl Output {
                 let _ = writeln!(io::stderr(), "jamsync: cannot write the answer: {error}");
                 ExitCode::FAILURE
             }
+        }
+    }
+
+    /// Shows how far something has come, in one line of a terminal that is written anew.
+    pub(super) fn progress(self, words: &str) {
+        let mut stderr = io::stderr();
+        if stderr.is_terminal() {
+            // Nothing depends on it.
+            let _ = write!(stderr, "\r{words}\x1b[K").and_then(|()| stderr.flush());
         }
     }
 

@@ -9,8 +9,8 @@ use std::{
 use tokio::time::{Instant, sleep};
 
 use super::{
-    args::{Command, Queue, Switch},
-    init,
+    args::{Command, Library, Queue, Switch},
+    init, library,
     output::Output,
     parse::{self, EntryRef},
     show, show_event, start, width,
@@ -85,6 +85,7 @@ pub(super) async fn run(command: Command, context: &Context) -> Result<(), Failu
         Command::Cancel { name } => context.ask(Request::Cancel { to: name }, "Taken back.").await,
         Command::Leave => context.ask(Request::Leave, "You left the Jam.").await,
         Command::Queue { edit } => queue(edit.unwrap_or(Queue::List), context).await,
+        Command::Library { edit: Library::Add { paths } } => library::add(&paths, context).await,
         Command::Pause => context.ask(Request::Pause, "Paused.").await,
         Command::Resume => context.ask(Request::Resume, "Playing.").await,
         Command::Seek { to } => context.ask(Request::Seek { to }, "Done.").await,
@@ -191,7 +192,7 @@ async fn stop(context: &Context) -> Result<(), Failure> {
 }
 
 impl Context {
-    async fn connect(&self) -> Result<Client, ApiError> {
+    pub(super) async fn connect(&self) -> Result<Client, ApiError> {
         let connected = start::connect(&self.paths, &self.options).await?;
         if self.flags_given && !connected.started {
             self.output.note("the daemon was already running; its options change only after `jamsync stop`");
@@ -218,7 +219,7 @@ impl Context {
         Ok(())
     }
 
-    fn words(&self, reply: &Reply, done: &str, verb: &str) -> String {
+    pub(super) fn words(&self, reply: &Reply, done: &str, verb: &str) -> String {
         match reply {
             Reply::Done => done.to_owned(),
             Reply::Status(snapshot) => {
@@ -249,7 +250,7 @@ fn devices() -> Result<Vec<Device>, ApiError> {
 }
 
 /// The paths as the daemon can open them, each of which exists.
-fn resolve(paths: &[PathBuf]) -> Result<Vec<PathBuf>, ApiError> {
+pub(super) fn resolve(paths: &[PathBuf]) -> Result<Vec<PathBuf>, ApiError> {
     paths.iter().map(|path| resolve_one(path)).collect()
 }
 

@@ -21,7 +21,10 @@ pub(super) fn status(snapshot: &Snapshot, log: &str, columns: Option<usize>) -> 
     }
     match &snapshot.now {
         Some(now) => lines.extend(now_words(now, snapshot)),
-        None => lines.push(row("Silent", "nothing is queued; `jamsync play FILE|DIR` plays")),
+        None if snapshot.queue.is_empty() => {
+            lines.push(row("Silent", "nothing is queued; `jamsync play FILE|DIR` plays"));
+        }
+        None => lines.push(row("Silent", "nothing plays; `jamsync resume` plays what is next")),
     }
     match (&snapshot.sync, &snapshot.jam) {
         (Some(sync), _) => lines.extend(sync_words(sync)),

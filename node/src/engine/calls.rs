@@ -29,6 +29,10 @@ impl Engine {
                 self.add(paths, next, answer);
                 return None;
             }
+            Request::LibraryAdd { paths } => {
+                self.know(paths, answer);
+                return None;
+            }
             Request::SignUp { join_code, handle, birth, market } => {
                 self.sign_up(&join_code, handle, &birth, &market)
             }

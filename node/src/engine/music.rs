@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 use super::{Answer, Apply, Completion, Engine};
 use crate::{
     api::{self, ApiError, ErrorCode, Queued, Reply},
-    library::{self, Index, LibraryError, LocalTrack},
+    library::{self, Index, LocalTrack},
 };
 
 /// What to do with files once they are read.
@@ -33,6 +33,8 @@ enum Purpose {
     Append,
     /// Add them behind what plays.
     Next,
+    /// Only know them.
+    Know,
 }
 
 /// Files on their way into the queue.
@@ -56,6 +58,11 @@ impl Engine {
         self.take_in(paths, if next { Purpose::Next } else { Purpose::Append }, answer);
     }
 
+    /// Reads files through without adding them, and looks again for what was missing.
+    pub(super) fn know(&mut self, paths: Vec<PathBuf>, answer: Answer) {
+        self.take_in(paths, Purpose::Know, answer);
+    }
+
     fn take_in(&mut self, paths: Vec<PathBuf>, purpose: Purpose, answer: Answer) {
         let reader = Reader {
             index: Arc::clone(&self.index),
@@ -63,6 +70,7 @@ impl Engine {
             intake: Arc::new(Mutex::new(Intake { purpose, behind: None, begun: false })),
             answer: Some(answer),
             queued: Queued::default(),
+            answers_early: purpose != Purpose::Know,
         };
         tokio::task::spawn_blocking(move || reader.read(&paths));
     }
@@ -72,6 +80,10 @@ impl Engine {
         let tracks: Vec<Track> = read.iter().map(|local| local.track.clone()).collect();
         for local in read {
             self.stage.remember_file(local.track.id, local.path);
+        }
+        if intake.purpose == Purpose::Know {
+            self.stage.seek_missing_again();
+            return Ok(());
         }
         let plays_now = intake.purpose == Purpose::Play && !intake.begun;
         if plays_now && self.jam.is_none() {
@@ -84,7 +96,7 @@ impl Engine {
         match intake.purpose {
             Purpose::Play if self.jam.is_none() => self.edit(Intent::Append(tracks))?,
             Purpose::Append => self.edit(Intent::Append(tracks))?,
-            Purpose::Play | Purpose::Next => {
+            Purpose::Play | Purpose::Next | Purpose::Know => {
                 let after = intake.behind.or_else(|| self.current());
                 self.edit(Intent::PlayNext { after, tracks })?;
             }
@@ -170,6 +182,8 @@ struct Reader {
     intake: Arc<Mutex<Intake>>,
     answer: Option<Answer>,
     queued: Queued,
+    /// Whether who asked is answered while files are still being read.
+    answers_early: bool,
 }
 
 impl Reader {
@@ -181,7 +195,7 @@ impl Reader {
         for (done, file) in files.into_iter().enumerate() {
             match file.and_then(|file| self.index.identify(&file)) {
                 Ok(local) => batch.push(local),
-                Err(error) => self.skip(&error),
+                Err(error) => self.queued.skip(error.path(), error.reason()),
             }
             self.queued.pending = u32::try_from(total - done - 1).unwrap_or(u32::MAX);
             // The first one is handed over at once, so that music plays; the others in a few edits.
@@ -189,7 +203,7 @@ impl Reader {
             if first || batch.len() == TRACKS_PER_EDIT_MAX {
                 self.hand_over(std::mem::take(&mut batch));
             }
-            if began.elapsed().as_millis() > ANSWER_AFTER_MS && self.queued.added > 0 {
+            if self.answers_early && began.elapsed().as_millis() > ANSWER_AFTER_MS && self.queued.added > 0 {
                 self.reply();
             }
         }
@@ -197,15 +211,6 @@ impl Reader {
             self.hand_over(batch);
         }
         self.reply();
-    }
-
-    fn skip(&mut self, error: &LibraryError) {
-        tracing::info!(%error, "skipped");
-        self.queued.skipped_total += 1;
-        if self.queued.skipped.len() < SKIPPED_NAMED_MAX {
-            let path = error.path().display().to_string();
-            self.queued.skipped.push(api::Skipped { path, reason: error.reason() });
-        }
     }
 
     fn hand_over(&mut self, batch: Vec<LocalTrack>) {
@@ -229,14 +234,7 @@ impl Reader {
                 if queued.added > 0 {
                     return Ok(Reply::Queued(queued));
                 }
-                let first = queued.skipped.first();
-                let why = first
-                    .map_or_else(|| "no music found".to_owned(), |s| format!("{}: {}", s.path, s.reason));
-                Err(ApiError::new(
-                    ErrorCode::Unplayable,
-                    why,
-                    "name files or folders with WAV, FLAC, MP3 or Ogg Vorbis music",
-                ))
+                Err(queued.nothing())
             }),
             Some(answer),
         );
@@ -255,9 +253,6 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// After how long who asked is answered although files are still being read, in milliseconds.
 const ANSWER_AFTER_MS: u128 = 1_500;
-
-/// How many files that cannot be played are named.
-const SKIPPED_NAMED_MAX: usize = 20;
 
 impl Engine {
     /// Tells the listener that a side lacks a track or cannot play it.

@@ -200,11 +200,18 @@ impl Stage {
         let mut unsought = Vec::new();
         let entries: Vec<Entry> = self.session.queue().entries().cloned().collect();
         for entry in entries {
-            if self.session.availability_here(entry.id).is_none() && self.sought.insert(entry.id) {
+            let unknown =
+                matches!(self.session.availability_here(entry.id), None | Some(Availability::Missing));
+            if unknown && self.sought.insert(entry.id) {
                 unsought.push(entry);
             }
         }
         unsought
+    }
+
+    /// Looks again for files that were not there: more music has become known.
+    pub(super) fn seek_missing_again(&mut self) {
+        self.sought.retain(|entry| self.session.availability_here(*entry) != Some(&Availability::Missing));
     }
 
     /// What was found of an entry's file.
