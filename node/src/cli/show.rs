@@ -416,7 +416,7 @@ mod tests {
 
     #[test]
     fn the_status_reads_well_at_80_columns() {
-        let shown = status(&in_a_jam(), "/home/ben/.local/share/jamsync/daemon.log", Some(80));
+        let shown = status(&in_a_jam(), "/var/lib/ben/.local/share/jamsync/daemon.log", Some(80));
         let expected = "\
 You      ben, connected to coord.example:4470; UDP 0.0.0.0:4472
 Jam      with ana for 12 min; you are the host, guest controls on; direct to
@@ -433,7 +433,7 @@ Next
       ! ana lacks this file: both skip it
    3  long long long long long long long long long long long l…   3:48  ana
       ! cannot be played here: is cut short: 3.000 s of 291.000 s\u{fffd}[31m are there
-Log      /home/ben/.local/share/jamsync/daemon.log";
+Log      /var/lib/ben/.local/share/jamsync/daemon.log";
         assert_eq!(shown, expected, "\n{shown}");
     }
 
