@@ -4,5 +4,6 @@
 mod coordinator;
 #[cfg(test)]
 mod golden;
+mod demo;
 mod scorer;
 mod tidy;

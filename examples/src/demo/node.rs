@@ -27,6 +27,8 @@ pub(super) struct Setup {
     pub(super) name: &'static str,
     /// All its state.
     pub(super) home: PathBuf,
+    /// Where its daemon's log goes.
+    pub(super) log: PathBuf,
     /// The sound card, or the virtual one that records to this path.
     pub(super) record: Option<PathBuf>,
     /// How fast its virtual sound card runs.
@@ -95,7 +97,7 @@ impl Node {
         command.arg(flag("clock-offset", format!("{}ns", setup.clock_offset.as_nanos())));
         command.arg(flag("clock-ppm", setup.clock_rate.0.to_string()));
         command.args(setup.fault);
-        let log = std::fs::File::create(setup.home.with_extension("log"))?;
+        let log = std::fs::File::create(&setup.log)?;
         let started = true_now();
         let mut daemon =
             command.stdout(Stdio::piped()).stderr(log).spawn().context("cannot start jamsync")?;
@@ -262,7 +264,7 @@ fn parse(line: &str) -> anyhow::Result<Body> {
 
 /// The last lines of a daemon's log.
 fn log_of(setup: &Setup) -> String {
-    let text = std::fs::read_to_string(setup.home.with_extension("log")).unwrap_or_default();
+    let text = std::fs::read_to_string(&setup.log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().rev().take(5).collect();
     lines.into_iter().rev().collect::<Vec<_>>().join("\n")
 }

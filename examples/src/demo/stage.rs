@@ -63,6 +63,7 @@ impl Stage {
             Ok(Setup {
                 name,
                 home,
+                log: recordings.join(format!("{name}.log")),
                 record: (!options.audible).then(|| recordings.join(format!("{name}-recording"))),
                 dac_rate: options.dac_ppm.get(index).copied().unwrap_or_default(),
                 dac_latency: DAC_LATENCIES[index],

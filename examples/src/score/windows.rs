@@ -73,7 +73,7 @@ impl Verdict {
             Self::BothSilent => "both sides are silent",
             Self::FirstSilent => "the first side is silent",
             Self::SecondSilent => "the second side is silent",
-            Self::NoClearPeak => "the two sides do not play the same within half a second",
+            Self::NoClearPeak => "no shift within half a second makes the two sides match",
         }
     }
 }

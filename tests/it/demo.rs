@@ -1,0 +1,57 @@
+//! The demo must say no when a node is broken: runs in real time, of the release binaries that
+//! `cargo build --release --bins` makes and `tests/run` has made before.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Mutex,
+};
+
+use jamsync_examples::score::Score;
+use serde_json::Value;
+
+/// Two runs at once would disturb each other's clocks.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// Runs the demo with made music; its exit status and its JSON.
+fn demo(name: &str, arguments: &[&str]) -> (Option<i32>, Value) {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
+    let binary: PathBuf = target.join("release/demo");
+    assert!(binary.is_file(), "{} is missing: cargo build --release --bins", binary.display());
+    let json = target.join(format!("demo-{name}.json"));
+    let output = Command::new(binary)
+        .args(["--seed", "3", "--seconds", "30", "--json"])
+        .arg(&json)
+        .args(arguments)
+        .output()
+        .expect("the demo starts");
+    println!("{}", String::from_utf8_lossy(&output.stdout));
+    let text = std::fs::read_to_string(&json).expect("the demo writes its result");
+    (output.status.code(), serde_json::from_str(&text).expect("the result is JSON"))
+}
+
+/// The score of a run in which every step worked, so that nothing but the sound can have failed it.
+fn score_alone(result: &Value) -> Score {
+    let steps = result["steps"].as_array().expect("steps");
+    assert!(steps.iter().all(|step| step["trouble"].is_null()), "{steps:#?}");
+    serde_json::from_value(result["score"].clone()).expect("a score")
+}
+
+#[test]
+fn a_clock_offset_forced_to_zero_is_not_in_sync() {
+    let (status, result) = demo("zero-offset", &["--sabotage", "zero-offset"]);
+    assert_eq!(status, Some(1));
+    let score = score_alone(&result);
+    assert_eq!(score.windows_scored, 0, "\n{score}");
+    assert!(score.windows_failed > 0, "\n{score}");
+}
+
+#[test]
+fn a_playback_rate_held_at_one_is_not_in_sync() {
+    let (status, result) = demo("hold-rate", &["--sabotage", "hold-rate", "--dac-ppm", "200", "-200"]);
+    assert_eq!(status, Some(1));
+    // Either the skew grows past the limit, or the node jumps to undo it.
+    let score = score_alone(&result);
+    assert!(!score.is_in_sync(jamsync_protocol::time::Span::from_millis(1)), "\n{score}");
+}
