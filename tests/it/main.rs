@@ -2,8 +2,8 @@
 
 #[cfg(test)]
 mod coordinator;
+mod demo;
 #[cfg(test)]
 mod golden;
-mod demo;
 mod scorer;
 mod tidy;
