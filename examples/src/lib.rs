@@ -5,5 +5,6 @@
 //! on this one.
 
 pub mod demo;
+pub mod link;
 pub mod score;
 pub mod tones;
