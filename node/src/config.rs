@@ -348,7 +348,7 @@ const LATENCY_LEAST_MS: f64 = 6.0;
 const LATENCY_MOST_MS: f64 = 1_000.0;
 
 /// The virtual device's latency where none is set: that of a common sound card.
-const DAC_LATENCY: Span = Span::from_millis(25);
+const DAC_LATENCY: Span = Span::from_millis(60);
 
 #[cfg(test)]
 mod tests {

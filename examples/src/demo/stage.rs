@@ -37,8 +37,8 @@ pub(super) struct Stage {
 
 /// How fast the clocks of the two nodes run.
 const CLOCK_RATES: [Ppm; 2] = [Ppm(30.0), Ppm(-20.0)];
-/// The latencies of the two virtual sound cards.
-const DAC_LATENCIES: [Span; 2] = [Span::from_millis(25), Span::from_millis(60)];
+/// The latencies of the two virtual sound cards: long enough that a busy machine does not run them dry.
+const DAC_LATENCIES: [Span; 2] = [Span::from_millis(60), Span::from_millis(90)];
 /// The hours by which clocks are shifted.
 const HOURS: std::ops::RangeInclusive<f64> = 1.0..=1_000.0;
 /// The longest that the coordinator may take to be ready.
