@@ -14,6 +14,7 @@ use jamsync_protocol::{
         device_log::{DeviceLog, LogError, VerifiedLog},
         friend_link::{LinkSecret, LinkToken},
     },
+    wire::coord::{Contact, Me},
 };
 use serde::{Deserialize, Serialize};
 
@@ -68,9 +69,29 @@ pub(crate) enum AccountError {
     /// The coordinator claims a contact that has not proven to hold one of this account's links.
     #[error("{handle} did not prove to have been given a friend link; not taken as a contact")]
     NotInvited { handle: Handle },
+    /// The coordinator shows a log for this account that this device alone did not found.
+    #[error("the coordinator shows a device log for {handle} that this computer did not make; not signed up")]
+    NotFoundedHere { handle: Handle },
 }
 
 impl Account {
+    /// The account that `device` has just founded at the coordinator. The log that friends will be asked to trust
+    /// must be this device's own: in any other, whoever made it could speak for the account.
+    pub(crate) fn founded(
+        addresses: Vec<String>,
+        coordinator: DeviceKey,
+        device: DeviceKey,
+        me: &Me,
+    ) -> Result<Self, AccountError> {
+        let handle = me.handle.clone();
+        let log = me.log.verify().map_err(|error| AccountError::Log { handle: handle.clone(), error })?;
+        if log.pin().length != 1 || log.devices() != [device] || log.account() != me.account {
+            return Err(AccountError::NotFoundedHere { handle });
+        }
+        let (contacts, links) = (Vec::new(), Vec::new());
+        Ok(Self { addresses, coordinator, handle, log: me.log.clone(), contacts, links })
+    }
+
     /// The account kept in `path`; none before the first sign-up.
     pub(crate) fn load(path: &Path) -> Result<Option<Self>, AccountError> {
         let bytes = match fs::read(path) {
@@ -113,23 +134,27 @@ impl Account {
     }
 
     /// Takes a contact that opened one of this account's links, or whose link this account opened (`invited`
-    /// names the account that the link promised). A contact that is known may only continue its log.
+    /// names the account that the link promised). A contact that is known may only continue its log, and keeps the
+    /// name under which the listener knows it. Whether there was anything new.
     pub(crate) fn admit(
         &mut self,
-        contact: &jamsync_protocol::wire::coord::Contact,
+        contact: &Contact,
         invited: Option<AccountId>,
-    ) -> Result<(), AccountError> {
+    ) -> Result<bool, AccountError> {
         let handle = contact.handle.clone();
         let untrusted = |error| AccountError::Log { handle: handle.clone(), error };
-        let offered = contact.log.verify().map_err(untrusted)?;
         if let Some(known) = self.contacts.iter_mut().find(|known| known.account == contact.account) {
+            if known.log == contact.log {
+                return Ok(false);
+            }
             let pinned = known.log.verify().map_err(untrusted)?;
-            offered.extends(&pinned.pin()).map_err(untrusted)?;
+            contact.log.verify().map_err(untrusted)?.extends(&pinned.pin()).map_err(untrusted)?;
             known.log = contact.log.clone();
-            known.handle = handle;
-            return Ok(());
+            return Ok(true);
         }
-        if offered.account() != contact.account {
+        let offered = contact.log.verify().map_err(untrusted)?;
+        let name_taken = self.contacts.iter().any(|known| known.handle == handle);
+        if name_taken || offered.account() != contact.account {
             return Err(AccountError::Replaced { handle });
         }
         let promised = invited == Some(contact.account) || self.proves_link(contact);
@@ -141,10 +166,10 @@ impl Account {
         }
         let log = contact.log.clone();
         self.contacts.push(KnownContact { handle, account: contact.account, log });
-        Ok(())
+        Ok(true)
     }
 
-    fn proves_link(&self, contact: &jamsync_protocol::wire::coord::Contact) -> bool {
+    fn proves_link(&self, contact: &Contact) -> bool {
         let Some((accepted, me)) = contact.accepted.zip(self.id()) else { return false };
         let link = self.links.iter().find(|link| link.token == accepted.token);
         link.is_some_and(|link| link.secret.check(accepted.proof, me, contact.account).is_ok())
@@ -160,3 +185,73 @@ impl std::fmt::Debug for MadeLink {
 
 /// How many unused links are remembered; the oldest go first.
 pub(crate) const LINKS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use jamsync_protocol::{identity::DeviceSecret, identity::Tier, text::List};
+
+    use super::*;
+
+    fn secret(seed: u8) -> DeviceSecret {
+        DeviceSecret::from_seed(&[seed; 32])
+    }
+
+    fn log_of(seed: u8) -> VerifiedLog {
+        DeviceLog::found(&secret(seed), [seed; 16])
+    }
+
+    fn me(seed: u8) -> Me {
+        Me {
+            account: log_of(seed).account(),
+            handle: "ana".parse().unwrap(),
+            tier: Tier::Premium,
+            log: log_of(seed).as_log().clone(),
+            requests: List::empty(),
+        }
+    }
+
+    fn account() -> Account {
+        Account::founded(Vec::new(), secret(9).public(), secret(1).public(), &me(1)).unwrap()
+    }
+
+    fn contact(seed: u8, handle: &str) -> Contact {
+        let log = log_of(seed);
+        let handle = handle.parse().unwrap();
+        Contact { handle, account: log.account(), log: log.as_log().clone(), online: true, accepted: None }
+    }
+
+    #[test]
+    fn an_account_that_the_coordinator_founded_in_our_name_is_refused() {
+        // Its device could speak for the account, and friends would be asked to trust it.
+        let forged = Account::founded(Vec::new(), secret(9).public(), secret(1).public(), &me(9));
+        assert!(matches!(forged, Err(AccountError::NotFoundedHere { .. })), "{forged:?}");
+        let renamed = Me { account: log_of(2).account(), ..me(1) };
+        let forged = Account::founded(Vec::new(), secret(9).public(), secret(1).public(), &renamed);
+        assert!(matches!(forged, Err(AccountError::NotFoundedHere { .. })), "{forged:?}");
+    }
+
+    #[test]
+    fn a_contact_is_taken_once_and_only_with_an_invitation() {
+        let mut account = account();
+        let ben = contact(2, "ben");
+        assert!(matches!(account.admit(&ben, None), Err(AccountError::NotInvited { .. })));
+        assert!(account.admit(&ben, Some(ben.account)).unwrap());
+        assert!(!account.admit(&ben, None).unwrap(), "nothing new");
+        assert_eq!(account.contacts.len(), 1);
+    }
+
+    #[test]
+    fn the_coordinator_cannot_exchange_the_names_of_two_friends() {
+        let mut account = account();
+        for (seed, name) in [(2, "ben"), (3, "cleo")] {
+            let friend = contact(seed, name);
+            account.admit(&friend, Some(friend.account)).unwrap();
+        }
+        account.admit(&contact(2, "cleo"), None).unwrap();
+        let names: Vec<_> = account.contacts.iter().map(|known| known.handle.as_str()).collect();
+        assert_eq!(names, ["ben", "cleo"]);
+        let impostor = contact(4, "ben");
+        let taken = account.admit(&impostor, Some(impostor.account));
+        assert!(matches!(taken, Err(AccountError::Replaced { .. })), "{taken:?}");
+    }
+}

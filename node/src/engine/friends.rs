@@ -9,7 +9,8 @@ use jamsync_protocol::{
     text::{List, Text},
     time::Span,
     wire::coord::{
-        Answer as Verdict, Contact, CoordEvent, CoordReply, CoordRequest, Me, OpenRequest, RequestId, Role,
+        Answer as Verdict, Contact, CoordEvent, CoordReply, CoordRequest, Me, OpenRequest, Refusal,
+        RequestId, Role,
     },
 };
 
@@ -75,7 +76,14 @@ impl Engine {
         let log = DeviceLog::found(self.identity.secret(), rand::random()).as_log().clone();
         let request = CoordRequest::SignUp { secret: code.secret, handle, birth_date, market, log };
         Ok(Box::pin(async move {
-            let CoordReply::Me(me) = link.request(request).await.map_err(link_error)? else {
+            let signed_up = match link.request(request).await {
+                // An earlier attempt got through, but not its answer.
+                Err(LinkError::Refused(Refusal::AlreadySignedUp { .. })) => {
+                    link.request(CoordRequest::WhoAmI).await
+                }
+                outcome => outcome,
+            };
+            let CoordReply::Me(me) = signed_up.map_err(link_error)? else {
                 return Err(link_error(LinkError::Unexpected));
             };
             let apply: Apply =
@@ -92,14 +100,8 @@ impl Engine {
         link: CoordinatorLink,
     ) -> Result<Reply, ApiError> {
         let address = first_of(&addresses);
-        self.account = Some(Account {
-            addresses,
-            coordinator,
-            handle: me.handle.clone(),
-            log: me.log.clone(),
-            contacts: Vec::new(),
-            links: Vec::new(),
-        });
+        let account = Account::founded(addresses, coordinator, self.identity.key(), me);
+        self.account = Some(account.map_err(|error| refused(&error, "ask whoever runs the coordinator"))?);
         self.save_account()?;
         self.tell_candidates(&link);
         self.coordinator = Some(link);
@@ -294,7 +296,10 @@ impl Engine {
             let contacts = all_contacts(&link).await.map_err(link_error)?;
             let apply: Apply = Box::new(move |engine| {
                 for contact in &contacts {
-                    engine.take_contact(contact, None)?;
+                    // One that is not to be trusted does not hide the others, nor the open requests.
+                    if let Err(error) = engine.take_contact(contact, None) {
+                        engine.warn(error.to_string());
+                    }
                 }
                 if let CoordReply::Me(me) = me {
                     engine
@@ -339,10 +344,9 @@ impl Engine {
         invited: Option<jamsync_protocol::id::AccountId>,
     ) -> Result<(), ApiError> {
         let Some(account) = &mut self.account else { return Err(no_account()) };
-        account.admit(contact, invited).map_err(|error| {
-            ApiError::new(ErrorCode::Refused, error.to_string(), "ask your friend for a new link")
-        })?;
-        self.save_account()
+        let admitted = account.admit(contact, invited);
+        let new = admitted.map_err(|error| refused(&error, "ask your friend for a new link"))?;
+        if new { self.save_account() } else { Ok(()) }
     }
 
     fn open_request(&mut self, request: OpenRequest) {
@@ -456,6 +460,10 @@ fn first_of(addresses: &[String]) -> String {
 fn no_account() -> ApiError {
     let remedy = "get a join code from whoever runs a coordinator, then `jamsync init --coordinator CODE`";
     ApiError::new(ErrorCode::NoAccount, "this node is signed up nowhere", remedy)
+}
+
+fn refused(error: &dyn std::fmt::Display, remedy: &str) -> ApiError {
+    ApiError::new(ErrorCode::Refused, error.to_string(), remedy)
 }
 
 fn usage(error: &dyn std::fmt::Display, remedy: &str) -> ApiError {
