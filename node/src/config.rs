@@ -38,7 +38,7 @@ pub struct Settings {
     pub record: Option<PathBuf>,
     /// Rate error of the virtual device. Unit ppm, range -1,000 to 1,000, default 0.
     pub dac_rate: Ppm,
-    /// Latency of the virtual device. Unit ms, range 6 to 1,000, default 25.
+    /// Latency of the virtual device. Unit ms, range 6 to 1,000, default 60.
     pub dac_latency: Span,
     /// Added to this node's clock, for tests. Default 0.
     pub clock_offset: Span,
@@ -347,7 +347,7 @@ const LATENCY_LEAST_MS: f64 = 6.0;
 /// The most, in milliseconds: wireless headphones reach 500.
 const LATENCY_MOST_MS: f64 = 1_000.0;
 
-/// The virtual device's latency where none is set: that of a common sound card.
+/// The virtual device's latency where none is set: long enough that a busy machine does not run it dry.
 const DAC_LATENCY: Span = Span::from_millis(60);
 
 #[cfg(test)]
