@@ -9,11 +9,12 @@ use std::{
 };
 
 use jamsync_protocol::{
-    id::{AccountId, DeviceKey, Handle},
+    id::{AccountId, DeviceKey, Handle, JamId},
     identity::{
         device_log::{DeviceLog, LogError, VerifiedLog},
         friend_link::{LinkSecret, LinkToken},
     },
+    time::UtcTime,
     wire::coord::{Contact, Me},
 };
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,9 @@ pub(crate) struct Account {
     pub(crate) contacts: Vec<KnownContact>,
     /// The links that nobody has taken yet, newest last.
     pub(crate) links: Vec<MadeLink>,
+    /// The Jams that are over for this node although their grants still hold, newest last.
+    #[serde(default)]
+    pub(crate) ended: Vec<EndedJam>,
 }
 
 /// A friend, with all that was ever seen of the friend's device log.
@@ -48,6 +52,16 @@ pub(crate) struct KnownContact {
 pub(crate) struct MadeLink {
     pub(crate) token: LinkToken,
     pub(crate) secret: LinkSecret,
+}
+
+/// A Jam that this node never enters again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct EndedJam {
+    pub(crate) jam: JamId,
+    /// When its grant ends, which makes remembering it needless.
+    pub(crate) expires: UtcTime,
+    /// Whether the coordinator knows.
+    pub(crate) told: bool,
 }
 
 /// Why the account is not believed or not kept.
@@ -88,8 +102,8 @@ impl Account {
         if log.pin().length != 1 || log.devices() != [device] || log.account() != me.account {
             return Err(AccountError::NotFoundedHere { handle });
         }
-        let (contacts, links) = (Vec::new(), Vec::new());
-        Ok(Self { addresses, coordinator, handle, log: me.log.clone(), contacts, links })
+        let (contacts, links, ended) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { addresses, coordinator, handle, log: me.log.clone(), contacts, links, ended })
     }
 
     /// The account kept in `path`; none before the first sign-up.
@@ -169,6 +183,19 @@ impl Account {
         Ok(true)
     }
 
+    /// Notes that a Jam is over for this node, and forgets those whose grants have ended by `now`.
+    pub(crate) fn note_ended(&mut self, ended: EndedJam, now: UtcTime) {
+        self.ended.retain(|known| known.jam != ended.jam && known.expires > now);
+        self.ended.push(ended);
+        let surplus = self.ended.len().saturating_sub(ENDED_MAX);
+        self.ended.drain(..surplus);
+    }
+
+    /// Whether a Jam is over for this node.
+    pub(crate) fn has_ended(&self, jam: JamId) -> bool {
+        self.ended.iter().any(|known| known.jam == jam)
+    }
+
     fn proves_link(&self, contact: &Contact) -> bool {
         let Some((accepted, me)) = contact.accepted.zip(self.id()) else { return false };
         let link = self.links.iter().find(|link| link.token == accepted.token);
@@ -186,9 +213,12 @@ impl std::fmt::Debug for MadeLink {
 /// How many unused links are remembered; the oldest go first.
 pub(crate) const LINKS_MAX: usize = 64;
 
+/// How many Jams that are over are remembered: one every three minutes for the life of a grant, 12 hours.
+const ENDED_MAX: usize = 256;
+
 #[cfg(test)]
 mod tests {
-    use jamsync_protocol::{identity::DeviceSecret, identity::Tier, text::List};
+    use jamsync_protocol::{identity::DeviceSecret, identity::Tier, text::List, time::Span};
 
     use super::*;
 
@@ -238,6 +268,20 @@ mod tests {
         assert!(account.admit(&ben, Some(ben.account)).unwrap());
         assert!(!account.admit(&ben, None).unwrap(), "nothing new");
         assert_eq!(account.contacts.len(), 1);
+    }
+
+    #[test]
+    fn a_jam_that_was_left_is_remembered_over_a_restart_until_its_grant_ends() {
+        let at = |hours: i64| UtcTime::from_nanos(0) + Span::from_secs(hours * 3_600);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("account.json");
+        let mut account = account();
+        account.note_ended(EndedJam { jam: JamId([1; 16]), expires: at(12), told: false }, at(1));
+        account.save(&file).unwrap();
+        let mut account = Account::load(&file).unwrap().unwrap();
+        assert!(account.has_ended(JamId([1; 16])) && !account.has_ended(JamId([2; 16])));
+        account.note_ended(EndedJam { jam: JamId([2; 16]), expires: at(25), told: true }, at(13));
+        assert!(!account.has_ended(JamId([1; 16])) && account.has_ended(JamId([2; 16])));
     }
 
     #[test]

@@ -243,6 +243,7 @@ impl Engine {
                 tracing::info!(%observed, "connected to the coordinator");
                 self.coordinator_state = api::Coordinator::Connected { address };
                 self.tell(api::Event::Coordinator { connected: true, reason: String::new() });
+                self.tell_ended();
                 self.catch_up();
             }
             LinkEvent::Unreachable { reason } => {
@@ -406,7 +407,7 @@ impl Engine {
         Ok((account, link))
     }
 
-    fn save_account(&self) -> Result<(), ApiError> {
+    pub(super) fn save_account(&self) -> Result<(), ApiError> {
         let Some(account) = &self.account else { return Ok(()) };
         account.save(&self.account_file).map_err(|error| {
             ApiError::new(ErrorCode::StateUnwritable, error.to_string(), "make room or mend its permissions")

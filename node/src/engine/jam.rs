@@ -30,6 +30,8 @@ pub(super) struct ActiveJam {
     pub(super) dials: bool,
     pub(super) link: Option<PeerLink>,
     pub(super) granted: NodeTime,
+    /// When the grant no longer admits.
+    pub(super) expires: UtcTime,
     /// When the first connection stood; later ones resume without asking for the grant's age.
     pub(super) met: Option<NodeTime>,
     pub(super) lost_since: Option<NodeTime>,
@@ -111,6 +113,7 @@ impl ActiveJam {
             dials,
             link: None,
             granted: now,
+            expires: grant.expires,
             met: None,
             lost_since: None,
             reanchors: 0,

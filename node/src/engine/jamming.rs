@@ -14,15 +14,19 @@ use jamsync_protocol::{
 };
 
 use super::{
-    Engine,
+    Apply, Completion, Engine,
+    account::EndedJam,
     friends::dials,
     jam::{ActiveJam, Trust},
     run::session_error,
     utc_now,
 };
 use crate::{
-    api::{self, ApiError, ErrorCode},
-    net::peer::{CloseCode, PeerLink, PeerTarget},
+    api::{self, ApiError, ErrorCode, Reply},
+    net::{
+        coordinator::LinkError,
+        peer::{CloseCode, PeerLink, PeerTarget},
+    },
 };
 
 impl Engine {
@@ -45,6 +49,11 @@ impl Engine {
                 return;
             }
         };
+        if self.jam.as_ref().is_some_and(|known| known.id == jam.id) || self.has_ended(jam.id) {
+            // Told again after a restart of either program: leaving is final.
+            tracing::info!(jam = ?jam.id, "a grant that was used before is left alone");
+            return;
+        }
         if self.jam.is_some() {
             // The newer Jam is the one the listener has just agreed to.
             let _ = self.leave();
@@ -112,21 +121,15 @@ impl Engine {
 
     /// The listener leaves for good.
     pub(super) fn leave(&mut self) -> Result<(), ApiError> {
-        let Some(jam) = &self.jam else { return Err(not_in_jam()) };
-        let id = jam.id;
+        if self.jam.is_none() {
+            return Err(not_in_jam());
+        }
         // A peer that is away hears of it from the coordinator.
         let farewell = self.stage.command(Command::Leave).map_err(|error| session_error(&error));
         if let Err(error) = farewell {
             tracing::debug!(%error, "nobody to say goodbye to");
         }
         self.flush();
-        if let Some(coordinator) = self.coordinator.clone() {
-            tokio::spawn(async move {
-                if let Err(error) = coordinator.request(CoordRequest::EndJam { jam: id }).await {
-                    tracing::debug!(%error, "the coordinator was not told of the Jam's end");
-                }
-            });
-        }
         self.end_jam(api::JamEnd::YouLeft);
         Ok(())
     }
@@ -136,11 +139,60 @@ impl Engine {
         let Some(jam) = self.jam.take() else { return };
         self.port.forget(jam.id);
         let with = jam.with().clone();
+        let peer_left = reason == api::JamEnd::PeerLeft;
         if let Some(link) = jam.link {
-            link.finish();
+            if peer_left {
+                // The other side waits for this to know that its farewell has arrived.
+                link.close(CloseCode::Left, "the Jam is over");
+            } else {
+                self.farewells.spawn(link.finish());
+            }
         }
         self.stage.leave_jam();
         self.tell(api::Event::JamEnded { with, reason });
+        if let Some(account) = &mut self.account {
+            account.note_ended(EndedJam { jam: jam.id, expires: jam.expires, told: peer_left }, utc_now());
+        }
+        if let Err(error) = self.save_account() {
+            self.warn(error.to_string());
+        }
+        self.tell_ended();
+    }
+
+    /// Tells the coordinator of Jams that are over and of which it does not know; where it is away, when it is
+    /// back.
+    pub(super) fn tell_ended(&mut self) {
+        // Those that have arrived need not be waited for at the end.
+        while self.farewells.try_join_next().is_some() {}
+        let ended = self.account.iter().flat_map(|account| &account.ended);
+        let untold: Vec<JamId> = ended.filter(|known| !known.told).map(|known| known.jam).collect();
+        for id in untold {
+            let Some(coordinator) = self.coordinator.clone() else { return };
+            let completions = self.completions.clone();
+            self.farewells.spawn(async move {
+                match coordinator.request(CoordRequest::EndJam { jam: id }).await {
+                    // One that it does not know (any more) needs no end.
+                    Ok(_) | Err(LinkError::Refused(_)) => {}
+                    Err(error) => {
+                        return tracing::debug!(%error, "the coordinator was not told of a Jam's end");
+                    }
+                }
+                let apply: Apply = Box::new(move |engine| engine.ended_told(id));
+                // An engine that is gone tells it again next time.
+                let _ = completions.send(Completion { outcome: Ok(apply), answer: None });
+            });
+        }
+    }
+
+    fn ended_told(&mut self, id: JamId) -> Result<Reply, ApiError> {
+        let ended = self.account.iter_mut().flat_map(|account| &mut account.ended);
+        ended.filter(|known| known.jam == id).for_each(|known| known.told = true);
+        self.save_account()?;
+        Ok(Reply::Done)
+    }
+
+    fn has_ended(&self, id: JamId) -> bool {
+        self.account.as_ref().is_some_and(|account| account.has_ended(id))
     }
 
     /// Gives up a peer that never came.

@@ -20,7 +20,10 @@ mod view;
 use std::{path::PathBuf, sync::Arc};
 
 use jamsync_protocol::{time::UtcTime, wire::coord::OpenRequest};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::{
+    sync::{broadcast, mpsc, oneshot},
+    task::JoinSet,
+};
 
 use self::{account::Account, jam::ActiveJam, stage::Stage};
 use crate::{
@@ -58,6 +61,8 @@ struct Engine {
     events: broadcast::Sender<api::Event>,
     completions: mpsc::UnboundedSender<Completion>,
     link_events: mpsc::UnboundedSender<LinkEvent>,
+    /// What is still being said about Jams that are over; waited for, briefly, at the end.
+    farewells: JoinSet<()>,
     stopping: bool,
 }
 

@@ -253,6 +253,8 @@ impl Engine {
             // A Jam whose peer is away has nobody to tell.
             let _ = self.leave();
         }
+        let farewells = std::mem::take(&mut self.farewells);
+        let _ = tokio::time::timeout(FAREWELL, farewells.join_all()).await;
         self.endpoint.close(quinn::VarInt::from_u32(CloseCode::Left as u32), b"the node ends");
         // Waiting until peers have the farewell keeps them from waiting for a timeout.
         let _ = tokio::time::timeout(FAREWELL, self.endpoint.wait_idle()).await;

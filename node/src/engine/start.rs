@@ -7,7 +7,7 @@ use jamsync_protocol::{
     servo::ServoConfig,
     time::{Ppm, Span},
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{Engine, account::Account, run::Sources, stage::Stage};
 use crate::{
@@ -72,6 +72,7 @@ pub async fn start(boot: Boot) -> Result<api::Engine, ApiError> {
         events: handle.events(),
         completions,
         link_events: link_sender,
+        farewells: JoinSet::new(),
         stopping: false,
     };
     engine.connect_coordinator();

@@ -95,14 +95,12 @@ impl PeerLink {
     }
 
     /// Lets what was sent arrive, then closes: for a farewell.
-    pub fn finish(self) {
+    pub async fn finish(self) {
         let Self { connection, control, queue, .. } = self;
         drop((control, queue));
-        tokio::spawn(async move {
-            // The peer closes when it has read the farewell; a silent one is not waited for.
-            let _ = timeout(FAREWELL, connection.closed()).await;
-            connection.close(VarInt::from_u32(CloseCode::Left as u32), b"left the Jam");
-        });
+        // The peer closes when it has read the farewell; a silent one is not waited for.
+        let _ = timeout(FAREWELL, connection.closed()).await;
+        connection.close(VarInt::from_u32(CloseCode::Left as u32), b"left the Jam");
     }
 }
 
