@@ -2,7 +2,7 @@
 
 use alloc::{collections::BTreeMap, vec::Vec};
 
-use crate::{id::EntryId, text::List, wire::peer::Availability};
+use crate::{id::EntryId, queue::SLOTS_MAX, text::List, wire::peer::Availability};
 
 /// What this side and the other can play. An entry nobody has spoken of counts as playable: the side that
 /// lacks it says so as soon as it has looked.
@@ -14,14 +14,25 @@ pub(crate) struct Availabilities {
     unsent: Vec<EntryId>,
 }
 
-/// How many entries of the other side are remembered: as many as a queue and its tombstones hold.
+/// How many entries of each side are remembered. Above it those are forgotten that the queue does not know (any
+/// more); it must be well above what a queue and its tombstones hold, [`SLOTS_MAX`], so that there is room then.
 const ENTRIES_MAX: usize = 8_192;
+const _: () = assert!(ENTRIES_MAX > SLOTS_MAX);
 
 impl Availabilities {
-    /// Notes what this side found. Whether it is news.
-    pub(crate) fn set_mine(&mut self, entry: EntryId, availability: Availability) -> bool {
+    /// Notes what this side found, while the queue knows which entries are meant. Whether it is news.
+    pub(crate) fn set_mine(
+        &mut self,
+        entry: EntryId,
+        availability: Availability,
+        known: impl Fn(EntryId) -> bool,
+    ) -> bool {
         if self.mine.get(&entry) == Some(&availability) {
             return false;
+        }
+        if self.mine.len() >= ENTRIES_MAX {
+            self.mine.retain(|entry, _| known(*entry));
+            self.unsent.retain(|entry| known(*entry));
         }
         self.mine.insert(entry, availability);
         if !self.unsent.contains(&entry) {
@@ -30,13 +41,18 @@ impl Availabilities {
         true
     }
 
-    /// Notes what the other side said. Whether it is news.
-    pub(crate) fn set_theirs(&mut self, entry: EntryId, availability: Availability) -> bool {
+    /// Notes what the other side said, as [`set_mine`](Self::set_mine).
+    pub(crate) fn set_theirs(
+        &mut self,
+        entry: EntryId,
+        availability: Availability,
+        known: impl Fn(EntryId) -> bool,
+    ) -> bool {
         if self.theirs.get(&entry) == Some(&availability) {
             return false;
         }
         if self.theirs.len() >= ENTRIES_MAX {
-            self.theirs.pop_first();
+            self.theirs.retain(|entry, _| known(*entry));
         }
         self.theirs.insert(entry, availability);
         true
@@ -66,6 +82,12 @@ impl Availabilities {
         self.theirs.clear();
     }
 
+    /// How many entries are remembered, of this side and of the other.
+    #[cfg(test)]
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.mine.len(), self.theirs.len())
+    }
+
     /// What the other side has to be told, as much as one message holds.
     pub(crate) fn poll_transmit(&mut self) -> Option<List<(EntryId, Availability), 256>> {
         let count = self.unsent.len().min(256);
@@ -88,9 +110,9 @@ mod tests {
         let entry = EntryId { author: Participant::FIRST, number: 1 };
         let mut known = Availabilities::default();
         assert!(known.is_playable(entry));
-        assert!(known.set_mine(entry, Availability::Ready));
-        assert!(known.set_theirs(entry, Availability::Missing));
-        assert!(!known.set_theirs(entry, Availability::Missing), "said twice, no news");
+        assert!(known.set_mine(entry, Availability::Ready, |_| true));
+        assert!(known.set_theirs(entry, Availability::Missing, |_| true));
+        assert!(!known.set_theirs(entry, Availability::Missing, |_| true), "said twice, no news");
         assert!(!known.is_playable(entry));
         known.handle_left();
         assert!(known.is_playable(entry));
@@ -100,7 +122,7 @@ mod tests {
     fn news_is_told_once_and_again_to_a_new_connection() {
         let entry = EntryId { author: Participant::FIRST, number: 1 };
         let mut known = Availabilities::default();
-        known.set_mine(entry, Availability::Ready);
+        known.set_mine(entry, Availability::Ready, |_| true);
         assert_eq!(
             known.poll_transmit().map(List::into_vec),
             Some(alloc::vec![(entry, Availability::Ready)])

@@ -131,21 +131,19 @@ impl Conductor {
     }
 
     /// The host refused wish `number`. Whether it was the one that waits.
-    pub(crate) fn handle_refusal(&mut self, number: u32, jam_now: JamTime) -> bool {
+    pub(crate) fn handle_refusal(&mut self, number: u32) -> bool {
         let waited = self.wish.is_some_and(|pending| pending.wish.number == number);
         if waited {
-            self.wish = None;
-            self.overlay(jam_now);
+            self.take_back();
         }
         waited
     }
 
     /// Gives up a wish that the host did not answer in time. Whether one was given up.
-    pub(crate) fn handle_timeout(&mut self, now: NodeTime, jam_now: JamTime) -> bool {
+    pub(crate) fn handle_timeout(&mut self, now: NodeTime) -> bool {
         let overdue = self.wish.is_some_and(|pending| pending.gives_up <= now);
         if overdue {
-            self.wish = None;
-            self.overlay(jam_now);
+            self.take_back();
         }
         overdue
     }
@@ -158,6 +156,12 @@ impl Conductor {
         let revision = Revision { epoch: self.epoch, host: self.host, counter };
         let Target { entry, position, at, playing, .. } = target;
         Anchor { revision, entry, position, at, playing }
+    }
+
+    /// What is agreed holds again, also while the Jam's clock is not known.
+    fn take_back(&mut self) {
+        self.wish = None;
+        self.effective = self.agreed.clone();
     }
 
     /// Lays the unanswered wish over what is agreed.

@@ -26,15 +26,15 @@ impl Session {
             ControlMessage::Wish(wish) if self.is_host() => self.handle_wish(from, wish, now),
             ControlMessage::Wish(_) => Err(SessionError::OutOfTurn("a wish")),
             ControlMessage::WishRefused { number, reason } => {
-                let jam_now = self.jam_now(now)?;
-                if self.conductor.handle_refusal(number, jam_now) {
+                if self.conductor.handle_refusal(number) {
                     self.events.push_back(Event::WishFailed(Some(reason)));
                 }
                 Ok(())
             }
             ControlMessage::Availability(list) => {
                 for (entry, availability) in list {
-                    if self.availabilities.set_theirs(entry, availability.clone()) {
+                    let known = |entry| self.replica.entry(entry).is_some();
+                    if self.availabilities.set_theirs(entry, availability.clone(), known) {
                         self.events.push_back(Event::Availability { entry, of: from, availability });
                     }
                 }
@@ -134,7 +134,14 @@ impl Session {
         }
         let Wish { number, verb, entry, position, at, playing } = wish;
         let target = Target { verb, entry: Some(entry), position, at, playing };
-        self.direct(target, from, Some(number), now)
+        match self.direct(target, from, Some(number), now) {
+            // Too many changes are agreed already: that is no fault of the guest's.
+            Err(SessionError::Timeline(_)) => {
+                self.tell(ControlMessage::WishRefused { number, reason: Refusal::OutOfBounds });
+                Ok(())
+            }
+            outcome => outcome,
+        }
     }
 
     pub(super) fn handle_datagram(&mut self, datagram: Datagram, now: NodeTime) {

@@ -31,7 +31,7 @@ use serde::Serialize;
 use crate::{
     id::{EntryId, Participant},
     limits::{DATAGRAM_BYTES_MAX, PEER_FRAME_BYTES_MAX},
-    queue::{QueueMessage, Replica},
+    queue::{QueueError, QueueMessage, Replica},
     text::List,
     time::{JamTime, NodeTime, PeerTime, Span},
     timeline::{Heard, JamMap, Lead, LeadConfig, Timeline},
@@ -168,8 +168,14 @@ impl Session {
             Channel::Queue => {
                 let peer = self.peer.as_ref().ok_or(SessionError::Alone)?.id;
                 let message: QueueMessage = codec::decode(bytes).map_err(malformed)?;
-                self.replica.handle_message(peer, message)?;
-                self.take_queue_events(now)
+                match self.replica.handle_message(peer, message) {
+                    // It was under way while the host changed, and is said again to the new one.
+                    Err(QueueError::NotFromHost { .. } | QueueError::NotHost { .. }) => Ok(()),
+                    outcome => {
+                        outcome?;
+                        self.take_queue_events(now)
+                    }
+                }
             }
             Channel::Datagram => {
                 self.handle_datagram(codec::decode(bytes).map_err(malformed)?, now);
@@ -221,7 +227,8 @@ impl Session {
         availability: Availability,
         now: NodeTime,
     ) -> Result<(), SessionError> {
-        if self.availabilities.set_mine(entry, availability.clone()) {
+        let known = |entry| self.replica.entry(entry).is_some();
+        if self.availabilities.set_mine(entry, availability.clone(), known) {
             self.events.push_back(Event::Availability { entry, of: self.me, availability });
         }
         self.progress(now)
@@ -247,9 +254,7 @@ impl Session {
     /// # Errors
     /// [`SessionError::Timeline`] where the end of a track could not be agreed: nothing plays on.
     pub fn handle_timeout(&mut self, now: NodeTime) -> Result<(), SessionError> {
-        if let Some(map) = self.jam_map(now)
-            && self.conductor.handle_timeout(now, map.jam_at(now))
-        {
+        if self.conductor.handle_timeout(now) {
             self.events.push_back(Event::WishFailed(None));
         }
         self.progress(now)

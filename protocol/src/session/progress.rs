@@ -93,13 +93,17 @@ impl Session {
         }
         let map = self.jam_map(now)?;
         let last = self.timeline().last()?;
-        Some(map.node_at(self.freeze_at(last)?))
+        let freeze = self.freeze_at(last)?;
+        // A timeline that is full has room again when its next anchor takes effect.
+        let jam_now = map.jam_at(now);
+        let room = self.timeline().upcoming(jam_now).next().filter(|_| !self.timeline().has_room(jam_now));
+        Some(map.node_at(room.map_or(freeze, |next| next.at.max(freeze))))
     }
 
     /// What has to be agreed at `now`.
     fn due(&self, now: NodeTime) -> Option<Target> {
         let jam_now = self.jam_now(now).ok()?;
-        let last = self.timeline().last()?;
+        let last = self.timeline().last().filter(|_| self.timeline().has_room(jam_now))?;
         let entry = last.entry?;
         let gone = !self.replica.queue().contains(entry);
         if gone || !self.availabilities.is_playable(entry) {

@@ -1,5 +1,7 @@
 //! Two sessions over a link in virtual time: what one does, the other hears at the same Jam time.
 
+mod hostile;
+
 use alloc::{collections::BinaryHeap, string::ToString, vec, vec::Vec};
 use core::cmp::Reverse;
 

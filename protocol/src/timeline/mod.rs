@@ -96,6 +96,12 @@ impl Timeline {
         Ok(())
     }
 
+    /// Whether an anchor behind all others would be taken.
+    #[must_use]
+    pub fn has_room(&self, now: JamTime) -> bool {
+        self.upcoming(now).count() < ANCHORS_MAX
+    }
+
     /// The newest revision taken.
     #[must_use]
     pub fn revision(&self) -> Option<Revision> {

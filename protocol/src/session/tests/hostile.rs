@@ -1,0 +1,175 @@
+//! A peer that lies: whatever it says is bounded, refused or dropped, and the session goes on.
+
+use proptest::{prelude::*, test_runner::TestCaseError};
+
+use super::*;
+use crate::{
+    limits::ANCHORS_MAX,
+    queue::{Fact, Head, Term},
+    timeline::{Anchor, Revision},
+};
+
+const START: NodeTime = NodeTime::from_nanos(1_000_000_000);
+
+/// A session with tracks of these lengths in frames that is on, and knows a peer.
+fn host(lengths: &[u64]) -> Session {
+    let mut session = Session::alone(START);
+    let tracks =
+        (0u8..).zip(lengths).map(|(number, length)| Track { length: Frames(*length), ..track(number, 0) });
+    session.handle_command(Command::Edit(Intent::Append(tracks.collect())), START).unwrap();
+    session.handle_command(Command::Resume, START).unwrap();
+    session.handle_connected(guest_id(), 7, START);
+    session
+}
+
+fn guest() -> Session {
+    let mut session = Session::guest(guest_id(), HOST);
+    session.handle_connected(HOST, 7, START);
+    session
+}
+
+fn hear(session: &mut Session, message: &ControlMessage, now: NodeTime) -> Result<(), SessionError> {
+    let bytes = codec::encode(message, PEER_FRAME_BYTES_MAX).unwrap();
+    session.handle_bytes(Channel::Control, &bytes, now)
+}
+
+fn hear_queue(session: &mut Session, message: &QueueMessage) -> Result<(), SessionError> {
+    let bytes = codec::encode(message, PEER_FRAME_BYTES_MAX).unwrap();
+    session.handle_bytes(Channel::Queue, &bytes, START)
+}
+
+fn drain(session: &mut Session, now: NodeTime) {
+    while session.poll_event().is_some() {}
+    while session.poll_transmit(now).is_some() {}
+}
+
+#[test]
+fn a_queue_message_for_another_host_does_no_harm() {
+    let (question, at) = (1, Head { number: 1, term: Term { epoch: 1, host: HOST } });
+    assert_eq!(hear_queue(&mut guest(), &QueueMessage::Resume { question, at }), Ok(()));
+    let order = QueueMessage::Ordered { at, fact: Fact::Freeze(EntryId { author: HOST, number: 1 }) };
+    assert_eq!(hear_queue(&mut host(&[44_100]), &order), Ok(()));
+}
+
+#[test]
+fn tracks_shorter_than_the_lead_follow_each_other_without_haste() {
+    let lengths = [441; 40];
+    let mut session = host(&lengths);
+    let mut now = START;
+    for _ in 0..500 {
+        session.handle_timeout(now).unwrap();
+        drain(&mut session, now);
+        let due = session.poll_timeout(now).unwrap();
+        assert!(due > now, "nothing is left to do at {now:?}");
+        now = due;
+    }
+    let heard = session.heard_at(now).unwrap();
+    assert!(!heard.playing && heard.entry.number as usize >= lengths.len() - 1, "{heard:?} at {now:?}");
+}
+
+#[test]
+fn a_peer_cannot_make_a_session_remember_without_end() {
+    let mut session = host(&[44_100]);
+    let real = EntryId { author: HOST, number: 1 };
+    session.handle_availability(real, Availability::Ready, START).unwrap();
+    for first in (0..100_000).step_by(256) {
+        let entries = (first..first + 256).map(|number| EntryId { author: guest_id(), number });
+        let list = entries.clone().map(|entry| (entry, Availability::Missing)).collect();
+        hear(&mut session, &ControlMessage::Availability(List::new(list).unwrap()), START).unwrap();
+        for entry in entries {
+            session.handle_availability(entry, Availability::Missing, START).unwrap();
+        }
+        drain(&mut session, START);
+    }
+    let (mine, theirs) = session.availabilities.counts();
+    assert!(mine <= 8_192 && theirs <= 8_192, "{mine} and {theirs} entries remembered");
+    assert_eq!(session.availability_here(real), Some(&Availability::Ready));
+}
+
+fn extreme() -> impl Strategy<Value = i64> {
+    let near = -20_000_000_000i64..20_000_000_000;
+    prop_oneof![any::<i64>(), Just(i64::MIN), Just(i64::MAX), Just(0), near]
+}
+
+fn entry() -> impl Strategy<Value = EntryId> {
+    (0u8..2, 0u32..4)
+        .prop_map(|(author, number)| EntryId { author: Participant::new(author).unwrap(), number })
+}
+
+prop_compose! {
+    fn announcement()(
+        counter in prop_oneof![0u64..20, any::<u64>()], epoch in prop_oneof![Just(1u32), any::<u32>()],
+        host in 0u8..2, entry in prop::option::of(entry()), position in any::<u64>(), at in extreme(),
+        playing in any::<bool>(), answers in prop::option::of(0u32..4),
+    ) -> Announcement {
+        let revision = Revision { epoch, host: Participant::new(host).unwrap(), counter };
+        let (position, at) = (Frames(position), JamTime::from_nanos(at));
+        Announcement { anchor: Anchor { revision, entry, position, at, playing }, by: guest_id(), verb: Verb::Seek, answers }
+    }
+}
+
+prop_compose! {
+    fn wish()(
+        number in any::<u32>(), entry in entry(), position in prop_oneof![0u64..50_000, any::<u64>()],
+        at in extreme(), playing in any::<bool>(),
+    ) -> Wish {
+        let (position, at) = (Frames(position), JamTime::from_nanos(at));
+        Wish { number, verb: Verb::Seek, entry, position, at, playing }
+    }
+}
+
+fn message() -> impl Strategy<Value = ControlMessage> {
+    let welcome = (extreme(), any::<bool>(), prop::collection::vec(announcement(), 0..8));
+    prop_oneof![
+        1 => welcome.prop_map(|(zero, guest_controls, anchors)| ControlMessage::Welcome(Welcome {
+            jam_zero: PeerTime::from_nanos(zero),
+            guest_controls,
+            anchors: List::new(anchors).unwrap(),
+        })),
+        4 => announcement().prop_map(ControlMessage::Anchor),
+        4 => wish().prop_map(ControlMessage::Wish),
+        1 => any::<u32>().prop_map(|number| ControlMessage::WishRefused { number, reason: Refusal::Unplayable }),
+        1 => entry().prop_map(|entry| {
+            ControlMessage::Availability(List::new(vec![(entry, Availability::Missing)]).unwrap())
+        }),
+        1 => extreme().prop_map(|by| ControlMessage::AnchorLate { by: Span::from_nanos(by) }),
+        1 => any::<u8>().prop_map(|percent| ControlMessage::Volume { percent }),
+    ]
+}
+
+/// One message, then what a shell does about it, and two seconds of whatever the session wants.
+fn suffer(session: &mut Session, message: &ControlMessage, now: &mut NodeTime) -> Result<(), TestCaseError> {
+    let _ = hear(session, message, *now);
+    drain(session, *now);
+    let until = *now + Span::from_secs(2);
+    for _ in 0..2_000 {
+        let Some(due) = session.poll_timeout(*now).filter(|due| *due < until) else { break };
+        *now = (*now).max(due);
+        prop_assert_eq!(session.handle_timeout(*now), Ok(()));
+        drain(session, *now);
+    }
+    prop_assert!(
+        session.poll_timeout(*now).is_none_or(|due| due > *now),
+        "busy for ever after {:?}",
+        message
+    );
+    let _ = (session.heard_at(*now), session.sync_report(*now), session.jam_map(*now));
+    prop_assert!(session.timeline().anchors().len() <= ANCHORS_MAX + 2);
+    prop_assert!(session.announced.len() <= ANNOUNCED_MAX);
+    *now = until;
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn lies_neither_stop_nor_spin_a_session(
+        as_host in any::<bool>(), lengths in prop::collection::vec(prop_oneof![0u64..90_000, any::<u64>()], 1..4),
+        messages in prop::collection::vec(message(), 1..20),
+    ) {
+        let mut session = if as_host { host(&lengths) } else { guest() };
+        let mut now = START;
+        for message in &messages {
+            suffer(&mut session, message, &mut now)?;
+        }
+    }
+}
