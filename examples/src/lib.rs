@@ -1,5 +1,5 @@
-//! What proves jamsync and shows how to use it: the scorer that compares two recorded outputs, and the demo
-//! that runs a coordinator and two nodes as a user would.
+//! What proves jamsync and shows how to use it: the scorer that compares two recorded outputs, the demo that
+//! runs a coordinator and two nodes as a user would, and the toy player of the programs that embed the protocol.
 //!
 //! Nothing here is needed to listen to music: the packages `protocol`, `node` and `coordinator` never depend
 //! on this one.
@@ -8,3 +8,4 @@ pub mod demo;
 pub mod link;
 pub mod score;
 pub mod tones;
+pub mod toy;

@@ -28,7 +28,8 @@
 //! # A run loop
 //!
 //! Two sessions in one program, a "network" that takes 20 ms, and a clock that leaps to the next thing to do.
-//! A real shell replaces the leap by a sleep and the channel by a connection; `examples` has two.
+//! A real shell replaces the leap by a sleep and the channel by a connection: `embed_udp` in the package `examples`
+//! does it with the standard library alone, `embed_tokio` on tokio, and both let a player be steered by it.
 //!
 //! ```
 //! use jamsync_protocol::{

@@ -18,6 +18,7 @@ use core::{
     hash::{Hash, Hasher},
     marker::PhantomData,
     ops::{Add, AddAssign, Neg, Sub, SubAssign},
+    time::Duration,
 };
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -128,6 +129,18 @@ impl Span {
     )]
     pub fn from_secs_f64(secs: f64) -> Self {
         Self { nanos: libm::round(secs * 1e9) as i64 }
+    }
+
+    /// The span of a `core` duration, saturating.
+    #[must_use]
+    pub fn from_duration(duration: Duration) -> Self {
+        Self { nanos: i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX) }
+    }
+
+    /// The span as a `core` duration, to sleep for; zero for a negative span.
+    #[must_use]
+    pub fn as_duration(self) -> Duration {
+        Duration::from_nanos(u64::try_from(self.nanos).unwrap_or(0))
     }
 
     /// The span in nanoseconds.
@@ -381,6 +394,14 @@ mod tests {
         assert_eq!(last + Span::from_secs(1), last);
         assert_eq!(NodeTime::from_nanos(i64::MIN) - last, Span::from_nanos(i64::MIN));
         assert_eq!(Span::from_secs_f64(f64::NAN), Span::ZERO);
+    }
+
+    #[test]
+    fn a_sleep_is_as_long_as_the_span_and_never_negative() {
+        assert_eq!(Span::from_millis(3).as_duration(), Duration::from_millis(3));
+        assert_eq!(Span::from_nanos(-1).as_duration(), Duration::ZERO);
+        assert_eq!(Span::from_duration(Duration::from_micros(7)), Span::from_micros(7));
+        assert_eq!(Span::from_duration(Duration::MAX), Span::MAX);
     }
 
     #[test]

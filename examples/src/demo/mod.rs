@@ -3,7 +3,7 @@
 //!
 //! The driver knows the binaries and the recordings only. It never reads a node's memory, and what a node
 //! says of itself serves for two things: to tell the story, and to name the instants at which an anchor took
-//! effect. Such an instant counts only within [`journal::EFFECT_MAX`] of the command that caused it, so that
+//! effect. Such an instant counts only within `journal::EFFECT_MAX` of the command that caused it, so that
 //! a node cannot excuse a failure.
 
 mod journal;

@@ -4,7 +4,7 @@
 //! It is a loop over everything that happens: calls of the listener, frames of the peer, events of the
 //! coordinator and of the player, and the time that the session asked for. Each is handled to its end before
 //! the next, so that no lock is needed and every answer shows one consistent state. What takes long (reading
-//! files, asking the coordinator) runs beside the loop and comes back as a [`Completion`].
+//! files, asking the coordinator) runs beside the loop and comes back as a completion.
 
 mod account;
 mod calls;

@@ -63,7 +63,7 @@ impl Engine {
         let now = self.stage.now();
         let idle = if self.jam.is_some() { JAM_TICK } else { IDLE_TICK };
         let wait = self.stage.wake_at().map_or(idle, |due| (due - now).min(idle)).max(Span::ZERO);
-        Duration::from_nanos(u64::try_from(wait.as_nanos()).unwrap_or(0))
+        wait.as_duration()
     }
 
     fn wake(&mut self) {

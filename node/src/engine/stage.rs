@@ -270,12 +270,11 @@ impl std::fmt::Debug for Stage {
 }
 
 fn playout(report: &Report) -> PlayoutReport {
-    #[expect(clippy::cast_possible_truncation, reason = "the servo's limit of 1,000 ppm is a million ppb")]
-    let correction_ppb = (report.rate.0 * 1e3) as i32;
     PlayoutReport {
         output_latency: report.output_latency,
         error: report.error,
-        correction_ppb,
         missed_frames: report.missed_frames.0,
+        ..PlayoutReport::default()
     }
+    .with_correction(report.rate)
 }

@@ -23,10 +23,10 @@ pub struct Servo {
 /// The controller's tunables. The defaults are those that `docs/servo.md` measures.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ServoConfig {
-    /// Proportional gain: share of the error made good per second. 1/s, 0.02 to 1, default 0.1. Lower leaves
+    /// Proportional gain: share of the error made good per second. 1/s, 0.02 to 1, default 0.2. Lower leaves
     /// errors standing, higher makes the noise of the clock audible as flutter.
     pub kp: f64,
-    /// Integral gain. 1/s², 0 to `kp²/4` (critical damping), default 0.0025. Zero leaves an error of 1/`kp` µs for
+    /// Integral gain. 1/s², 0 to `kp²/4` (critical damping), default 0.005. Zero leaves an error of 1/`kp` µs for
     /// each ppm that the feed-forward is off; above the range the loop swings.
     pub ki: f64,
     /// How many times faster the loop is within `fast` after a start: multiplies `kp`, its square multiplies `ki`.

@@ -43,6 +43,15 @@ impl Anchor {
         if self.playing { self.position.plus(rate.frames_in(now.since(self.at))) } else { self.position }
     }
 
+    /// The time from the entry's start to what is heard at `now`, exact to a nanosecond where
+    /// [`position_at`](Self::position_at) rounds to a frame; `rate` is the entry's declared rate. What a player
+    /// steers by.
+    #[must_use]
+    pub fn music_at(&self, now: JamTime, rate: SampleRate) -> Span {
+        let moved = if self.playing { now.since(self.at) } else { Span::ZERO };
+        rate.span_of(self.position) + moved
+    }
+
     /// When an entry of `length` frames ends, if it plays on from this anchor; rounded down to a nanosecond.
     #[must_use]
     pub fn end(&self, length: Frames, rate: SampleRate) -> Option<JamTime> {

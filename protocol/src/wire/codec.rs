@@ -61,11 +61,19 @@ pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, CodecError> 
 /// # Errors
 /// As [`encode`].
 pub fn encode_frame<T: Serialize>(value: &T, limit: usize) -> Result<Vec<u8>, CodecError> {
-    let body = encode(value, limit)?;
+    frame(&encode(value, limit)?, limit)
+}
+
+/// A body that is encoded already behind its length, as it goes onto a stream.
+///
+/// # Errors
+/// [`CodecError::TooLong`] above `limit` bytes.
+pub fn frame(body: &[u8], limit: usize) -> Result<Vec<u8>, CodecError> {
+    check_length(body.len(), limit)?;
     let length = u32::try_from(body.len()).map_err(|_| CodecError::TooLong { actual: body.len(), limit })?;
     let mut frame = Vec::with_capacity(PREFIX_BYTES + body.len());
     frame.extend_from_slice(&length.to_be_bytes());
-    frame.extend_from_slice(&body);
+    frame.extend_from_slice(body);
     Ok(frame)
 }
 

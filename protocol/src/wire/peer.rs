@@ -187,6 +187,13 @@ pub struct PlayoutReport {
 }
 
 impl PlayoutReport {
+    /// The same report of a servo that bends the rate by `correction`, rounded towards zero to a part per billion.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "`as` saturates and turns NaN into zero")]
+    pub fn with_correction(self, correction: Ppm) -> Self {
+        Self { correction_ppb: (correction.0 * 1e3) as i32, ..self }
+    }
+
     /// How far the servo bends the rate.
     #[must_use]
     pub fn correction(&self) -> Ppm {

@@ -16,7 +16,6 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
 };
 
 use jamsync_protocol::{
@@ -231,7 +230,7 @@ fn run(mut engine: Engine, shared: &Arc<Shared>, clock: NodeClock, mut events: i
         }
         engine.poll_events().into_iter().for_each(&mut events);
         *locked(&shared.report) = engine.report();
-        let rest = Duration::from_nanos(u64::try_from(rest.as_nanos()).unwrap_or(0));
+        let rest = rest.as_duration();
         let inbox = locked(&shared.inbox);
         if inbox.is_empty() && !shared.stop.load(Ordering::Relaxed) {
             // Waking early is harmless: a step finds what there is to do.
