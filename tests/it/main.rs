@@ -1,5 +1,6 @@
 //! Tests of the workspace as a whole.
 
+mod api;
 #[cfg(test)]
 mod coordinator;
 mod demo;
