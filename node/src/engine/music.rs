@@ -137,26 +137,39 @@ impl Engine {
 
     /// Looks for the files of entries that came from the other side.
     pub(super) fn seek_files(&mut self) {
-        for entry in self.stage.take_unsought() {
-            let known = self.stage.file_of(entry.track.id).is_some();
-            if known {
-                if let Err(error) = self.stage.found(entry.id, Availability::Ready) {
-                    self.warn(error.to_string());
-                }
-                continue;
+        let unsought = self.stage.take_unsought();
+        let (known, unknown): (Vec<Entry>, Vec<Entry>) =
+            unsought.into_iter().partition(|entry| self.stage.file_of(entry.track.id).is_some());
+        for entry in known {
+            if let Err(error) = self.stage.found(entry.id, Availability::Ready) {
+                self.warn(error.to_string());
             }
-            let index = Arc::clone(&self.index);
-            self.beside(None, async move {
-                let looked = tokio::task::spawn_blocking(move || (look_for(&index, &entry), entry)).await;
-                let (found, entry) =
-                    looked.map_err(|error| ApiError::new(ErrorCode::Failed, error.to_string(), ""))?;
-                let apply: Apply = Box::new(move |engine| engine.file_sought(&entry, found));
-                Ok(apply)
-            });
         }
+        if unknown.is_empty() {
+            return;
+        }
+        let index = Arc::clone(&self.index);
+        self.beside(None, async move {
+            let look = move || -> Vec<(Entry, Option<PathBuf>)> {
+                let found = |entry: Entry| {
+                    let path = index.find(entry.track.id);
+                    (entry, path)
+                };
+                unknown.into_iter().map(found).collect()
+            };
+            let looked = tokio::task::spawn_blocking(look).await;
+            let looked = looked.map_err(|error| ApiError::new(ErrorCode::Failed, error.to_string(), ""))?;
+            let apply: Apply = Box::new(move |engine| {
+                for (entry, found) in looked {
+                    engine.file_sought(&entry, found)?;
+                }
+                Ok(Reply::Done)
+            });
+            Ok(apply)
+        });
     }
 
-    fn file_sought(&mut self, entry: &Entry, found: Option<PathBuf>) -> Result<Reply, ApiError> {
+    fn file_sought(&mut self, entry: &Entry, found: Option<PathBuf>) -> Result<(), ApiError> {
         let availability = match found {
             Some(path) => {
                 self.stage.remember_file(entry.track.id, path);
@@ -165,14 +178,8 @@ impl Engine {
             None => Availability::Missing,
         };
         let outcome = self.stage.found(entry.id, availability);
-        outcome.map_err(|error| super::run::session_error(&error))?;
-        Ok(Reply::Done)
+        outcome.map_err(|error| super::run::session_error(&error))
     }
-}
-
-/// This node's own copy of an entry's track.
-fn look_for(index: &Index, entry: &Entry) -> Option<PathBuf> {
-    index.find(entry.track.id)
 }
 
 /// Reads files on a thread of its own.

@@ -155,6 +155,9 @@ impl Stage {
     pub(super) fn poll_event(&mut self) -> Option<Event> {
         let event = self.session.poll_event()?;
         if let Event::Moved(announcement) = &event {
+            if self.announced.len() >= ANNOUNCED_MAX {
+                self.announced.pop_front();
+            }
             self.announced.push_back(*announcement);
         }
         Some(event)
@@ -197,16 +200,15 @@ impl Stage {
 
     /// Entries whose files have not been looked for, which the caller does now.
     pub(super) fn take_unsought(&mut self) -> Vec<Entry> {
-        let mut unsought = Vec::new();
-        let entries: Vec<Entry> = self.session.queue().entries().cloned().collect();
-        for entry in entries {
-            let unknown =
-                matches!(self.session.availability_here(entry.id), None | Some(Availability::Missing));
-            if unknown && self.sought.insert(entry.id) {
-                unsought.push(entry);
-            }
+        let queue = self.session.queue();
+        if self.sought.len() > SOUGHT_MAX {
+            // What was removed is not asked for again, and comes back under the same id only by an undo.
+            self.sought.retain(|entry| queue.queue().contains(*entry));
         }
-        unsought
+        let unknown = queue.entries().filter(|entry| {
+            matches!(self.session.availability_here(entry.id), None | Some(Availability::Missing))
+        });
+        unknown.filter(|entry| self.sought.insert(entry.id)).cloned().collect()
     }
 
     /// Looks again for files that were not there: more music has become known.
@@ -268,6 +270,13 @@ impl std::fmt::Debug for Stage {
         f.debug_struct("Stage").field("session", &self.session).finish_non_exhaustive()
     }
 }
+
+/// How many announcements wait to take effect at most: several times what a timeline keeps. Only a host that sets
+/// changes far ahead again and again has more, and then who brought about the oldest is not shown.
+const ANNOUNCED_MAX: usize = 32;
+
+/// Above how many entries those that have left the queue are forgotten: a few times what a queue holds.
+const SOUGHT_MAX: usize = 4_096;
 
 fn playout(report: &Report) -> PlayoutReport {
     PlayoutReport {

@@ -4,7 +4,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use jamsync_protocol::{id::DeviceKey, wire::peer::PEER_ALPN};
 use quinn::{ClientConfig, Connection};
-use tokio::{task::JoinSet, time::sleep};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 
 use super::{PeerEvent, PeerTarget, Shared, link};
 use crate::{
@@ -22,8 +25,12 @@ pub(super) async fn dial(shared: Arc<Shared>, target: PeerTarget) {
         match first_connection(&shared, &target).await {
             Ok(connection) => match link::greet(&shared, connection.clone(), &target.hello).await {
                 Ok(()) => {
-                    pause = PAUSE_LEAST;
+                    let since = Instant::now();
                     connection.closed().await;
+                    // A connection that the peer ends at once would be ended again at once.
+                    if since.elapsed() > STEADY {
+                        pause = PAUSE_LEAST;
+                    }
                 }
                 Err(reason) => failed(&shared, &target, reason).await,
             },
@@ -92,6 +99,9 @@ const PUNCH: &[u8] = &[0x20];
 
 /// How often it is sent: 10 times within 0.1 s, then for 20 s.
 const PUNCH_ROUNDS: u32 = 210;
+
+/// A connection that has lasted so long was a good one.
+const STEADY: Duration = Duration::from_secs(10);
 
 /// Pause after the first failed round of dialling, and the longest.
 const PAUSE_LEAST: Duration = Duration::from_millis(200);

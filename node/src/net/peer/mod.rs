@@ -22,8 +22,10 @@ use jamsync_protocol::{
 };
 pub use link::{CloseCode, PeerLink};
 use quinn::Endpoint;
-use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::AbortHandle,
+};
 
 use super::{
     socket::{canonical, peer_transport},
@@ -117,7 +119,7 @@ impl PeerPort {
         let mut config = quinn::ServerConfig::with_crypto(Arc::new(crypto));
         config
             .transport_config(peer_transport())
-            .max_incoming(INCOMING_MAX)
+            .max_incoming(HANDSHAKES_MAX)
             .incoming_buffer_size(64 * 1024)
             .incoming_buffer_size_total(512 * 1024);
         endpoint.set_server_config(Some(config));
@@ -164,13 +166,23 @@ impl Drop for PeerPort {
 }
 
 /// Lets expected peers in. While none is expected, packets of strangers are dropped without an answer, so that
-/// the node costs and tells them nothing.
+/// the node costs and tells them nothing; while one is, only so many strangers at once can make it calculate.
 async fn accept(shared: Arc<Shared>) {
+    let room = Arc::new(Semaphore::new(HANDSHAKES_MAX));
     while let Some(incoming) = shared.endpoint.accept().await {
         if shared.expected.is_empty() {
             incoming.ignore();
             continue;
         }
+        if room.available_permits() <= HANDSHAKES_MAX / 2 && !incoming.remote_address_validated() {
+            // Under load an address must prove that it is one. A retry fails only for a proved one.
+            drop(incoming.retry());
+            continue;
+        }
+        let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
+            incoming.ignore();
+            continue;
+        };
         let address = canonical(incoming.remote_address());
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
@@ -178,6 +190,7 @@ async fn accept(shared: Arc<Shared>) {
                 Ok(connection) => link::welcome(&shared, connection).await,
                 Err(error) => Err(error.to_string()),
             };
+            drop(place);
             if let Err(reason) = outcome {
                 tracing::info!(%address, reason, "a peer connection came to nothing");
                 let _ = shared.events.send(PeerEvent::Failed { address, reason }).await;
@@ -187,4 +200,4 @@ async fn accept(shared: Arc<Shared>) {
 }
 
 /// Handshakes under way at once, in number: a Jam needs one, a restart a few.
-const INCOMING_MAX: usize = 32;
+const HANDSHAKES_MAX: usize = 32;
