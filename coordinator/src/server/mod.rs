@@ -16,6 +16,7 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
+mod origins;
 mod presence;
 mod resets;
 mod session;
@@ -26,6 +27,7 @@ use crate::{
     rules::{self, Settings},
     store::{Store, StoreError},
 };
+use origins::{Admission, Origins};
 use presence::Presence;
 use resets::endpoint_config;
 
@@ -140,6 +142,7 @@ impl Server {
 /// Serves each connection in a task of its own.
 async fn accept<S: Store>(endpoint: Endpoint, shared: Arc<Shared<S>>, mut stopping: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
+    let origins = Arc::<Origins>::default();
     loop {
         let incoming = tokio::select! {
             incoming = endpoint.accept() => incoming,
@@ -147,20 +150,31 @@ async fn accept<S: Store>(endpoint: Endpoint, shared: Arc<Shared<S>>, mut stoppi
             () = stopped(&mut stopping) => break,
         };
         let Some(incoming) = incoming else { break };
+        let proved = incoming.remote_address_validated();
         if connections.len() >= CONNECTIONS_MAX {
             incoming.refuse();
-        } else if connections.len() >= CONNECTIONS_UNPROVED_MAX && !incoming.remote_address_validated() {
-            // Under load an address must prove that it is one. A retry fails only for a proved one.
-            drop(incoming.retry());
-        } else {
-            let (shared, stopping) = (Arc::clone(&shared), stopping.clone());
-            connections.spawn(async move {
-                match incoming.await {
-                    Ok(connection) => session::serve(shared, connection, stopping).await,
-                    Err(error) => tracing::debug!(%error, "a handshake failed"),
-                }
-            });
+            continue;
         }
+        let place = match origins.enter(incoming.remote_address().ip(), proved) {
+            Admission::Granted(place) if proved || connections.len() < CONNECTIONS_UNPROVED_MAX => place,
+            Admission::Granted(_) | Admission::Unproved => {
+                // Under load an address must prove that it is one. A retry fails only for a proved one.
+                drop(incoming.retry());
+                continue;
+            }
+            Admission::Full => {
+                incoming.refuse();
+                continue;
+            }
+        };
+        let (shared, stopping) = (Arc::clone(&shared), stopping.clone());
+        connections.spawn(async move {
+            match incoming.await {
+                Ok(connection) => session::serve(shared, connection, stopping).await,
+                Err(error) => tracing::debug!(%error, "a handshake failed"),
+            }
+            drop(place);
+        });
     }
     while connections.join_next().await.is_some() {}
 }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use rusqlite::{Connection, OpenFlags};
+use tokio::sync::Semaphore;
 
 use super::{Store, StoreError, Tables, View, rows::db, schema, writer::Writer};
 
@@ -39,7 +40,8 @@ impl SqliteStore {
         let mut connection = Connection::open(path).map_err(db)?;
         set_up(&connection)?;
         schema::migrate(&mut connection)?;
-        let readers = Readers { path: path.to_owned(), idle: Mutex::new(Vec::new()) };
+        let (turns, idle) = (Semaphore::new(READERS_MAX), Mutex::new(Vec::new()));
+        let readers = Readers { path: path.to_owned(), turns, idle };
         Ok(Self { writer: Writer::start(connection)?, readers: Arc::new(readers) })
     }
 }
@@ -57,6 +59,7 @@ impl Store for SqliteStore {
         look: impl FnOnce(&dyn View) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let readers = Arc::clone(&self.readers);
+        let _turn = self.readers.turns.acquire().await.map_err(|_| StoreError::Closed)?;
         tokio::task::spawn_blocking(move || readers.read(look)).await.map_err(|_| StoreError::Closed)?
     }
 }
@@ -70,6 +73,8 @@ impl fmt::Debug for SqliteStore {
 /// Read-only connections, opened as many as are needed at once, and a few kept.
 struct Readers {
     path: PathBuf,
+    /// Who reads. Others wait without a thread and without a connection.
+    turns: Semaphore,
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -113,5 +118,8 @@ fn set_up(connection: &Connection) -> Result<(), StoreError> {
 /// How long to wait for another process that writes, such as `join-code` beside a server. Milliseconds; a
 /// transaction takes a few, so seconds mean a stuck disk.
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_millis(5_000);
+/// Reads at once. Count, 1 and up, default 16: fewer wait for a slow disk one after the other, more let a flood of
+/// questions hold a thread and a connection each.
+const READERS_MAX: usize = 16;
 /// Each idle reader holds about 100 KiB; more than cores are of no use.
 const IDLE_READERS_MAX: usize = 4;
