@@ -183,6 +183,11 @@ impl Account {
         Ok(true)
     }
 
+    /// The name under which the listener knows an account, whatever the coordinator calls it now.
+    pub(crate) fn name_of(&self, account: AccountId) -> Option<&Handle> {
+        self.contacts.iter().find(|known| known.account == account).map(|known| &known.handle)
+    }
+
     /// Notes that a Jam is over for this node, and forgets those whose grants have ended by `now`.
     pub(crate) fn note_ended(&mut self, ended: EndedJam, now: UtcTime) {
         self.ended.retain(|known| known.jam != ended.jam && known.expires > now);
@@ -294,6 +299,8 @@ mod tests {
         account.admit(&contact(2, "cleo"), None).unwrap();
         let names: Vec<_> = account.contacts.iter().map(|known| known.handle.as_str()).collect();
         assert_eq!(names, ["ben", "cleo"]);
+        assert_eq!(account.name_of(contact(2, "cleo").account).map(Handle::as_str), Some("ben"));
+        assert_eq!(account.name_of(contact(5, "ben").account), None);
         let impostor = contact(4, "ben");
         let taken = account.admit(&impostor, Some(impostor.account));
         assert!(matches!(taken, Err(AccountError::Replaced { .. })), "{taken:?}");

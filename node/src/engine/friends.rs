@@ -9,8 +9,8 @@ use jamsync_protocol::{
     text::{List, Text},
     time::Span,
     wire::coord::{
-        Answer as Verdict, Contact, CoordEvent, CoordReply, CoordRequest, Me, OpenRequest, Refusal,
-        RequestId, Role,
+        Answer as Verdict, Contact, CoordEvent, CoordReply, CoordRequest, Me, OPEN_REQUESTS_MAX, OpenRequest,
+        Refusal, RequestId, Role,
     },
 };
 
@@ -350,10 +350,17 @@ impl Engine {
         if new { self.save_account() } else { Ok(()) }
     }
 
-    fn open_request(&mut self, request: OpenRequest) {
-        if self.requests.iter().any(|known| known.request == request.request) {
+    fn open_request(&mut self, told: OpenRequest) {
+        let known = self.requests.iter().any(|known| known.request == told.request);
+        if known || self.requests.len() >= OPEN_REQUESTS_MAX {
             return;
         }
+        // The listener answers a friend, not a name that the coordinator writes.
+        let Some(friend) = self.account.as_ref().and_then(|account| account.name_of(told.account)) else {
+            tracing::warn!(account = ?told.account, "a Jam request of somebody who is no contact; left out");
+            return;
+        };
+        let request = OpenRequest { friend: friend.clone(), ..told };
         self.tell(api::Event::RequestOpened {
             with: request.friend.clone(),
             direction: direction(&request),

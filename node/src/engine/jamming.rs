@@ -35,7 +35,7 @@ impl Engine {
         let logs = self.logs();
         let Some(trust) = self.trust(&logs) else { return };
         let now = self.stage.now();
-        let jam = match ActiveJam::granted(
+        let mut jam = match ActiveJam::granted(
             signed,
             self.identity.key(),
             dials(introduction.role),
@@ -49,6 +49,9 @@ impl Engine {
                 return;
             }
         };
+        if let Some(name) = self.account.as_ref().and_then(|account| account.name_of(jam.peer.account)) {
+            jam.peer.handle = name.clone();
+        }
         if self.jam.as_ref().is_some_and(|known| known.id == jam.id) || self.has_ended(jam.id) {
             // Told again after a restart of either program: leaving is final.
             tracing::info!(jam = ?jam.id, "a grant that was used before is left alone");
@@ -195,15 +198,16 @@ impl Engine {
         self.account.as_ref().is_some_and(|account| account.has_ended(id))
     }
 
-    /// Gives up a peer that never came.
+    /// Gives up a peer that never came, or that has been away for too long.
     pub(super) fn give_up_unreachable_peer(&mut self) {
         let now = self.stage.now();
-        let never_came =
-            self.jam.as_ref().is_some_and(|jam| jam.met.is_none() && now - jam.granted > MEETING_PATIENCE);
-        if never_came {
+        let Some(jam) = &self.jam else { return };
+        if jam.met.is_none() && now - jam.granted > MEETING_PATIENCE {
             self.warn(
                 "could not reach your friend directly within 30 s; check that UDP is allowed on both sides",
             );
+            self.end_jam(api::JamEnd::Unreachable);
+        } else if jam.lost_since.is_some_and(|lost| now - lost > RESUME_PATIENCE) {
             self.end_jam(api::JamEnd::Unreachable);
         }
     }
@@ -228,3 +232,6 @@ pub(super) fn not_in_jam() -> ApiError {
 
 /// How long a granted Jam waits for its first connection.
 const MEETING_PATIENCE: Span = Span::from_secs(30);
+
+/// How long a friend who was in the Jam may come back without the coordinator: a day.
+const RESUME_PATIENCE: Span = Span::from_secs(86_400);
