@@ -5,6 +5,7 @@
 //! on this one.
 
 pub mod demo;
+pub mod lateness;
 pub mod link;
 pub mod score;
 pub mod tones;

@@ -41,7 +41,8 @@ fn score_alone(result: &Value) -> Score {
 #[test]
 fn a_clock_offset_forced_to_zero_is_not_in_sync() {
     let (status, result) = demo("zero-offset", &["--sabotage", "zero-offset"]);
-    assert_eq!(status, Some(1));
+    // 1 says that it failed, 5 that this machine was too busy besides.
+    assert!(matches!(status, Some(1 | 5)), "{status:?}");
     let score = score_alone(&result);
     assert_eq!(score.windows_scored, 0, "\n{score}");
     assert!(score.windows_failed > 0, "\n{score}");
@@ -50,7 +51,8 @@ fn a_clock_offset_forced_to_zero_is_not_in_sync() {
 #[test]
 fn a_playback_rate_held_at_one_is_not_in_sync() {
     let (status, result) = demo("hold-rate", &["--sabotage", "hold-rate", "--dac-ppm", "200", "-200"]);
-    assert_eq!(status, Some(1));
+    // 1 says that it failed, 5 that this machine was too busy besides.
+    assert!(matches!(status, Some(1 | 5)), "{status:?}");
     // Either the skew grows past the limit, or the node jumps to undo it.
     let score = score_alone(&result);
     assert!(!score.is_in_sync(jamsync_protocol::time::Span::from_millis(1)), "\n{score}");

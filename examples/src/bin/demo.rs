@@ -20,21 +20,22 @@ async fn main() -> ExitCode {
         _ = tokio::signal::ctrl_c() => return ExitCode::from(130),
         _ = terminate.recv() => return ExitCode::from(143),
     };
-    match outcome.and_then(|outcome| report(&options, &outcome)) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+    match outcome.and_then(|outcome| report(&options, &outcome).map(|()| outcome)) {
+        Ok(outcome) if outcome.passed => ExitCode::SUCCESS,
+        Ok(outcome) if outcome.void => ExitCode::from(5),
+        Ok(_) => ExitCode::FAILURE,
         Err(error) => trouble(&error),
     }
 }
 
-/// Prints and writes the result; whether the demo passed.
-fn report(options: &Options, outcome: &Outcome) -> anyhow::Result<bool> {
+/// Prints and writes the result.
+fn report(options: &Options, outcome: &Outcome) -> anyhow::Result<()> {
     println!("\n{outcome}");
     if let Some(path) = &options.json {
         let file = std::fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
         serde_json::to_writer_pretty(file, outcome)?;
     }
-    Ok(outcome.passed)
+    Ok(())
 }
 
 fn trouble(error: &anyhow::Error) -> ExitCode {

@@ -20,6 +20,8 @@ pub use outcome::{Injected, Outcome, Step};
 
 use anyhow::Context;
 
+use crate::lateness::Watcher;
+
 /// Plays the whole demo and says how it went.
 ///
 /// Dropping the future ends every process that it started.
@@ -33,7 +35,8 @@ pub async fn run(options: &Options) -> anyhow::Result<Outcome> {
     let stage = stage::Stage::set(options, folder.path()).await?;
     let mut session = session::Session::new(stage, options);
     session.tell(&format!("Playing {}.", music.origin));
+    let watcher = Watcher::start().context("cannot watch how late this machine is")?;
     script::play(&mut session, &music).await;
     let recordings = session.end().await;
-    outcome::judge(options, &music, recordings)
+    outcome::judge(options, &music, recordings, watcher.stop())
 }

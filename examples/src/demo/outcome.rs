@@ -6,7 +6,10 @@ use jamsync_protocol::time::{Ppm, Span};
 use serde::Serialize;
 
 use super::{Options, music::Music, node::Setup, options::SKEW_P99_MAX};
-use crate::score::{Plan, Recording, Score, score};
+use crate::{
+    lateness::Lateness,
+    score::{Plan, Recording, Score, score},
+};
 
 /// How the demo went.
 #[derive(Clone, Debug, Serialize)]
@@ -25,8 +28,12 @@ pub struct Outcome {
     pub score: Option<Score>,
     /// Why there is no score.
     pub unscored: Option<String>,
+    /// How late this machine ran what was due meanwhile.
+    pub lateness: Lateness,
     /// Whether all that was asked holds.
     pub passed: bool,
+    /// Whether it did not pass while the machine was too late for any sound: then it neither passed nor failed.
+    pub void: bool,
 }
 
 /// One step of the script.
@@ -65,7 +72,12 @@ pub(super) struct Recordings {
 const SCHEMA_VERSION: u32 = 1;
 
 /// Scores the recordings and judges the run.
-pub(super) fn judge(options: &Options, music: &Music, left: Recordings) -> anyhow::Result<Outcome> {
+pub(super) fn judge(
+    options: &Options,
+    music: &Music,
+    left: Recordings,
+    lateness: Lateness,
+) -> anyhow::Result<Outcome> {
     let scored = match (&left.plan, options.audible) {
         (_, true) => Err("the sound card's true times are unknown here".to_owned()),
         (None, false) => Err("the two never played together".to_owned()),
@@ -79,6 +91,7 @@ pub(super) fn judge(options: &Options, music: &Music, left: Recordings) -> anyho
         Ok(score) => score.is_in_sync(SKEW_P99_MAX),
         Err(_) => options.audible,
     };
+    let ahead = left.setups.iter().map(|setup| setup.dac_latency).min().unwrap_or_default();
     let (score, unscored) = match scored {
         Ok(score) => (Some(score), None),
         Err(reason) => (None, Some(reason)),
@@ -91,7 +104,9 @@ pub(super) fn judge(options: &Options, music: &Music, left: Recordings) -> anyho
         injected: left.setups.map(|setup| Injected::of(&setup)),
         score,
         unscored,
+        lateness,
         passed: worked && in_sync,
+        void: !(worked && in_sync) && lateness.is_void(ahead),
     })
 }
 
@@ -139,12 +154,17 @@ impl fmt::Display for Outcome {
             failed.count()
         )?;
         let limit: Span = SKEW_P99_MAX;
+        writeln!(f, "machine            {}", self.lateness)?;
         match (self.passed, &self.score) {
             (true, Some(_)) => writeln!(
                 f,
                 "In sync: 99 % of all windows within {limit}, no discontinuity, every step worked."
             ),
             (true, None) => writeln!(f, "Every step worked; nothing was measured."),
+            (false, _) if self.void => writeln!(
+                f,
+                "VOID: this machine was too busy to play without interruption; close other programs and try again."
+            ),
             (false, _) => writeln!(
                 f,
                 "FAILED: see above. In sync means 99 % within {limit}, no failed window, no discontinuity."

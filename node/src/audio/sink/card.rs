@@ -5,7 +5,10 @@ use cpal::{
     SupportedBufferSize,
     traits::{DeviceTrait, HostTrait, StreamTrait},
 };
-use jamsync_protocol::{media::SampleRate, time::Span};
+use jamsync_protocol::{
+    media::{Frames, SampleRate},
+    time::Span,
+};
 
 use super::{OnLost, Output, Running, Sink};
 use crate::audio::AudioError;
@@ -83,6 +86,7 @@ impl Card {
         let channels = usize::from(self.config.channels).max(1);
         // Larger than any period, so that the callback never allocates.
         let mut sound = vec![0.0_f32; 2 * PERIOD_MAX];
+        let rate = self.rate;
         let fill = move |data: &mut [T], info: &OutputCallbackInfo| {
             let stamp = info.timestamp();
             let delay = stamp.playback.saturating_duration_since(stamp.callback);
@@ -92,7 +96,7 @@ impl Card {
                 let Some(sound) = sound.get_mut(..2 * frames) else { continue };
                 output.fill(sound, delay);
                 spread(sound, part, channels);
-                delay = Span::ZERO;
+                delay += rate.span_of(Frames(frames as u64));
             }
         };
         // After these the card goes on by itself, and the player sees the gap in the stamps.
