@@ -8,6 +8,15 @@ use crate::{
     wire::peer::{Announcement, ControlMessage, Datagram, Refusal, Verb, Welcome, Wish},
 };
 
+/// A wish for an entry that its guest has just added. Edits travel on a stream of their own, which the wish has
+/// overtaken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EarlyWish {
+    from: Participant,
+    wish: Wish,
+    pub(super) gives_up: NodeTime,
+}
+
 impl Session {
     pub(super) fn handle_control(
         &mut self,
@@ -115,6 +124,31 @@ impl Session {
     }
 
     fn handle_wish(&mut self, from: Participant, wish: Wish, now: NodeTime) -> Result<(), SessionError> {
+        // Only the newest wish of a guest counts, for the guest holds no other.
+        self.early_wish = None;
+        let unheard_of = wish.entry.author == from && self.replica.entry(wish.entry).is_none();
+        if unheard_of && self.guest_controls {
+            self.early_wish = Some(EarlyWish { from, wish, gives_up: now + EARLY_WISH_PATIENCE });
+            return Ok(());
+        }
+        self.answer_wish(from, wish, now)
+    }
+
+    /// Answers a wish that came before the edit it builds on, once that is here or has not come in time.
+    pub(super) fn answer_early_wish(&mut self, now: NodeTime) -> Result<(), SessionError> {
+        let ripe = |early: &EarlyWish, session: &Self| {
+            early.gives_up <= now || session.replica.entry(early.wish.entry).is_some()
+        };
+        match self.early_wish.take() {
+            Some(early) if ripe(&early, self) => self.answer_wish(early.from, early.wish, now),
+            waits => {
+                self.early_wish = waits;
+                Ok(())
+            }
+        }
+    }
+
+    fn answer_wish(&mut self, from: Participant, wish: Wish, now: NodeTime) -> Result<(), SessionError> {
         let jam_now = self.jam_now(now)?;
         let refused = match self.replica.entry(wish.entry) {
             _ if !self.guest_controls => Some(Refusal::GuestControlsOff),
@@ -159,3 +193,7 @@ impl Session {
 
 /// How far from now a guest may place what it wishes for: the longest lead and the longest delay of a path.
 const WISH_TIME_MAX: Span = Span::from_secs(10);
+
+/// How long a wish waits for the edit that it has overtaken: a few round trips with losses, and less than the
+/// guest holds on to it.
+const EARLY_WISH_PATIENCE: Span = Span::from_secs(3);

@@ -23,6 +23,7 @@ use alloc::{collections::VecDeque, vec::Vec};
 
 use availability::Availabilities;
 use conductor::{Conductor, Outcome, Target};
+use incoming::EarlyWish;
 use jam_clock::JamClock;
 pub use message::{Channel, Command, Event, SessionError, SyncReport, Transmit};
 use peer::Peer;
@@ -52,6 +53,7 @@ pub struct Session {
     lead: Lead,
     guest_controls: bool,
     peer: Option<Peer>,
+    early_wish: Option<EarlyWish>,
     /// What the last anchors were brought about by, so that a newcomer is told as well.
     announced: Vec<Announcement>,
     output_latency: Span,
@@ -99,6 +101,7 @@ impl Session {
             lead: Lead::new(LeadConfig::default()),
             guest_controls: true,
             peer: None,
+            early_wish: None,
             announced: Vec::new(),
             output_latency: Span::ZERO,
             transmits: VecDeque::new(),
@@ -134,6 +137,7 @@ impl Session {
             peer.connected = false;
             self.replica.handle_disconnected(peer.id);
         }
+        self.early_wish = None;
         self.transmits.clear();
     }
 
@@ -142,6 +146,7 @@ impl Session {
         if let Some(peer) = self.peer.take() {
             self.replica.handle_disconnected(peer.id);
             self.availabilities.handle_left();
+            self.early_wish = None;
             self.transmits.clear();
             self.events.push_back(Event::PeerLeft);
         }
@@ -257,6 +262,7 @@ impl Session {
         if self.conductor.handle_timeout(now) {
             self.events.push_back(Event::WishFailed(None));
         }
+        self.answer_early_wish(now)?;
         self.progress(now)
     }
 
@@ -265,7 +271,8 @@ impl Session {
     pub fn poll_timeout(&self, now: NodeTime) -> Option<NodeTime> {
         let peer = self.peer.as_ref().filter(|peer| peer.connected);
         let clock = peer.map(|peer| peer.clock.poll_timeout().min(peer.report_due));
-        [clock, self.conductor.poll_timeout(), self.progress_due(now)].into_iter().flatten().min()
+        let wish = self.early_wish.as_ref().map(|early| early.gives_up);
+        [clock, self.conductor.poll_timeout(), wish, self.progress_due(now)].into_iter().flatten().min()
     }
 
     /// The next bytes for the peer, stamped with `now` where they carry a time.
@@ -444,6 +451,7 @@ impl Session {
         while let Some(event) = self.replica.poll_event() {
             self.events.push_back(Event::Queue(event));
         }
+        self.answer_early_wish(now)?;
         self.progress(now)
     }
 }

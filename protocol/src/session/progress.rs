@@ -139,7 +139,8 @@ impl Session {
 
     /// What the listener means by "this": what is heard, or what was asked for a moment ago and takes effect
     /// soon. The next track that is agreed because this one ends is not meant yet.
-    pub(super) fn intended(&self, now: NodeTime) -> Option<Heard> {
+    #[must_use]
+    pub fn intended(&self, now: NodeTime) -> Option<Heard> {
         let heard = self.heard_at(now);
         let jam_now = self.jam_now(now).ok()?;
         let (last, in_force) = (self.timeline().last()?, self.timeline().in_force(jam_now));

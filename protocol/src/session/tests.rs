@@ -315,6 +315,36 @@ fn a_wish_out_of_bounds_is_refused_and_taken_back() {
 }
 
 #[test]
+fn a_wish_that_overtakes_the_edit_it_builds_on_is_granted_when_the_edit_comes() {
+    let mut world = World::with_tracks(vec![track(1, 60)]);
+    let now = world.sides[1].time(world.now);
+    let guest = &mut world.sides[1].session;
+    guest.handle_command(Command::Edit(Intent::Append(vec![track(2, 60)])), now).unwrap();
+    let added = guest.queue().entries().last().unwrap().id;
+    guest.handle_command(Command::Play(added), now).unwrap();
+    world.drain(1);
+    world.run(Span::from_secs(1));
+    let heard = world.assert_together();
+    assert!(heard.playing && heard.entry == added, "{heard:?}");
+}
+
+#[test]
+fn a_wish_whose_edit_never_comes_is_refused_in_time() {
+    let mut world = World::with_tracks(vec![track(1, 60)]);
+    let entry = EntryId { author: guest_id(), number: 77 };
+    let wish =
+        Wish { number: 1, verb: Verb::Play, entry, position: Frames(0), at: JamTime::ZERO, playing: true };
+    let now = world.sides[0].time(world.now);
+    let bytes = codec::encode(&ControlMessage::Wish(wish), PEER_FRAME_BYTES_MAX).unwrap();
+    let host = &mut world.sides[0].session;
+    host.handle_bytes(Channel::Control, &bytes, now).unwrap();
+    let refused = ControlMessage::WishRefused { number: 1, reason: Refusal::UnknownEntry };
+    assert!(!host.transmits.contains(&refused));
+    host.handle_timeout(now + Span::from_secs(3)).unwrap();
+    assert!(host.transmits.contains(&refused));
+}
+
+#[test]
 fn messages_out_of_turn_have_names_and_change_nothing() {
     let mut world = World::with_tracks(vec![track(1, 60)]);
     let anchor = world.sides[0].session.announced[0];
