@@ -118,7 +118,7 @@ impl Engine {
         let session = self.stage.session();
         let nothing =
             || ApiError::new(ErrorCode::NotFound, "nothing is playing", "add music with `jamsync play`");
-        let heard = session.heard_at(self.stage.now()).ok_or_else(nothing)?;
+        let heard = session.intended(self.stage.now()).ok_or_else(nothing)?;
         let rate = session.queue().entry(heard.entry).ok_or_else(nothing)?.track.rate;
         let wanted = match to {
             SeekTo::PositionMs(ms) => Span::from_millis(i64::try_from(ms).unwrap_or(i64::MAX)),
