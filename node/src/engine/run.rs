@@ -122,14 +122,13 @@ impl Engine {
         }
     }
 
-    /// The peer broke the protocol: the connection is closed with the rule it broke. The dialling side comes
-    /// back with a clean one; what was agreed before stands.
+    /// The peer broke the protocol: the connection is closed with the rule it broke, and what still waits from
+    /// it is not looked at. The dialling side comes back with a clean one; what was agreed before stands.
     fn blame_peer(&mut self, error: &SessionError) {
-        let Some(jam) = &self.jam else { return };
-        self.warn(format!("closed the connection to {}: {error}", jam.with()));
-        if let Some(link) = &jam.link {
-            link.close(CloseCode::Violation, &error.to_string());
-        }
+        let Some(link) = self.jam.as_ref().and_then(|jam| jam.link.as_ref()) else { return };
+        let (id, reason) = (link.id(), error.to_string());
+        link.close(CloseCode::Violation, &reason);
+        self.lose(id, format!("closed the connection: {reason}"));
     }
 
     fn handle_player(&mut self, event: PlayerEvent) {

@@ -240,6 +240,7 @@ async fn read(shared: Arc<Shared>, link: u64, connection: Connection, channel: C
                 if connection.close_reason().is_none() {
                     tracing::warn!(?channel, reason, "closing a peer connection");
                     connection.close(VarInt::from_u32(CloseCode::Violation as u32), reason.as_bytes());
+                    let _ = shared.events.send(PeerEvent::Lost { link, reason }).await;
                 }
                 return;
             }
