@@ -6,5 +6,7 @@ mod coordinator;
 mod demo;
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod jam;
 mod scorer;
 mod tidy;

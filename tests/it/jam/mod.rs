@@ -1,0 +1,23 @@
+//! Jams of real processes: the coordinator and two nodes as users run them, driven by the commands that users
+//! type and judged by what `--json` says.
+//!
+//! Nothing here reads a node's memory. Where something has to have happened, a test waits for the event that
+//! tells of it, for a bounded time. Every process ends with the test that started it, also when that fails.
+
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test names the event that it waits for and passes over all others"
+)]
+
+mod alone;
+mod broken_music;
+mod coordinator_gone;
+mod cut_off;
+mod edits;
+mod hostile;
+mod node;
+mod process;
+mod refusals;
+mod roles;
+mod stage;
+mod stranger;
