@@ -6,7 +6,9 @@
 
 pub mod demo;
 pub mod lateness;
+pub mod latency;
 pub mod link;
+mod rig;
 pub mod score;
 pub mod tones;
 pub mod toy;

@@ -46,6 +46,8 @@ pub struct Settings {
     pub clock_rate: Ppm,
     /// Breaks this node on purpose, to show that the measurement notices.
     pub sabotage: Sabotage,
+    /// Where the friend is met instead of at its own addresses, for tests. Default none.
+    pub peer_via: Option<SocketAddr>,
 }
 
 /// Faults that prove a measurement can fail.
@@ -105,6 +107,9 @@ pub struct Options {
     /// Hold the playback rate at 1, to show that the measurement notices
     #[arg(long, global = true, env = "JAMSYNC_TEST_HOLD_RATE", hide_env_values = true, value_parser = FalseyValueParser::new(), hide = true)]
     pub test_hold_rate: bool,
+    /// Meet the friend at this address instead of its own, so that a test can put a link between the two
+    #[arg(long, global = true, env = "JAMSYNC_TEST_PEER_VIA", hide_env_values = true, value_name = "ADDRESS", hide = true)]
+    pub test_peer_via: Option<SocketAddr>,
 }
 
 impl Settings {
@@ -142,6 +147,7 @@ impl Options {
             clock_ppm: self.clock_ppm.or(other.clock_ppm),
             test_zero_offset: self.test_zero_offset || other.test_zero_offset,
             test_hold_rate: self.test_hold_rate || other.test_hold_rate,
+            test_peer_via: self.test_peer_via.or(other.test_peer_via),
         }
     }
 
@@ -187,6 +193,9 @@ impl Options {
         if self.test_hold_rate {
             flags.push("--test-hold-rate".into());
         }
+        if let Some(via) = self.test_peer_via {
+            flags.push(format!("--test-peer-via={via}").into());
+        }
         Ok(flags)
     }
 
@@ -201,6 +210,7 @@ impl Options {
             clock_offset: self.clock_offset.unwrap_or_default(),
             clock_rate: self.clock_ppm.unwrap_or_default(),
             sabotage: Sabotage { zero_offset: self.test_zero_offset, hold_rate: self.test_hold_rate },
+            peer_via: self.test_peer_via,
         }
     }
 
@@ -423,6 +433,7 @@ mod tests {
                 clock_ppm: None,
                 test_zero_offset: zero,
                 test_hold_rate: !zero,
+                test_peer_via: port.map(|port| SocketAddr::from(([127, 0, 0, 1], port))),
             };
             let flags = options.to_flags().expect("absolute");
             let parsed = Flags::try_parse_from([OsString::from("jamsync")].into_iter().chain(flags));

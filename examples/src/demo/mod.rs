@@ -1,24 +1,25 @@
 //! The demo: a coordinator and two nodes on this machine, driven by the commands that a user types, and the
 //! two recordings of their virtual sound cards scored at the end.
 //!
-//! The driver knows the binaries and the recordings only. It never reads a node's memory, and what a node
-//! says of itself serves for two things: to tell the story, and to name the instants at which an anchor took
-//! effect. Such an instant counts only within `journal::EFFECT_MAX` of the command that caused it, so that
-//! a node cannot excuse a failure.
+//! It stands on the rig, which knows the binaries and the recordings only.
 
-mod journal;
 mod music;
-mod node;
 mod options;
 mod outcome;
 mod script;
 mod session;
-mod stage;
 
 pub use options::{Options, Sabotage};
 pub use outcome::{Injected, Outcome, Step};
 
+use std::path::Path;
+
 use anyhow::Context;
+use jamsync_protocol::time::Span;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::rig::{node::Setup, stage};
 
 use crate::lateness::Watcher;
 
@@ -32,11 +33,44 @@ use crate::lateness::Watcher;
 pub async fn run(options: &Options) -> anyhow::Result<Outcome> {
     let folder = tempfile::Builder::new().prefix("jamsync-demo-").tempdir().context("no temporary folder")?;
     let music = music::choose(options, folder.path())?;
-    let stage = stage::Stage::set(options, folder.path()).await?;
-    let mut session = session::Session::new(stage, options);
+    let seed = options.seed.unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
+    let binaries = stage::binaries(options.binaries.as_deref())?;
+    let stage = stage::Stage::set(folder.path(), &binaries, setups(options, folder.path(), seed)?).await?;
+    let mut session = session::Session::new(stage, options, seed);
     session.tell(&format!("Playing {}.", music.origin));
     let watcher = Watcher::start().context("cannot watch how late this machine is")?;
     script::play(&mut session, &music).await;
     let recordings = session.end().await;
     outcome::judge(options, &music, recordings, watcher.stop())
 }
+
+/// How the two nodes are set up; `seed` decides their clocks.
+fn setups(options: &Options, folder: &Path, seed: u64) -> anyhow::Result<[Setup; 2]> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let fault = options.sabotage.map(|sabotage| match sabotage {
+        Sabotage::ZeroOffset => "--test-zero-offset",
+        Sabotage::HoldRate => "--test-hold-rate",
+    });
+    let mut setup = |index: usize, name: &'static str| -> anyhow::Result<Setup> {
+        let home = folder.join(name);
+        std::fs::create_dir_all(&home)?;
+        let recordings = options.keep.as_deref().unwrap_or(folder);
+        std::fs::create_dir_all(recordings)?;
+        Ok(Setup {
+            name,
+            home,
+            log: recordings.join(format!("{name}.log")),
+            record: (!options.audible).then(|| recordings.join(format!("{name}-recording"))),
+            dac_rate: options.dac_ppm.get(index).copied().unwrap_or_default(),
+            dac_latency: DAC_LATENCIES[index],
+            clock_offset: Span::from_secs_f64(random.random_range(stage::HOURS) * 3_600.0),
+            clock_rate: stage::CLOCK_RATES[index],
+            fault: fault.filter(|_| index == 0),
+            peer_via: None,
+        })
+    };
+    Ok([setup(0, "ana")?, setup(1, "ben")?])
+}
+
+/// The latencies of the two virtual sound cards: long enough that a busy machine does not run them dry.
+const DAC_LATENCIES: [Span; 2] = [Span::from_millis(60), Span::from_millis(90)];

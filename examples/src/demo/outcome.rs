@@ -5,9 +5,10 @@ use std::{fmt, path::PathBuf};
 use jamsync_protocol::time::{Ppm, Span};
 use serde::Serialize;
 
-use super::{Options, music::Music, node::Setup, options::SKEW_P99_MAX};
+use super::{Options, music::Music, options::SKEW_P99_MAX};
 use crate::{
     lateness::Lateness,
+    rig::node::Setup,
     score::{Plan, Recording, Score, score},
 };
 

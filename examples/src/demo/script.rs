@@ -6,7 +6,8 @@ use jamsync_node::api::{AnchorCause, Event, Reply, Snapshot};
 use jamsync_protocol::time::Span;
 use tokio::time::{Instant, sleep};
 
-use super::{music::Music, node::true_now, session::Session};
+use super::{music::Music, session::Session};
+use crate::rig::node::true_now;
 
 /// Plays the script to its end. A step that fails is noted, and the next one is tried.
 pub(super) async fn play(session: &mut Session, music: &Music) {
@@ -41,7 +42,7 @@ async fn meet(session: &mut Session) {
         let sign_up = ["init", "--coordinator", &code, "--handle", name, "--birth", birth, "--market", "DE"];
         session.command(name, &sign_up).await;
         let story = session.story();
-        let followed = session.stage.node(name).follow(story).await;
+        let followed = session.stage.node(name).follow(Some(story)).await;
         session.note(&format!("{name}'s events can be followed"), followed);
     }
     if let Some(Reply::Link { link }) = session.command("ana", &["link"]).await {

@@ -8,11 +8,10 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{
-    Options, Step,
+use super::{Options, Step, outcome::Recordings};
+use crate::rig::{
     journal::Journal,
     node::{Story, true_now},
-    outcome::Recordings,
     stage::Stage,
 };
 
@@ -25,10 +24,11 @@ pub(super) struct Session {
     story: Story,
     /// How long the parts of the script last, 1 for a minute in all.
     pace: f64,
+    seed: u64,
 }
 
 impl Session {
-    pub(super) fn new(stage: Stage, options: &Options) -> Self {
+    pub(super) fn new(stage: Stage, options: &Options, seed: u64) -> Self {
         let (story, mut lines) = mpsc::unbounded_channel::<String>();
         let begun = Instant::now();
         tokio::spawn(async move {
@@ -38,7 +38,7 @@ impl Session {
             }
         });
         let pace = f64::from(options.seconds) / 60.0;
-        Self { stage, journal: Journal::default(), steps: Vec::new(), story, pace }
+        Self { stage, journal: Journal::default(), steps: Vec::new(), story, pace, seed }
     }
 
     /// Tells one line of the story.
@@ -145,7 +145,7 @@ impl Session {
         let setups = [self.stage.ana.setup.clone(), self.stage.ben.setup.clone()];
         // Nothing is left to lose in the coordinator: its folder goes with this run.
         let _ = self.stage.coordinator.kill().await;
-        Recordings { plan, setups, steps: self.steps, seed: self.stage.seed }
+        Recordings { plan, setups, steps: self.steps, seed: self.seed }
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod config;
 mod draw;
+pub mod forwarder;
 mod queue;
 mod scenario;
 #[cfg(test)]

@@ -35,6 +35,7 @@ pub use assertion::{Assertion, AssertionError};
 pub use disturbance::{Disturbance, DisturbanceKind, Side};
 pub use plan::{Anchor, Plan};
 pub use recording::{Recording, Stamp};
+pub(crate) use report::percentile;
 pub use report::{SCHEMA_VERSION, Score, StartError, Summary};
 pub use time::{TrueRange, TrueTime};
 pub use windows::{Verdict, Window};

@@ -101,6 +101,24 @@ impl Recording {
         TrueRange { from, until }
     }
 
+    /// The frame that was audible at an instant; none outside of the recording.
+    #[must_use]
+    pub fn frame_at(&self, at: TrueTime) -> Option<Frames> {
+        let index = self.stamps.partition_point(|stamp| stamp.at <= at).checked_sub(1)?;
+        let before = self.stamps.get(index)?;
+        let frame = Frames(before.frame.0 + self.rate.frames_in(at - before.at).0);
+        let held = u64::try_from(self.channels.first().map_or(0, Vec::len)).unwrap_or(u64::MAX);
+        (frame.0 < held).then_some(frame)
+    }
+
+    /// When a frame was audible; none before the first stamp.
+    #[must_use]
+    pub fn time_of(&self, frame: Frames) -> Option<TrueTime> {
+        let index = self.stamps.partition_point(|stamp| stamp.frame <= frame).checked_sub(1)?;
+        let before = self.stamps.get(index)?;
+        Some(before.at + self.rate.span_of(frame.minus(before.frame)))
+    }
+
     /// The rate at which it was sampled.
     #[must_use]
     pub const fn rate(&self) -> SampleRate {

@@ -134,7 +134,7 @@ impl Summary {
 }
 
 /// The smallest of the sorted values that `share` of them do not exceed.
-fn percentile(sorted: &[Span], share: f64) -> Option<Span> {
+pub(crate) fn percentile(sorted: &[Span], share: f64) -> Option<Span> {
     let rank = whole((share * float(sorted.len())).ceil()).clamp(1, sorted.len().max(1));
     sorted.get(rank - 1).copied()
 }

@@ -61,7 +61,7 @@ impl Engine {
             // The newer Jam is the one the listener has just agreed to.
             let _ = self.leave();
         }
-        let candidates = introduction.candidates.iter().copied().collect();
+        let candidates = self.candidates(introduction.candidates.iter().copied().collect());
         self.port.seek(PeerTarget {
             key: jam.peer.device,
             hello: jam.hello.clone(),
@@ -78,7 +78,13 @@ impl Engine {
     pub(super) fn seek_peer_at(&mut self, id: JamId, candidates: Vec<SocketAddr>) {
         let Some(jam) = self.jam.as_ref().filter(|jam| jam.id == id && jam.link.is_none()) else { return };
         let (key, hello, dials) = (jam.peer.device, jam.hello.clone(), jam.dials);
+        let candidates = self.candidates(candidates);
         self.port.seek(PeerTarget { key, hello, dials, candidates });
+    }
+
+    /// Where to look for the peer: where the coordinator says, unless a test says otherwise.
+    fn candidates(&self, introduced: Vec<SocketAddr>) -> Vec<SocketAddr> {
+        self.settings.peer_via.map_or(introduced, |via| vec![via])
     }
 
     /// A peer has connected and said hello: judge it.

@@ -2,13 +2,14 @@
 
 use std::{
     ffi::OsStr,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
 };
 
 use anyhow::{Context, bail};
-use jamsync_node::api::{AnchorCause, Body, Event, Reply, ServerLine, Snapshot};
+use jamsync_node::api::{AnchorCause, Body, Event, Reply, ServerLine, Snapshot, client::Client};
 use jamsync_protocol::time::{NodeTime, Ppm, Span};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::{
@@ -22,58 +23,62 @@ use crate::score::TrueTime;
 
 /// How one node is set up.
 #[derive(Clone, Debug)]
-pub(super) struct Setup {
+pub(crate) struct Setup {
     /// Its listener's name.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// All its state.
-    pub(super) home: PathBuf,
+    pub(crate) home: PathBuf,
     /// Where its daemon's log goes.
-    pub(super) log: PathBuf,
+    pub(crate) log: PathBuf,
     /// The sound card, or the virtual one that records to this path.
-    pub(super) record: Option<PathBuf>,
+    pub(crate) record: Option<PathBuf>,
     /// How fast its virtual sound card runs.
-    pub(super) dac_rate: Ppm,
+    pub(crate) dac_rate: Ppm,
     /// From a frame's being taken by the virtual sound card to its being heard.
-    pub(super) dac_latency: Span,
+    pub(crate) dac_latency: Span,
     /// By how much its clock is shifted.
-    pub(super) clock_offset: Span,
+    pub(crate) clock_offset: Span,
     /// How fast its clock runs.
-    pub(super) clock_rate: Ppm,
+    pub(crate) clock_rate: Ppm,
     /// A fault to prove that the measurement notices, as a flag of the daemon.
-    pub(super) fault: Option<&'static str>,
+    pub(crate) fault: Option<&'static str>,
+    /// Where it meets its friend instead of at the friend's own address.
+    pub(crate) peer_via: Option<SocketAddr>,
 }
 
 /// A running node.
 #[derive(Debug)]
-pub(super) struct Node {
-    pub(super) setup: Setup,
+pub(crate) struct Node {
+    pub(crate) setup: Setup,
     binary: PathBuf,
+    /// Of the local API.
+    socket: PathBuf,
     daemon: Child,
-    /// Just after the start: the instant from which the injected rate counts, to within a second.
+    /// Just before the start, from which the injected rate counts.
     started: TrueTime,
     watch: Option<Watch>,
     /// All events so far.
-    pub(super) seen: Vec<Event>,
+    pub(crate) seen: Vec<Event>,
 }
 
 /// An anchor that took effect at a node.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Effect {
-    pub(super) cause: AnchorCause,
+pub(crate) struct Effect {
+    pub(crate) cause: AnchorCause,
     /// Whether music plays after it.
-    pub(super) playing: bool,
-    pub(super) at: TrueTime,
+    pub(crate) playing: bool,
+    pub(crate) at: TrueTime,
 }
 
 /// The events of a node, for this program and, from a second process, in words for people.
 #[derive(Debug)]
 struct Watch {
-    _processes: [Child; 2],
+    _processes: Vec<Child>,
     events: mpsc::UnboundedReceiver<Event>,
 }
 
 /// Where the lines of the story are told.
-pub(super) type Story = mpsc::UnboundedSender<String>;
+pub(crate) type Story = mpsc::UnboundedSender<String>;
 
 /// The longest that any command may take.
 const COMMAND_MAX: Duration = Duration::from_secs(20);
@@ -82,7 +87,7 @@ const PROCESS_MAX: Duration = Duration::from_secs(15);
 
 impl Node {
     /// Starts the daemon and waits until it is ready.
-    pub(super) async fn start(binary: &Path, setup: Setup) -> anyhow::Result<Self> {
+    pub(crate) async fn start(binary: &Path, setup: Setup) -> anyhow::Result<Self> {
         let mut command = jamsync(binary, &setup.home);
         command.args(["--json", "daemon", "--listen", "127.0.0.1:0"]);
         let flag = |name: &str, value: String| format!("--{name}={value}");
@@ -97,34 +102,32 @@ impl Node {
         command.arg(flag("clock-offset", format!("{}ns", setup.clock_offset.as_nanos())));
         command.arg(flag("clock-ppm", setup.clock_rate.0.to_string()));
         command.args(setup.fault);
+        if let Some(via) = setup.peer_via {
+            command.arg(flag("test-peer-via", via.to_string()));
+        }
         let log = std::fs::File::create(&setup.log)?;
         let started = true_now();
         let mut daemon =
             command.stdout(Stdio::piped()).stderr(log).spawn().context("cannot start jamsync")?;
         let mut lines = lines_of(&mut daemon)?;
         let ready = timeout(PROCESS_MAX, lines.next_line()).await;
-        match ready.context("the daemon is not ready in time")?? {
-            Some(line) if !matches!(parse(&line)?, Body::Error(_)) => {}
-            Some(line) => bail!("{}'s daemon says: {line}", setup.name),
-            None => bail!("{}'s daemon ended at once; its log:\n{}", setup.name, log_of(&setup)),
-        }
-        Ok(Self { setup, binary: binary.to_owned(), daemon, started, watch: None, seen: Vec::new() })
+        let Some(line) = ready.context("the daemon is not ready in time")?? else {
+            bail!("{}'s daemon ended at once; its log:\n{}", setup.name, log_of(&setup));
+        };
+        let Body::Ready { socket, .. } = parse(&line)? else { bail!("{}'s daemon says: {line}", setup.name) };
+        let (binary, socket) = (binary.to_owned(), PathBuf::from(socket));
+        Ok(Self { setup, binary, socket, daemon, started, watch: None, seen: Vec::new() })
     }
 
-    /// Follows what happens from now on; `story` gets the same in words.
-    pub(super) async fn follow(&mut self, story: Story) -> anyhow::Result<()> {
-        let mut words = self.command(["watch"]).stdout(Stdio::piped()).spawn()?;
-        let mut lines = lines_of(&mut words)?;
-        let name = self.setup.name;
-        tokio::spawn(async move {
-            while let Ok(Some(line)) = lines.next_line().await {
-                if story.send(format!("{name}: {line}")).is_err() {
-                    return;
-                }
-            }
-        });
+    /// Follows what happens from now on; `story`, if any, gets the same in words.
+    pub(crate) async fn follow(&mut self, story: Option<Story>) -> anyhow::Result<()> {
+        let mut processes = Vec::new();
+        if let Some(story) = story {
+            processes.push(self.follow_in_words(story)?);
+        }
         let mut process = self.command(["--json", "watch"]).stdout(Stdio::piped()).spawn()?;
         let mut lines = lines_of(&mut process)?;
+        processes.push(process);
         let (sender, mut events) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
@@ -139,12 +142,32 @@ impl Node {
             matches!(first, Some(Event::Snapshot(_))),
             "the watch does not begin with a snapshot"
         );
-        self.watch = Some(Watch { _processes: [process, words], events });
+        self.watch = Some(Watch { _processes: processes, events });
         Ok(())
     }
 
+    fn follow_in_words(&self, story: Story) -> anyhow::Result<Child> {
+        let mut process = self.command(["watch"]).stdout(Stdio::piped()).spawn()?;
+        let mut lines = lines_of(&mut process)?;
+        let name = self.setup.name;
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                if story.send(format!("{name}: {line}")).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(process)
+    }
+
+    /// A connection to its local API, which is quicker than a command.
+    pub(crate) async fn connect(&self) -> anyhow::Result<Client> {
+        let failed = || format!("cannot reach {}'s daemon at {}", self.setup.name, self.socket.display());
+        Client::connect(&self.socket).await.with_context(failed)
+    }
+
     /// Runs one command as a user does and gives its answer.
-    pub(super) async fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> anyhow::Result<Reply> {
+    pub(crate) async fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> anyhow::Result<Reply> {
         let output = self.command(["--json"]).args(arguments).output();
         let output = timeout(COMMAND_MAX, output).await.context("no answer in time")??;
         let text = String::from_utf8_lossy(&output.stdout);
@@ -160,13 +183,13 @@ impl Node {
     }
 
     /// Everything the node says of itself.
-    pub(super) async fn status(&self) -> anyhow::Result<Box<Snapshot>> {
+    pub(crate) async fn status(&self) -> anyhow::Result<Box<Snapshot>> {
         let reply = self.run(&["status"]).await?;
         if let Reply::Status(snapshot) = reply { Ok(snapshot) } else { bail!("no status, but {reply:?}") }
     }
 
     /// Waits for an event that fits, among those after the first `from`.
-    pub(super) async fn wait(
+    pub(crate) async fn wait(
         &mut self,
         from: usize,
         longest: Duration,
@@ -194,7 +217,7 @@ impl Node {
     }
 
     /// Takes in what has happened up to now, and says how many events there were.
-    pub(super) fn catch_up(&mut self) -> usize {
+    pub(crate) fn catch_up(&mut self) -> usize {
         if let Some(watch) = &mut self.watch {
             while let Ok(event) = watch.events.try_recv() {
                 self.seen.push(event);
@@ -204,20 +227,18 @@ impl Node {
     }
 
     /// When an anchor took effect, if that is what the event tells.
-    pub(super) fn effect(&self, event: &Event) -> Option<Effect> {
+    pub(crate) fn effect(&self, event: &Event) -> Option<Effect> {
         let Event::Anchor { cause, playing, node_time_ns, .. } = event else { return None };
-        Some(Effect { cause: *cause, playing: *playing, at: self.true_time(*node_time_ns) })
+        Some(Effect { cause: *cause, playing: *playing, at: self.clock().true_time(*node_time_ns) })
     }
 
-    /// The true time of a reading of this node's clock, from the shift and the rate that were injected.
-    fn true_time(&self, reading: NodeTime) -> TrueTime {
-        let shifted = TrueTime::from_nanos(reading.as_nanos()) - self.setup.clock_offset;
-        let elapsed = shifted - self.started;
-        shifted - elapsed.gained_at(self.setup.clock_rate)
+    /// Its clock, as it was made wrong.
+    pub(crate) const fn clock(&self) -> SkewedClock {
+        SkewedClock { offset: self.setup.clock_offset, rate: self.setup.clock_rate, started: self.started }
     }
 
     /// Ends the daemon so that its recording is complete.
-    pub(super) async fn stop(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn stop(&mut self) -> anyhow::Result<()> {
         self.run(&["stop"]).await?;
         let ended = timeout(PROCESS_MAX, self.daemon.wait()).await;
         ended.context("the daemon did not end in time")??;
@@ -231,8 +252,32 @@ impl Node {
     }
 }
 
+/// A node's clock, as it was made wrong.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SkewedClock {
+    offset: Span,
+    rate: Ppm,
+    /// The instant from which the rate counts, to within the time that a process takes to start.
+    started: TrueTime,
+}
+
+impl SkewedClock {
+    /// What it reads at a true time.
+    pub(crate) fn reading(self, at: TrueTime) -> NodeTime {
+        let shifted = at + self.offset + (at - self.started).gained_at(self.rate);
+        NodeTime::from_nanos(shifted.as_nanos())
+    }
+
+    /// The true time at which it has this reading.
+    pub(crate) fn true_time(self, reading: NodeTime) -> TrueTime {
+        let shifted = TrueTime::from_nanos(reading.as_nanos()) - self.offset;
+        let elapsed = shifted - self.started;
+        shifted - elapsed.gained_at(self.rate)
+    }
+}
+
 /// The true time now.
-pub(super) fn true_now() -> TrueTime {
+pub(crate) fn true_now() -> TrueTime {
     let reading = clock_gettime(TRUE_CLOCK);
     TrueTime::default() + Span::from_secs(reading.tv_sec) + Span::from_nanos(reading.tv_nsec)
 }
@@ -253,7 +298,7 @@ fn jamsync(binary: &Path, home: &Path) -> Command {
     command
 }
 
-pub(super) fn lines_of(process: &mut Child) -> anyhow::Result<Lines<BufReader<ChildStdout>>> {
+pub(crate) fn lines_of(process: &mut Child) -> anyhow::Result<Lines<BufReader<ChildStdout>>> {
     Ok(BufReader::new(process.stdout.take().context("standard output is not read")?).lines())
 }
 

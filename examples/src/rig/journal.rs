@@ -6,12 +6,14 @@ use jamsync_protocol::time::Span;
 use super::node::Node;
 use crate::score::{Anchor, Plan, TrueRange, TrueTime};
 
-/// The commands of the driver that change what is heard.
+/// The commands of the driver of a run that change what is heard.
 #[derive(Debug, Default)]
-pub(super) struct Journal {
+pub(crate) struct Journal {
     commands: Vec<Command>,
     /// When the Jam's music began on both sides.
     begun: Option<TrueTime>,
+    /// When the second side entered, where that is scored.
+    entry: Option<TrueTime>,
     /// When the scored part of it was over.
     ended: Option<TrueTime>,
 }
@@ -25,7 +27,7 @@ struct Command {
 }
 
 /// The longest that an anchor may take from its command to its effect: lead, latency and a slow machine.
-pub(super) const EFFECT_MAX: Span = Span::from_secs(2);
+pub(crate) const EFFECT_MAX: Span = Span::from_secs(2);
 /// By how much a node's own statement of an instant may be off in true time: the injected rate counts from a
 /// start that is known to within a second.
 const CLOCK_SLACK: Span = Span::from_millis(1);
@@ -34,24 +36,36 @@ const PAUSE_TAIL: Span = Span::from_millis(100);
 
 impl Journal {
     /// The command `what` is about to be run.
-    pub(super) fn command(&mut self, what: &'static str, cause: AnchorCause, at: TrueTime) {
+    pub(crate) fn command(&mut self, what: &'static str, cause: AnchorCause, at: TrueTime) {
         self.commands.push(Command { what, cause, at });
     }
 
     /// Both sides have begun to play together.
-    pub(super) fn begin(&mut self, at: TrueTime) {
+    pub(crate) fn begin(&mut self, at: TrueTime) {
         self.begun = Some(at);
     }
 
+    /// The second side enters music that the first plays already. It is scored from here.
+    pub(crate) fn enter(&mut self, at: TrueTime) {
+        self.begun = Some(at);
+        self.entry = Some(at);
+    }
+
     /// What follows is not scored.
-    pub(super) fn end(&mut self, at: TrueTime) {
+    pub(crate) fn end(&mut self, at: TrueTime) {
         self.ended = Some(at);
     }
 
     /// The plan, or none where the Jam never began.
-    pub(super) fn plan(&self, nodes: [&Node; 2]) -> Option<Plan> {
+    pub(crate) fn plan(&self, nodes: [&Node; 2]) -> Option<Plan> {
         let span = TrueRange { from: self.begun?, until: self.ended? };
-        let anchors: Vec<Anchor> = self.commands.iter().filter_map(|command| command.anchor(nodes)).collect();
+        let entry = self.entry.map(|at| Anchor {
+            what: "entry".to_owned(),
+            effect: TrueRange { from: at - CLOCK_SLACK, until: at + CLOCK_SLACK },
+            sounds: true,
+        });
+        let commanded = self.commands.iter().filter_map(|command| command.anchor(nodes));
+        let anchors: Vec<Anchor> = entry.into_iter().chain(commanded).collect();
         let mut pauses = Vec::new();
         for (index, pause) in anchors.iter().enumerate().filter(|(_, anchor)| !anchor.sounds) {
             let until = anchors.get(index + 1).map_or(span.until, |next| next.effect.from);

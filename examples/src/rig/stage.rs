@@ -1,4 +1,4 @@
-//! The processes of the demo: a coordinator and two nodes, each with its own state, clock and sound card.
+//! The processes of a run: a coordinator and two nodes, each with its own state, clock and sound card.
 
 use std::{
     net::UdpSocket,
@@ -8,86 +8,52 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use jamsync_protocol::time::{Ppm, Span};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use jamsync_protocol::time::Ppm;
 use tokio::{
     process::{Child, Command},
     time::timeout,
 };
 
-use super::{
-    Options,
-    node::{Node, Setup, lines_of},
-    options::Sabotage,
-};
+use super::node::{Node, Setup, lines_of};
 
 /// Everything that runs. Dropping it ends every process.
 #[derive(Debug)]
-pub(super) struct Stage {
-    pub(super) coordinator: Child,
-    pub(super) join_code: String,
+pub(crate) struct Stage {
+    pub(crate) coordinator: Child,
+    pub(crate) join_code: String,
     /// Asks for the Jam, and so becomes its guest.
-    pub(super) ana: Node,
+    pub(crate) ana: Node,
     /// Accepts, and so becomes its host.
-    pub(super) ben: Node,
-    /// What decided the clocks.
-    pub(super) seed: u64,
+    pub(crate) ben: Node,
 }
 
 /// How fast the clocks of the two nodes run.
-const CLOCK_RATES: [Ppm; 2] = [Ppm(30.0), Ppm(-20.0)];
-/// The latencies of the two virtual sound cards: long enough that a busy machine does not run them dry.
-const DAC_LATENCIES: [Span; 2] = [Span::from_millis(60), Span::from_millis(90)];
+pub(crate) const CLOCK_RATES: [Ppm; 2] = [Ppm(30.0), Ppm(-20.0)];
 /// The hours by which clocks are shifted.
-const HOURS: std::ops::RangeInclusive<f64> = 1.0..=1_000.0;
+pub(crate) const HOURS: std::ops::RangeInclusive<f64> = 1.0..=1_000.0;
 /// The longest that the coordinator may take to be ready.
 const READY_MAX: Duration = Duration::from_secs(15);
 
 impl Stage {
-    /// Starts everything.
-    pub(super) async fn set(options: &Options, folder: &Path) -> anyhow::Result<Self> {
-        let seed = options.seed.unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let binaries = binaries(options)?;
-        let (coordinator, join_code) = coordinator(&binaries, folder).await?;
-        let fault = options.sabotage.map(|sabotage| match sabotage {
-            Sabotage::ZeroOffset => "--test-zero-offset",
-            Sabotage::HoldRate => "--test-hold-rate",
-        });
-        let mut setup = |index: usize, name: &'static str| -> anyhow::Result<Setup> {
-            let home = folder.join(name);
-            std::fs::create_dir_all(&home)?;
-            let recordings = options.keep.as_deref().unwrap_or(folder);
-            std::fs::create_dir_all(recordings)?;
-            Ok(Setup {
-                name,
-                home,
-                log: recordings.join(format!("{name}.log")),
-                record: (!options.audible).then(|| recordings.join(format!("{name}-recording"))),
-                dac_rate: options.dac_ppm.get(index).copied().unwrap_or_default(),
-                dac_latency: DAC_LATENCIES[index],
-                clock_offset: Span::from_secs_f64(random.random_range(HOURS) * 3_600.0),
-                clock_rate: CLOCK_RATES[index],
-                fault: fault.filter(|_| index == 0),
-            })
-        };
-        let (ana, ben) = (setup(0, "ana")?, setup(1, "ben")?);
+    /// Starts everything, with the state of all in `folder`.
+    pub(crate) async fn set(folder: &Path, binaries: &Path, setups: [Setup; 2]) -> anyhow::Result<Self> {
+        let (coordinator, join_code) = coordinator(binaries, folder).await?;
         let jamsync = binaries.join("jamsync");
+        let [ana, ben] = setups;
         let (ana, ben) = (Node::start(&jamsync, ana).await?, Node::start(&jamsync, ben).await?);
-        Ok(Self { coordinator, join_code, ana, ben, seed })
+        Ok(Self { coordinator, join_code, ana, ben })
     }
 
     /// The node called `name`.
-    pub(super) fn node(&mut self, name: &str) -> &mut Node {
+    pub(crate) fn node(&mut self, name: &str) -> &mut Node {
         if name == self.ana.setup.name { &mut self.ana } else { &mut self.ben }
     }
 }
 
-/// The folder of the binaries.
-fn binaries(options: &Options) -> anyhow::Result<PathBuf> {
+/// The folder of the binaries: `chosen`, or that of this program.
+pub(crate) fn binaries(chosen: Option<&Path>) -> anyhow::Result<PathBuf> {
     let beside = || Some(std::env::current_exe().ok()?.parent()?.to_owned());
-    let folder = options.binaries.clone().or_else(beside).context("unknown where this program is")?;
+    let folder = chosen.map(Path::to_owned).or_else(beside).context("unknown where this program is")?;
     for name in ["jamsync", "jamsync-coordinator"] {
         anyhow::ensure!(
             folder.join(name).is_file(),

@@ -1,0 +1,236 @@
+//! `latency`: measures how far apart two listeners hear the same music, under named and seeded conditions.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, bail};
+use clap::{Parser, Subcommand};
+use jamsync_examples::{
+    latency::{Case, Claim, Comparison, Report, RunRecord, Store, Voidness, live, page, write_series},
+    score::{Assertion, Plan, Recording, score},
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Measure how far apart two listeners hear the same music, from the sound that comes out.
+///
+/// Exit status 0 when every assertion holds, 1 when one does not, 2 for wrong use, 4 when nothing could be
+/// measured, also because the machine was too busy.
+#[derive(Debug, Parser)]
+#[command(name = "latency", max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Name the scenarios that are built in
+    List,
+    /// Run real nodes through a scenario
+    #[command(after_help = "Examples:\n  latency live lan --seconds 60\n  latency live wan50 --seeds 3 --html wan50.html --assert 'net_p99_us<=250'\n  latency live my-scenario.toml")]
+    Live(Live),
+    /// Score one recording that holds both sides: left against right, or channels 1-2 against 3-4
+    #[command(after_help = "Example:\n  latency recording both.wav --assert 'p99_us<=1000'")]
+    Recording {
+        /// A WAV file.
+        file: PathBuf,
+        /// Fail unless this holds, for example p99_us<=1000. May be given several times
+        #[arg(long = "assert", value_name = "FIGURE<=NUMBER")]
+        assertions: Vec<Assertion>,
+    },
+    /// Put the figures of two results side by side
+    #[command(after_help = "Example:\n  latency compare before.json after.json")]
+    Compare {
+        /// What `--json` wrote before.
+        before: PathBuf,
+        /// And after.
+        after: PathBuf,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Live {
+    /// The name of a scenario, or a TOML file that describes one
+    scenario: String,
+    /// How many seeds, counted from --first-seed
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    seeds: u64,
+    /// The first seed
+    #[arg(long, default_value_t = 1)]
+    first_seed: u64,
+    /// How long each run is scored; the scenario says otherwise
+    #[arg(long, value_parser = clap::value_parser!(u32).range(20..=3_600))]
+    seconds: Option<u32>,
+    /// Where finished runs are kept; those of the same build are not repeated
+    #[arg(long, value_name = "DIR", default_value = "target/latency")]
+    results: PathBuf,
+    /// Keep the recordings in this folder
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+    /// Write the whole result to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the series to this folder
+    #[arg(long, value_name = "DIR")]
+    csv: Option<PathBuf>,
+    /// Write a page with plots to this file
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Fail unless this holds, for example net_p99_us<=250. May be given several times
+    #[arg(long = "assert", value_name = "FIGURE<=NUMBER")]
+    claims: Vec<Claim>,
+    /// Where the binaries are; by default beside this one
+    #[arg(long, value_name = "DIR", hide = true)]
+    binaries: Option<PathBuf>,
+}
+
+/// How often a run is tried on a machine that is too busy.
+const ATTEMPTS: u32 = 3;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut terminate = match signal(SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(error) => return trouble(&error.into()),
+    };
+    // The branch that is not taken is dropped, and with it every process that it started.
+    let outcome = tokio::select! {
+        outcome = run(arguments.command) => outcome,
+        _ = tokio::signal::ctrl_c() => return ExitCode::from(130),
+        _ = terminate.recv() => return ExitCode::from(143),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => trouble(&error),
+    }
+}
+
+fn trouble(error: &anyhow::Error) -> ExitCode {
+    eprintln!("latency: {error:#}");
+    ExitCode::from(4)
+}
+
+/// Whether every assertion holds.
+async fn run(command: Command) -> anyhow::Result<bool> {
+    match command {
+        Command::List => {
+            for name in Case::names() {
+                println!("{name:<18}{}", Case::built_in(name)?.about);
+            }
+            Ok(true)
+        }
+        Command::Live(options) => live(&options).await,
+        Command::Recording { file, assertions } => recording(&file, &assertions),
+        Command::Compare { before, after } => {
+            print!("{}", Comparison::of(&read(&before)?, &read(&after)?));
+            Ok(true)
+        }
+    }
+}
+
+async fn live(options: &Live) -> anyhow::Result<bool> {
+    let case = case(&options.scenario)?.lasting(options.seconds);
+    let binaries = live::binaries(options.binaries.as_deref())?;
+    let build = live::build(&binaries)?;
+    let store = Store::open(&options.results)?;
+    let places =
+        live::Places { binaries, music: options.results.join("music"), recordings: options.keep.clone() };
+    let mut runs = Vec::new();
+    for seed in options.first_seed..options.first_seed.saturating_add(options.seeds) {
+        if let Some(finished) = store.find(&case, seed, &build) {
+            println!("{} with seed {seed}: finished before, reused", case.name);
+            runs.push(finished);
+            continue;
+        }
+        let record = valid_run(&case, seed, &places).await?;
+        if record.voidness() == Voidness::Valid {
+            store.keep(&record)?;
+        }
+        runs.push(record);
+    }
+    let report = Report::of(case, runs);
+    print!("\n{report}");
+    write_out(options, &report)?;
+    let mut all_hold = true;
+    for claim in &options.claims {
+        match claim.holds(&report) {
+            Some(true) => {}
+            Some(false) => {
+                println!("does not hold      {claim}");
+                all_hold = false;
+            }
+            None => {
+                let known: Vec<&str> = report.figures().into_iter().map(|(name, _)| name).collect();
+                bail!("{claim}: there is no such figure; there are {}", known.join(", "));
+            }
+        }
+    }
+    if report.seeds.is_empty() {
+        bail!("no run counts: the machine was too busy each time; close other programs and run it again");
+    }
+    Ok(all_hold)
+}
+
+/// A run that is not void, or the last of [`ATTEMPTS`].
+async fn valid_run(case: &Case, seed: u64, places: &live::Places) -> anyhow::Result<RunRecord> {
+    let mut attempt = 1;
+    loop {
+        println!("{} with seed {seed}: {} s, attempt {attempt}", case.name, case.seconds);
+        let record = live::run(case, seed, places).await?;
+        if record.voidness() == Voidness::Valid || attempt == ATTEMPTS {
+            return Ok(record);
+        }
+        println!(
+            "VOID: 99 % of what was due ran within {:.0} us, of the link's packets within {:.0} us; 2,000 us are allowed",
+            record.scheduler.p99_us, record.link.p99_us
+        );
+        attempt += 1;
+    }
+}
+
+fn case(name: &str) -> anyhow::Result<Case> {
+    let path = Path::new(name);
+    let is_file = path.extension().is_some_and(|extension| extension == "toml");
+    if !is_file {
+        return Ok(Case::built_in(name)?);
+    }
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
+    Case::from_toml(&text).with_context(|| format!("{name} is no scenario"))
+}
+
+fn write_out(options: &Live, report: &Report) -> anyhow::Result<()> {
+    let failed = |path: &Path| format!("cannot write {}", path.display());
+    if let Some(path) = &options.json {
+        std::fs::write(path, serde_json::to_vec_pretty(report)?).with_context(|| failed(path))?;
+    }
+    if let Some(folder) = &options.csv {
+        write_series(report, folder).with_context(|| failed(folder))?;
+    }
+    if let Some(path) = &options.html {
+        std::fs::write(path, page(report)).with_context(|| failed(path))?;
+    }
+    Ok(())
+}
+
+fn recording(file: &Path, assertions: &[Assertion]) -> anyhow::Result<bool> {
+    let (a, b) = Recording::read_both_sides(file)?;
+    let score = score(&a, &b, &Plan::everything_in(&a, &b))?;
+    print!("{score}");
+    if score.summary.is_none() {
+        bail!("the two sides are silent or do not play the same music, so that nothing could be scored");
+    }
+    let broken: Vec<&Assertion> = assertions.iter().filter(|claim| !claim.holds(&score)).collect();
+    for assertion in &broken {
+        println!("does not hold      {assertion}");
+    }
+    Ok(broken.is_empty())
+}
+
+fn read(path: &Path) -> anyhow::Result<Report> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is no result of this program", path.display()))
+}

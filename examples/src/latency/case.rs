@@ -1,0 +1,257 @@
+//! A case: what a run is put through. The link's scenario, and around it the sound cards and the listeners.
+
+use jamsync_protocol::time::Span;
+use serde::{Deserialize, Serialize};
+
+use crate::link::{PathConfig, Scenario, ScenarioError};
+
+/// What a run is put through, as written in a TOML file. A scenario of the link model is one, too.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// What it is called; part of file names.
+    pub name: String,
+    /// What it stands for, in one line.
+    pub about: String,
+    /// The path from A, the guest, to B, the host, and back. Default: a perfect one.
+    #[serde(default)]
+    pub path: PathConfig,
+    /// Latency of the sound cards of A and B. 6 to 1,000 ms each, default 60 and 90: a busy
+    /// machine does not run them dry.
+    #[serde(default = "dac_latency_ms", deserialize_with = "dac_latencies")]
+    pub dac_latency_ms: [u16; 2],
+    /// How long B has played alone before A joins. 0 to 600 s, default 2.
+    #[serde(default = "join_after_s", deserialize_with = "join_after")]
+    pub join_after_s: f64,
+    /// How long the run is scored. 20 to 3,600 s, default 180. The command line may say otherwise.
+    #[serde(default = "seconds", deserialize_with = "run_seconds")]
+    pub seconds: u32,
+    /// What the listeners do.
+    #[serde(default)]
+    pub actions: Vec<Action>,
+}
+
+/// Something that a listener does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Action {
+    /// When, counted from A's joining. 0 to 3,600 s.
+    #[serde(deserialize_with = "action_at")]
+    pub at_s: f64,
+    /// Who: a or b.
+    pub by: Who,
+    /// What.
+    #[serde(rename = "do")]
+    pub deed: Deed,
+    /// For a seek: by how many seconds. -3,600 to 3,600.
+    #[serde(default, deserialize_with = "seek_by")]
+    pub by_s: i32,
+}
+
+/// One of the two listeners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Who {
+    /// The guest.
+    A,
+    /// The host.
+    B,
+}
+
+/// What a listener does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Deed {
+    /// Stop the music.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Go to another place.
+    Seek,
+    /// Go to the next track.
+    Skip,
+}
+
+/// Why a case was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CaseError {
+    /// The text is not a case; the message names the line and what is allowed there.
+    #[error("{0}")]
+    Malformed(String),
+    /// No case of that name is built in.
+    #[error("no scenario is called {name:?}; `latency list` names them all")]
+    Unknown {
+        /// The name that was asked for.
+        name: String,
+    },
+    /// A link scenario that is built in cannot be read.
+    #[error(transparent)]
+    Link(#[from] ScenarioError),
+}
+
+/// The cases that are more than a link, in TOML. The link is that of the named scenario where the file gives none.
+const FILES: [(&str, &str, &str); 4] = [
+    ("dac200", "lan", include_str!("cases/dac200.toml")),
+    ("pause-resume", "wan50", include_str!("cases/pause-resume.toml")),
+    ("join-late", "wan50", include_str!("cases/join-late.toml")),
+    ("long", "wifi", include_str!("cases/long.toml")),
+];
+
+impl Case {
+    /// The case of that name.
+    ///
+    /// # Errors
+    /// [`CaseError::Unknown`] for any other name.
+    pub fn built_in(name: &str) -> Result<Self, CaseError> {
+        if let Some((_, link, text)) = FILES.iter().find(|(known, _, _)| *known == name) {
+            let mut case = Self::from_toml(text)?;
+            case.path = Scenario::built_in(link)?.path;
+            return Ok(case);
+        }
+        if !Scenario::names().any(|known| known == name) {
+            return Err(CaseError::Unknown { name: name.to_owned() });
+        }
+        let Scenario { name, about, path } = Scenario::built_in(name)?;
+        let (dac_latency_ms, join_after_s, seconds) = (dac_latency_ms(), join_after_s(), seconds());
+        Ok(Self { name, about, path, dac_latency_ms, join_after_s, seconds, actions: Vec::new() })
+    }
+
+    /// The names of all cases that are built in.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Scenario::names().chain(FILES.iter().map(|(name, _, _)| *name))
+    }
+
+    /// Reads a case from a file's text.
+    ///
+    /// # Errors
+    /// [`CaseError::Malformed`] names the line, and the allowed range or keys.
+    pub fn from_toml(text: &str) -> Result<Self, CaseError> {
+        let case: Self = toml::from_str(text).map_err(|error| CaseError::Malformed(error.to_string()))?;
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if case.name.is_empty() || case.name.len() > NAME_MAX || !case.name.chars().all(fits) {
+            let what = format!("`name` must be 1 to {NAME_MAX} letters, digits, - and _, not {:?}", case.name);
+            return Err(CaseError::Malformed(what));
+        }
+        Ok(case)
+    }
+
+    /// The same with a time of its own.
+    #[must_use]
+    pub fn lasting(mut self, seconds: Option<u32>) -> Self {
+        self.seconds = seconds.unwrap_or(self.seconds);
+        self
+    }
+
+    /// How late B sounds because half of the path's asymmetry cannot be measured, `elapsed` after the link began.
+    #[must_use]
+    pub fn hidden_skew_at(&self, elapsed: Span) -> Span {
+        self.path.asymmetry_at(elapsed).scaled(0.5)
+    }
+}
+
+const NAME_MAX: usize = 40;
+
+const fn dac_latency_ms() -> [u16; 2] {
+    [60, 90]
+}
+
+const fn join_after_s() -> f64 {
+    2.0
+}
+
+const fn seconds() -> u32 {
+    180
+}
+
+/// A deserializer of a number within a range, so that the parser can name the line.
+macro_rules! ranged {
+    ($name:ident: $type:ty, $least:literal to $most:literal $unit:literal) => {
+        fn $name<'de, D: serde::Deserializer<'de>>(from: D) -> Result<$type, D::Error> {
+            let value = f64::deserialize(from)?;
+            if !($least..=$most).contains(&value) || value.fract().abs() > 0.0 && <$type>::WHOLE {
+                let what = format!("{value} is outside {} to {} {}", $least, $most, $unit);
+                return Err(serde::de::Error::custom(what));
+            }
+            Ok(<$type>::of(value))
+        }
+    };
+}
+
+/// A number as it is kept.
+trait Kept {
+    const WHOLE: bool;
+    fn of(value: f64) -> Self;
+}
+
+impl Kept for f64 {
+    const WHOLE: bool = false;
+    fn of(value: f64) -> Self {
+        value
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range was checked")]
+impl Kept for u32 {
+    const WHOLE: bool = true;
+    fn of(value: f64) -> Self {
+        value as Self
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the range was checked")]
+impl Kept for i32 {
+    const WHOLE: bool = true;
+    fn of(value: f64) -> Self {
+        value as Self
+    }
+}
+
+ranged!(join_after: f64, 0.0 to 600.0 "s");
+ranged!(run_seconds: u32, 20.0 to 3600.0 "whole seconds");
+ranged!(action_at: f64, 0.0 to 3600.0 "s");
+ranged!(seek_by: i32, -3600.0 to 3600.0 "whole seconds");
+
+fn dac_latencies<'de, D: serde::Deserializer<'de>>(from: D) -> Result<[u16; 2], D::Error> {
+    let both = <[i64; 2]>::deserialize(from)?;
+    let fit = |ms: i64| u16::try_from(ms).ok().filter(|ms| (6..=1_000).contains(ms));
+    match both.map(fit) {
+        [Some(a), Some(b)] => Ok([a, b]),
+        _ => Err(serde::de::Error::custom(format!("{both:?} is outside 6 to 1000 ms each"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_case_that_is_built_in_reads_and_an_unknown_one_is_named() {
+        for name in Case::names() {
+            let case = Case::built_in(name).expect(name);
+            assert_eq!(case.name, name);
+            let again = Case::from_toml(&toml::to_string(&case).expect("writes")).expect("reads");
+            assert_eq!(again, case);
+        }
+        assert!(Case::built_in("moon").unwrap_err().to_string().contains("moon"));
+    }
+
+    #[test]
+    fn what_a_case_must_not_say_is_refused_by_line_and_range() {
+        let head = "name = \"x\"\nabout = \"y\"\n";
+        for (text, wanted) in [
+            ("seconds = 5\n", ["line 3", "20 to 3600 whole seconds"]),
+            ("secnods = 50\n", ["line 3", "secnods"]),
+            ("join_after_s = -1\n", ["line 3", "0 to 600 s"]),
+            ("dac_latency_ms = [1, 60]\n", ["line 3", "6 to 1000 ms"]),
+            ("[[actions]]\nat_s = 1\nby = \"c\"\n", ["line 5", "`a` or `b`"]),
+            ("[[actions]]\nat_s = -1\n", ["line 4", "0 to 3600 s"]),
+            ("[path.a_to_b]\ndelay_ms = -3\n", ["line 4", "0 to 10000 ms"]),
+        ] {
+            let refused = Case::from_toml(&format!("{head}{text}")).unwrap_err().to_string();
+            for part in wanted {
+                assert!(refused.contains(part), "{text:?} is refused without {part:?}: {refused}");
+            }
+        }
+    }
+}

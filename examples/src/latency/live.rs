@@ -1,0 +1,282 @@
+//! A run with real processes: a Jam of two as users drive it, through the link, recorded and scored.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use jamsync_node::api::{AnchorCause, Event, Reply, Request, SeekTo, client::Client};
+use jamsync_protocol::time::{Ppm, Span};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tokio::time::sleep;
+
+use super::{
+    Action, Case, CommandDelay, Deed, Lateness, Observation, RunRecord, SCHEMA_VERSION,
+    case::Who,
+    lateness::Watcher,
+    music,
+    observe::Observer,
+    onset,
+};
+use crate::{
+    link::forwarder::Forwarder,
+    rig::{
+        journal::Journal,
+        node::{Setup, true_now},
+        stage::{CLOCK_RATES, HOURS, Stage},
+    },
+    score::{Plan, Recording, Score, TrueTime, score},
+};
+
+/// Where a run finds and keeps what it needs.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The binaries of the node and the coordinator.
+    pub binaries: PathBuf,
+    /// The music that is made.
+    pub music: PathBuf,
+    /// Where recordings are kept; by default they go with the run.
+    pub recordings: Option<PathBuf>,
+}
+
+/// How fast the sound cards of A and B run.
+const DAC_RATES: [Ppm; 2] = [Ppm(60.0), Ppm(-40.0)];
+/// How long to wait for what the coordinator or the friend does.
+const SEEN_MAX: Duration = Duration::from_secs(30);
+
+/// The binaries beside this program, or in `chosen`.
+///
+/// # Errors
+/// Where they are not built.
+pub fn binaries(chosen: Option<&Path>) -> anyhow::Result<PathBuf> {
+    crate::rig::stage::binaries(chosen)
+}
+
+/// Which build of the node a folder holds: its size and when it was made.
+///
+/// # Errors
+/// Where there is none.
+pub fn build(binaries: &Path) -> anyhow::Result<String> {
+    let data = std::fs::metadata(binaries.join("jamsync")).context("no jamsync is built")?;
+    let made = data.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Ok(format!("{}-{}", data.len(), made.as_secs()))
+}
+
+/// Plays `case` once. Dropping the future ends every process that it started.
+///
+/// # Errors
+/// What kept the run from happening at all. What goes wrong in the Jam is recorded.
+pub async fn run(case: &Case, seed: u64, places: &Places) -> anyhow::Result<RunRecord> {
+    let folder = tempfile::Builder::new().prefix("jamsync-latency-").tempdir().context("no temporary folder")?;
+    let forwarder = Forwarder::start(&case.path, seed).context("cannot start the link")?;
+    let setups = setups(case, seed, folder.path(), places, &forwarder)?;
+    let records = [setups[0].record.clone(), setups[1].record.clone()].map(Option::unwrap_or_default);
+    let files = music::queue(&places.music, case.seconds + 60)?;
+    let watcher = Watcher::start()?;
+    let stage = Stage::set(folder.path(), &places.binaries, setups).await?;
+    let mut run = Run::new(case, stage);
+    run.play(&files, &forwarder).await;
+    let (plan, commands, observations, troubles) = run.end().await;
+    let scheduler = Lateness::of(watcher.stop());
+    let forwarded = forwarder.stop();
+    let mut record = RunRecord {
+        schema_version: SCHEMA_VERSION,
+        build: build(&places.binaries)?,
+        case: case.clone(),
+        seed,
+        link_began_ns: run.link_began,
+        score: None,
+        troubles,
+        observations,
+        commands,
+        scheduler,
+        link: Lateness::of(forwarded.lateness),
+        datagrams: forwarded.counts.map(|counts| [counts.sent, counts.delivered]),
+    };
+    match plan {
+        Some(plan) => match measure(&records, &plan, &mut record.commands) {
+            Ok(score) => record.score = Some(score),
+            Err(error) => record.troubles.push(format!("not scored: {error:#}")),
+        },
+        None => record.troubles.push("the two never played together".to_owned()),
+    }
+    Ok(record)
+}
+
+/// Scores the recordings, and fills in when the outputs obeyed.
+fn measure(records: &[PathBuf; 2], plan: &Plan, commands: &mut [CommandDelay]) -> anyhow::Result<Score> {
+    let (a, b) = (Recording::read(&records[0])?, Recording::read(&records[1])?);
+    for command in commands {
+        let until = |recording| onset::delay(recording, command.deed, command.at_ns);
+        let millis = |span: Option<Span>| span.map(|span| span.as_secs_f64() * 1e3);
+        (command.until_a_ms, command.until_b_ms) = (millis(until(&a)), millis(until(&b)));
+    }
+    Ok(score(&a, &b, plan)?)
+}
+
+fn setups(
+    case: &Case,
+    seed: u64,
+    folder: &Path,
+    places: &Places,
+    forwarder: &Forwarder,
+) -> anyhow::Result<[Setup; 2]> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let recordings = places.recordings.as_deref().unwrap_or(folder);
+    std::fs::create_dir_all(recordings)?;
+    let mut setup = |index: usize, name: &'static str| -> anyhow::Result<Setup> {
+        let home = folder.join(name);
+        std::fs::create_dir_all(&home)?;
+        Ok(Setup {
+            name,
+            home,
+            log: recordings.join(format!("{}-{seed}-{name}.log", case.name)),
+            record: Some(recordings.join(format!("{}-{seed}-{name}", case.name))),
+            dac_rate: DAC_RATES[index],
+            dac_latency: Span::from_millis(i64::from(case.dac_latency_ms[index])),
+            clock_offset: Span::from_secs_f64(random.random_range(HOURS) * 3_600.0),
+            clock_rate: CLOCK_RATES[index],
+            fault: None,
+            peer_via: Some(forwarder.doors()[index]),
+        })
+    };
+    Ok([setup(0, "ana")?, setup(1, "ben")?])
+}
+
+/// A run under way. Ana is A, the guest; Ben is B, the host.
+struct Run<'a> {
+    case: &'a Case,
+    stage: Stage,
+    journal: Journal,
+    observer: Option<Observer>,
+    commands: Vec<CommandDelay>,
+    troubles: Vec<String>,
+    link_began: TrueTime,
+}
+
+impl<'a> Run<'a> {
+    fn new(case: &'a Case, stage: Stage) -> Self {
+        Self {
+            case,
+            stage,
+            journal: Journal::default(),
+            observer: None,
+            commands: Vec::new(),
+            troubles: Vec::new(),
+            link_began: true_now(),
+        }
+    }
+
+    async fn play(&mut self, files: &[PathBuf], forwarder: &Forwarder) {
+        if let Err(error) = self.try_to_play(files, forwarder).await {
+            self.troubles.push(format!("{error:#}"));
+        }
+    }
+
+    async fn try_to_play(&mut self, files: &[PathBuf], forwarder: &Forwarder) -> anyhow::Result<()> {
+        self.meet(files).await?;
+        let ends = [self.stage.ana.status().await?.me.listen, self.stage.ben.status().await?.me.listen];
+        forwarder.connect(ends);
+        self.link_began = true_now();
+        self.observer = Some(Observer::start(&self.stage).await?);
+        let begun = self.join().await?;
+        let mut clients = [self.stage.ana.connect().await?, self.stage.ben.connect().await?];
+        let mut actions = self.case.actions.clone();
+        actions.sort_by(|x, y| x.at_s.total_cmp(&y.at_s));
+        for action in actions.iter().filter(|action| action.at_s < f64::from(self.case.seconds)) {
+            sleep_until(begun + Span::from_secs_f64(action.at_s)).await;
+            self.act(action, &mut clients).await;
+        }
+        let end = begun + Span::from_secs(i64::from(self.case.seconds));
+        sleep_until(end).await;
+        self.journal.end(end);
+        Ok(())
+    }
+
+    /// Both sign up and become contacts; Ben plays, and Ana knows the same files.
+    async fn meet(&mut self, files: &[PathBuf]) -> anyhow::Result<()> {
+        let code = self.stage.join_code.clone();
+        for name in ["ana", "ben"] {
+            let birth = "1990-05-17";
+            let sign_up = ["init", "--coordinator", &code, "--handle", name, "--birth", birth, "--market", "DE"];
+            let node = self.stage.node(name);
+            node.run(&sign_up).await?;
+            node.follow(None).await?;
+        }
+        let Reply::Link { link } = self.stage.ana.run(&["link"]).await? else { bail!("no link to send") };
+        self.stage.ben.run(&["join", &link]).await?;
+        let files: Vec<&str> = files.iter().filter_map(|path| path.to_str()).collect();
+        self.stage.ana.run(&[&["library", "add"][..], &files].concat()).await?;
+        self.stage.ben.run(&[&["play"][..], &files].concat()).await?;
+        sleep(Duration::from_secs_f64(self.case.join_after_s)).await;
+        Ok(())
+    }
+
+    /// The Jam begins. Scored from the first sample that Ana should play.
+    async fn join(&mut self) -> anyhow::Result<TrueTime> {
+        let from = [self.stage.ana.catch_up(), self.stage.ben.catch_up()];
+        self.stage.ana.run(&["request", "ben"]).await?;
+        let asked = |event: &Event| matches!(event, Event::RequestOpened { .. });
+        self.stage.ben.wait(from[1], SEEN_MAX, asked).await.context("the request")?;
+        self.stage.ben.run(&["accept"]).await?;
+        let joined = |event: &Event| matches!(event, Event::JamStarted { .. });
+        let plays = |event: &Event| matches!(event, Event::Anchor { playing: true, .. });
+        let ana = &mut self.stage.ana;
+        ana.wait(from[0], SEEN_MAX, joined).await.context("the start of the Jam")?;
+        let joined = ana.seen.iter().rposition(joined).unwrap_or(0);
+        ana.wait(joined, SEEN_MAX, plays).await.context("the guest's entry")?;
+        let entry = ana.seen.iter().skip(joined).find(|event| plays(event));
+        let entry = entry.and_then(|event| ana.effect(event)).context("no entry of the guest")?;
+        self.journal.enter(entry.at);
+        Ok(entry.at)
+    }
+
+    async fn act(&mut self, action: &Action, clients: &mut [Client; 2]) {
+        let (request, what, cause) = match action.deed {
+            Deed::Pause => (Request::Pause, "pause", AnchorCause::Pause),
+            Deed::Resume => (Request::Resume, "resume", AnchorCause::Resume),
+            Deed::Seek => {
+                let to = SeekTo::ByMs(i64::from(action.by_s) * 1_000);
+                (Request::Seek { to }, "seek", AnchorCause::Seek)
+            }
+            Deed::Skip => (Request::Skip, "skip", AnchorCause::Skip),
+        };
+        let client = match action.by {
+            Who::A => &mut clients[0],
+            Who::B => &mut clients[1],
+        };
+        let at = true_now();
+        self.journal.command(what, cause, at);
+        let (by, deed) = (action.by, action.deed);
+        self.commands.push(CommandDelay { at_ns: at, by, deed, until_a_ms: None, until_b_ms: None });
+        if let Err(error) = client.call(request).await {
+            self.troubles.push(format!("{what} at {} s: {error}", action.at_s));
+        }
+    }
+
+    /// Ends every process.
+    async fn end(&mut self) -> (Option<Plan>, Vec<CommandDelay>, Vec<Observation>, Vec<String>) {
+        let observations = match self.observer.take() {
+            Some(observer) => observer.stop().await,
+            None => Vec::new(),
+        };
+        for node in [&mut self.stage.ana, &mut self.stage.ben] {
+            node.catch_up();
+            if let Err(error) = node.stop().await {
+                self.troubles.push(format!("{}'s daemon does not stop: {error:#}", node.setup.name));
+            }
+        }
+        // Nothing is left to lose in the coordinator: its folder goes with this run.
+        let _ = self.stage.coordinator.kill().await;
+        let plan = self.journal.plan([&self.stage.ana, &self.stage.ben]);
+        (plan, std::mem::take(&mut self.commands), observations, std::mem::take(&mut self.troubles))
+    }
+}
+
+
+async fn sleep_until(at: TrueTime) {
+    let left = (at - true_now()).max(Span::ZERO);
+    sleep(Duration::from_secs_f64(left.as_secs_f64())).await;
+}

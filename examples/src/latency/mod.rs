@@ -1,0 +1,32 @@
+//! The latency harness: how far apart two listeners hear the same music, under conditions that are named and
+//! seeded, judged from the sound that comes out.
+//!
+//! A [`Case`] says what a run is put through. [`live`] plays it with real processes: a coordinator, two nodes
+//! whose clocks and virtual sound cards are wrong by known amounts, and between the nodes the link model as a
+//! forwarder of their datagrams. Every run becomes a [`RunRecord`]; a [`Report`] pools the runs of one case. The
+//! nodes' own opinions are recorded beside the measurement and never enter it, except that the true clock error,
+//! which is known because both clocks are shifted on purpose, is held against the bound they claim.
+
+mod case;
+mod claim;
+mod csv;
+mod goals;
+mod html;
+mod lateness;
+pub mod live;
+mod music;
+mod observe;
+mod onset;
+mod plot;
+mod record;
+mod report;
+mod store;
+
+pub use case::{Action, Case, CaseError, Deed, Who};
+pub use claim::{Claim, ClaimError};
+pub use csv::write_series;
+pub use goals::Goal;
+pub use html::page;
+pub use record::{CommandDelay, Lateness, Observation, RunRecord, SCHEMA_VERSION, Voidness};
+pub use report::{CommandFigures, Comparison, Figures, Machine, Report};
+pub use store::Store;

@@ -1,0 +1,139 @@
+//! What one run leaves behind: the score, the nodes' own figures, and under which conditions.
+
+use jamsync_protocol::time::Span;
+use serde::{Deserialize, Serialize};
+
+use super::{Case, Deed, case::Who};
+use crate::score::{Score, TrueTime};
+
+/// The version of the JSON of records and reports. It rises when a field changes its meaning or goes away.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// One run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Which program played: it changes with each build of the node.
+    pub build: String,
+    /// What the run was put through.
+    pub case: Case,
+    /// Decides link, clocks and phases.
+    pub seed: u64,
+    /// When the link began.
+    pub link_began_ns: TrueTime,
+    /// The score; none where there was nothing to score.
+    pub score: Option<Score>,
+    /// Steps that failed, in words.
+    pub troubles: Vec<String>,
+    /// What the nodes said of themselves, A's and B's by turns.
+    pub observations: Vec<Observation>,
+    /// From each command to the sound.
+    pub commands: Vec<CommandDelay>,
+    /// How late the machine ran what was due.
+    pub scheduler: Lateness,
+    /// How late datagrams left the link.
+    pub link: Lateness,
+    /// Datagrams from A to B and back: handed in, and delivered.
+    pub datagrams: [[u64; 2]; 2],
+}
+
+/// What a node said of itself at one moment, and the truth beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Observation {
+    /// When.
+    pub at_ns: TrueTime,
+    /// Who.
+    pub by: Who,
+    /// Its idea of the offset between the clocks minus the true one.
+    pub clock_error_us: f64,
+    /// What it guarantees that error to be within.
+    pub bound_us: f64,
+    /// How large it believes that error to be.
+    pub spread_us: f64,
+    /// The least recent round trip.
+    pub round_trip_us: f64,
+    /// How much faster it believes the other clock to run.
+    pub drift_ppm: f64,
+    /// How far its playback rate is from the nominal one.
+    pub rate_ppm: f64,
+    /// How far it believes its sound to be off.
+    pub servo_error_us: f64,
+    /// How often its playback has jumped to catch up.
+    pub reanchors: u32,
+    /// How often its sound card ran dry.
+    pub underruns: u64,
+}
+
+impl Observation {
+    /// Whether the true clock error passes the bound.
+    #[must_use]
+    pub fn breaks_bound(&self) -> bool {
+        self.clock_error_us.abs() > self.bound_us
+    }
+}
+
+/// From a command to what is heard of it, by the recordings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CommandDelay {
+    /// When the command was given.
+    pub at_ns: TrueTime,
+    /// Who gave it.
+    pub by: Who,
+    /// What.
+    pub deed: Deed,
+    /// Until A's output obeyed; none where the recording does not show it.
+    pub until_a_ms: Option<f64>,
+    /// Until B's output obeyed.
+    pub until_b_ms: Option<f64>,
+}
+
+/// How late something was, over a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Lateness {
+    /// Half were at most this late.
+    pub p50_us: f64,
+    /// 99 % were at most this late.
+    pub p99_us: f64,
+    /// The worst.
+    pub max_us: f64,
+}
+
+/// Whether a run says anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voidness {
+    /// It does.
+    Valid,
+    /// The machine was too busy to measure on.
+    Busy,
+}
+
+/// The lateness of the scheduler beyond which a run says more of the machine than of the nodes. Unit ms, range 0.5
+/// to 5, default 2; less voids runs on any desktop, more lets a busy machine pass for a bad engine.
+const LATENESS_P99_MAX: Span = Span::from_millis(2);
+
+impl RunRecord {
+    /// Whether the run counts.
+    #[must_use]
+    pub fn voidness(&self) -> Voidness {
+        let limit = LATENESS_P99_MAX.as_secs_f64() * 1e6;
+        if self.scheduler.p99_us > limit || self.link.p99_us > limit { Voidness::Busy } else { Voidness::Valid }
+    }
+
+    /// How late B sounds at `at` because of the asymmetry that was injected.
+    #[must_use]
+    pub fn hidden_skew_at(&self, at: TrueTime) -> Span {
+        self.case.hidden_skew_at(at - self.link_began_ns)
+    }
+}
+
+impl Lateness {
+    /// Of these values, in any order.
+    #[must_use]
+    pub fn of(mut values: Vec<Span>) -> Self {
+        values.sort();
+        let micros = |span: Option<Span>| span.map_or(0.0, |span| span.as_secs_f64() * 1e6);
+        let share = |share| micros(crate::score::percentile(&values, share));
+        Self { p50_us: share(0.5), p99_us: share(0.99), max_us: micros(values.last().copied()) }
+    }
+}

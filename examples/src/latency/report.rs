@@ -1,0 +1,379 @@
+//! What the runs of one case add up to. Percentiles pool the windows of all runs that are not void; a window is
+//! never left out for being bad.
+
+use std::{collections::BTreeMap, fmt};
+
+use jamsync_protocol::time::Span;
+use serde::{Deserialize, Serialize};
+
+use super::{Case, Deed, Goal, Observation, RunRecord, SCHEMA_VERSION, Voidness, case::Who, goals::SETTLED};
+use crate::score::{TrueTime, percentile};
+
+/// The result of a case.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// What was measured.
+    pub case: Case,
+    /// What it should reach, where that is set.
+    pub goal: Option<Goal>,
+    /// Where it was measured.
+    pub machine: Machine,
+    /// The skew as heard, from the first sample; none where nothing could be scored.
+    pub raw: Option<Figures>,
+    /// The same, after the first minute of each run.
+    pub raw_after_60_s: Option<Figures>,
+    /// The skew less half the injected asymmetry, from the first sample.
+    pub net: Option<Figures>,
+    /// The same, after the first minute of each run.
+    pub net_after_60_s: Option<Figures>,
+    /// The largest p99 of a single run, as heard.
+    pub worst_run_p99_us: Option<f64>,
+    /// The skew of the first 100 ms after each anchor that starts music; none where no lag stood out.
+    pub start_errors_us: Vec<Option<f64>>,
+    /// Windows that failed: silent, or not the same music.
+    pub failures: usize,
+    /// Places where the sound did not simply go on.
+    pub discontinuities: usize,
+    /// What went wrong in the runs, in words.
+    pub troubles: Vec<String>,
+    /// The true error of the guest's idea of the clocks' offset, in size.
+    pub clock_error: Option<Figures>,
+    /// How often a node was asked for its bound.
+    pub bound_asked: usize,
+    /// How often the true clock error passed the bound. Must be none.
+    pub bound_broken: usize,
+    /// The largest bound after the first minute, over 1.1 times half the least round trip plus 0.5 ms.
+    pub bound_over_goal: Option<f64>,
+    /// From a command to both outputs, by what was commanded.
+    pub commands: BTreeMap<String, CommandFigures>,
+    /// The seeds of the runs that count.
+    pub seeds: Vec<u64>,
+    /// The seeds of the runs that are void, because the machine was too busy.
+    pub void_seeds: Vec<u64>,
+    /// Every run.
+    pub runs: Vec<RunRecord>,
+}
+
+/// Percentiles of sizes, in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// How many values.
+    pub count: usize,
+    /// Half were within this.
+    pub p50_us: f64,
+    /// 95 % were.
+    pub p95_us: f64,
+    /// 99 % were.
+    pub p99_us: f64,
+    /// All were.
+    pub max_us: f64,
+}
+
+/// From a command to the sound, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CommandFigures {
+    /// How many commands.
+    pub count: usize,
+    /// Median and 99 % until the output of the one who gave it.
+    pub own_ms: [f64; 2],
+    /// Median and 99 % until the other's.
+    pub other_ms: [f64; 2],
+    /// Outputs that did not show it within 2 s.
+    pub unseen: usize,
+}
+
+/// The machine a measurement ran on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// Its processor, as the system names it.
+    pub processor: String,
+    /// How many threads it runs at once.
+    pub cores: usize,
+    /// The system's kernel.
+    pub kernel: String,
+    /// Seconds since 1970, when the report was made.
+    pub unix_s: u64,
+}
+
+impl Report {
+    /// Adds up the runs of `case`.
+    #[must_use]
+    pub fn of(case: Case, runs: Vec<RunRecord>) -> Self {
+        let (valid, void): (Vec<&RunRecord>, Vec<&RunRecord>) =
+            runs.iter().partition(|run| run.voidness() == Voidness::Valid);
+        let scores = || valid.iter().filter_map(|run| run.score.as_ref());
+        let seeds = |runs: &[&RunRecord]| runs.iter().map(|run| run.seed).collect();
+        let worst = valid.iter().filter_map(|run| Figures::of(skews(&[*run], Span::ZERO, false)));
+        let starts = scores().flat_map(|score| &score.starts);
+        let seen = || valid.iter().flat_map(|run| &run.observations);
+        let guest = seen().filter(|seen| seen.by == Who::A);
+        let scored = |from, net| Figures::of(skews(&valid, from, net));
+        Self {
+            schema_version: SCHEMA_VERSION,
+            goal: Goal::of(&case.name),
+            machine: Machine::here(),
+            raw: scored(Span::ZERO, false),
+            raw_after_60_s: scored(SETTLED, false),
+            net: scored(Span::ZERO, true),
+            net_after_60_s: scored(SETTLED, true),
+            worst_run_p99_us: worst.map(|figures| figures.p99_us).max_by(f64::total_cmp),
+            start_errors_us: starts.map(|start| start.skew.map(micros)).collect(),
+            failures: scores().map(|score| score.windows_failed).sum(),
+            discontinuities: scores().map(|score| score.disturbances.len()).sum(),
+            troubles: valid.iter().flat_map(|run| run.troubles.clone()).collect(),
+            clock_error: Figures::of(guest.map(|seen| Span::from_secs_f64(seen.clock_error_us * 1e-6)).collect()),
+            bound_asked: seen().count(),
+            bound_broken: seen().filter(|seen| seen.breaks_bound()).count(),
+            bound_over_goal: bound_over_goal(&valid),
+            commands: commands(&valid),
+            seeds: seeds(&valid),
+            void_seeds: seeds(&void),
+            case,
+            runs,
+        }
+    }
+
+    /// The figures that can be asserted, by name.
+    #[must_use]
+    pub fn figures(&self) -> Vec<(&'static str, Option<f64>)> {
+        let count = |n: usize| Some(float(n));
+        let starts = self.start_errors_us.iter().map(|start| start.map_or(f64::INFINITY, f64::abs));
+        vec![
+            ("p50_us", self.raw.map(|f| f.p50_us)),
+            ("p95_us", self.raw.map(|f| f.p95_us)),
+            ("p99_us", self.raw.map(|f| f.p99_us)),
+            ("max_us", self.raw.map(|f| f.max_us)),
+            ("p99_after_60_s_us", self.raw_after_60_s.map(|f| f.p99_us)),
+            ("net_p50_us", self.net.map(|f| f.p50_us)),
+            ("net_p99_us", self.net.map(|f| f.p99_us)),
+            ("net_p99_after_60_s_us", self.net_after_60_s.map(|f| f.p99_us)),
+            ("worst_run_p99_us", self.worst_run_p99_us),
+            ("start_error_us", starts.max_by(f64::total_cmp)),
+            ("clock_error_max_us", self.clock_error.map(|f| f.max_us)),
+            ("bound_over_goal", self.bound_over_goal),
+            ("bound_broken", count(self.bound_broken)),
+            ("discontinuities", count(self.discontinuities)),
+            ("failures", count(self.failures)),
+            ("troubles", count(self.troubles.len())),
+            ("void_runs", count(self.void_seeds.len())),
+        ]
+    }
+
+    /// Whether each goal is reached: what, the figure in microseconds, the goal.
+    #[must_use]
+    pub fn against_goal(&self) -> Vec<(&'static str, Option<f64>, f64)> {
+        let Some(goal) = self.goal else { return Vec::new() };
+        let mut lines = vec![
+            ("p50", self.net.map(|f| f.p50_us), f64::from(goal.p50_us)),
+            ("p99", self.net.map(|f| f.p99_us), f64::from(goal.p99_us)),
+        ];
+        if let Some(after) = goal.p99_after_60_s_us {
+            lines.push(("p99 after 60 s", self.net_after_60_s.map(|f| f.p99_us), f64::from(after)));
+        }
+        lines
+    }
+}
+
+impl Figures {
+    /// Of the sizes of `values`; none where there are none.
+    #[must_use]
+    pub fn of(values: Vec<Span>) -> Option<Self> {
+        let mut sizes: Vec<Span> = values.into_iter().map(Span::abs).collect();
+        sizes.sort();
+        let share = |share| percentile(&sizes, share).map(micros);
+        Some(Self {
+            count: sizes.len(),
+            p50_us: share(0.5)?,
+            p95_us: share(0.95)?,
+            p99_us: share(0.99)?,
+            max_us: micros(*sizes.last()?),
+        })
+    }
+}
+
+/// What changed between two reports.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    lines: Vec<(&'static str, Option<f64>, Option<f64>)>,
+}
+
+impl Comparison {
+    /// From `before` to `after`.
+    #[must_use]
+    pub fn of(before: &Report, after: &Report) -> Self {
+        let pairs = before.figures().into_iter().zip(after.figures());
+        Self { lines: pairs.map(|((name, before), (_, after))| (name, before, after)).collect() }
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:<24}{:>12}{:>12}{:>12}", "", "before", "after", "change")?;
+        for (name, before, after) in &self.lines {
+            let show = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"));
+            let change = before.zip(*after).map(|(before, after)| after - before);
+            let change = change.map_or_else(|| "-".to_owned(), |change| format!("{change:+.1}"));
+            writeln!(f, "{name:<24}{:>12}{:>12}{change:>12}", show(*before), show(*after))?;
+        }
+        Ok(())
+    }
+}
+
+impl Machine {
+    fn here() -> Self {
+        let about = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let model = about.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+        let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Self {
+            processor: model.map_or("unknown", |(_, name)| name.trim()).to_owned(),
+            cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            kernel: kernel.trim().to_owned(),
+            unix_s: since.as_secs(),
+        }
+    }
+}
+
+/// The skews of all windows that begin at least `from` after the first sample.
+fn skews(runs: &[&RunRecord], from: Span, net: bool) -> Vec<Span> {
+    let mut all = Vec::new();
+    for run in runs {
+        let Some(score) = &run.score else { continue };
+        let first = score.from + from;
+        for window in score.windows.iter().filter(|window| window.at >= first) {
+            let hidden = if net { run.hidden_skew_at(window.at) } else { Span::ZERO };
+            all.extend(window.verdict.skew().map(|skew| skew - hidden));
+        }
+    }
+    all
+}
+
+/// The largest bound in steady state over its goal, which the least round trip of the run sets.
+fn bound_over_goal(runs: &[&RunRecord]) -> Option<f64> {
+    let of_run = |run: &&RunRecord| {
+        let from: TrueTime = run.score.as_ref()?.from + SETTLED;
+        let settled: Vec<&Observation> = run.observations.iter().filter(|seen| seen.at_ns >= from).collect();
+        let least = run.observations.iter().map(|seen| seen.round_trip_us).min_by(f64::total_cmp)?;
+        let most = settled.iter().map(|seen| seen.bound_us).max_by(f64::total_cmp)?;
+        Some(most / (1.1 * least / 2.0 + 500.0))
+    };
+    runs.iter().filter_map(of_run).max_by(f64::total_cmp)
+}
+
+fn commands(runs: &[&RunRecord]) -> BTreeMap<String, CommandFigures> {
+    let mut by_deed: BTreeMap<String, [Vec<Option<f64>>; 2]> = BTreeMap::new();
+    for command in runs.iter().flat_map(|run| &run.commands) {
+        let name = match command.deed {
+            Deed::Pause => "pause",
+            Deed::Resume => "resume",
+            // Where the recordings alone do not show the instant, nothing is claimed.
+            Deed::Seek | Deed::Skip => continue,
+        };
+        let (own, other) = match command.by {
+            Who::A => (command.until_a_ms, command.until_b_ms),
+            Who::B => (command.until_b_ms, command.until_a_ms),
+        };
+        let [owns, others] = by_deed.entry(name.to_owned()).or_default();
+        owns.push(own);
+        others.push(other);
+    }
+    let figures = |both: [Vec<Option<f64>>; 2]| {
+        let unseen = both.iter().flatten().filter(|value| value.is_none()).count();
+        let count = both[0].len();
+        let [own_ms, other_ms] = both.map(|values| {
+            let mut spans: Vec<Span> =
+                values.into_iter().flatten().map(|ms| Span::from_secs_f64(ms * 1e-3)).collect();
+            spans.sort();
+            [0.5, 0.99].map(|share| percentile(&spans, share).map_or(0.0, |span| span.as_secs_f64() * 1e3))
+        });
+        CommandFigures { count, own_ms, other_ms, unseen }
+    };
+    by_deed.into_iter().map(|(name, both)| (name, figures(both))).collect()
+}
+
+fn micros(span: Span) -> f64 {
+    span.as_secs_f64() * 1e6
+}
+
+#[expect(clippy::cast_precision_loss, reason = "no report counts 2^53 of anything")]
+const fn float(count: usize) -> f64 {
+    count as f64
+}
+
+/// The result in plain words.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {}", self.case.name, self.case.about)?;
+        writeln!(f, "runs               {} of {} s, seeds {:?}", self.seeds.len(), self.case.seconds, self.seeds)?;
+        if !self.void_seeds.is_empty() {
+            writeln!(f, "VOID               seeds {:?}: the machine was too busy to measure on", self.void_seeds)?;
+        }
+        let lines = [
+            ("skew, as heard", self.raw),
+            ("  after 60 s", self.raw_after_60_s),
+            ("less asymmetry/2", self.net),
+            ("  after 60 s", self.net_after_60_s),
+            ("clock error, guest", self.clock_error),
+        ];
+        for (name, figures) in lines {
+            match figures {
+                Some(g) => writeln!(
+                    f,
+                    "{name:<19}50 % within {:.1} us, 95 % {:.1}, 99 % {:.1}, worst {:.1} ({} values)",
+                    g.p50_us, g.p95_us, g.p99_us, g.max_us, g.count
+                )?,
+                None => writeln!(f, "{name:<19}nothing to score")?,
+            }
+        }
+        let starts: Vec<String> = self.start_errors_us.iter().map(|start| show_start(*start)).collect();
+        writeln!(f, "first 100 ms       {} us", starts.join(", "))?;
+        writeln!(
+            f,
+            "failed windows     {}; discontinuities {}; steps that failed {}",
+            self.failures,
+            self.discontinuities,
+            self.troubles.len()
+        )?;
+        writeln!(
+            f,
+            "bound              broken {} times in {}; at most {:.2} times its goal after 60 s",
+            self.bound_broken,
+            self.bound_asked,
+            self.bound_over_goal.unwrap_or(f64::NAN)
+        )?;
+        for (name, figures) in &self.commands {
+            let ([own, own99], [other, other99]) = (figures.own_ms, figures.other_ms);
+            writeln!(
+                f,
+                "{name:<19}own output after {own:.1} ms (99 % {own99:.1}), the other's {other:.1} ms (99 % {other99:.1}); {} commands, {} outputs unseen",
+                figures.count, figures.unseen
+            )?;
+        }
+        for run in &self.runs {
+            writeln!(
+                f,
+                "lateness, seed {:<3} scheduler 99 % {:.0} us, link 99 % {:.0} us",
+                run.seed, run.scheduler.p99_us, run.link.p99_us
+            )?;
+        }
+        for trouble in &self.troubles {
+            writeln!(f, "failed step        {trouble}")?;
+        }
+        for (name, figure, goal) in self.against_goal() {
+            let reached = figure.is_some_and(|figure| figure <= goal);
+            let figure = figure.map_or_else(|| "nothing".to_owned(), |figure| format!("{figure:.1} us"));
+            writeln!(
+                f,
+                "goal               {name} {goal} us: {} with {figure}",
+                if reached { "reached" } else { "MISSED" }
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn show_start(start: Option<f64>) -> String {
+    start.map_or_else(|| "no clear peak".to_owned(), |start| format!("{start:.1}"))
+}
