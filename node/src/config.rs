@@ -108,7 +108,14 @@ pub struct Options {
     #[arg(long, global = true, env = "JAMSYNC_TEST_HOLD_RATE", hide_env_values = true, value_parser = FalseyValueParser::new(), hide = true)]
     pub test_hold_rate: bool,
     /// Meet the friend at this address instead of its own, so that a test can put a link between the two
-    #[arg(long, global = true, env = "JAMSYNC_TEST_PEER_VIA", hide_env_values = true, value_name = "ADDRESS", hide = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "JAMSYNC_TEST_PEER_VIA",
+        hide_env_values = true,
+        value_name = "ADDRESS",
+        hide = true
+    )]
     pub test_peer_via: Option<SocketAddr>,
 }
 

@@ -29,7 +29,9 @@ enum Command {
     /// Name the scenarios that are built in
     List,
     /// Run real nodes through a scenario
-    #[command(after_help = "Examples:\n  latency live lan --seconds 60\n  latency live wan50 --seeds 3 --html wan50.html --assert 'net_p99_us<=250'\n  latency live my-scenario.toml")]
+    #[command(
+        after_help = "Examples:\n  latency live lan --seconds 60\n  latency live wan50 --seeds 3 --html wan50.html --assert 'net_p99_us<=250'\n  latency live my-scenario.toml"
+    )]
     Live(Live),
     /// Score one recording that holds both sides: left against right, or channels 1-2 against 3-4
     #[command(after_help = "Example:\n  latency recording both.wav --assert 'p99_us<=1000'")]

@@ -130,7 +130,8 @@ impl Case {
         let case: Self = toml::from_str(text).map_err(|error| CaseError::Malformed(error.to_string()))?;
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if case.name.is_empty() || case.name.len() > NAME_MAX || !case.name.chars().all(fits) {
-            let what = format!("`name` must be 1 to {NAME_MAX} letters, digits, - and _, not {:?}", case.name);
+            let what =
+                format!("`name` must be 1 to {NAME_MAX} letters, digits, - and _, not {:?}", case.name);
             return Err(CaseError::Malformed(what));
         }
         Ok(case)

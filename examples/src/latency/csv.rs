@@ -24,7 +24,12 @@ pub fn write_series(report: &Report, folder: &Path) -> io::Result<()> {
     std::fs::write(folder.join("commands.csv"), commands)
 }
 
-fn add_run(run: &RunRecord, skew: &mut String, nodes: &mut String, commands: &mut String) -> std::fmt::Result {
+fn add_run(
+    run: &RunRecord,
+    skew: &mut String,
+    nodes: &mut String,
+    commands: &mut String,
+) -> std::fmt::Result {
     let Some(score) = &run.score else { return Ok(()) };
     let seed = run.seed;
     for window in &score.windows {
@@ -54,7 +59,12 @@ fn add_run(run: &RunRecord, skew: &mut String, nodes: &mut String, commands: &mu
         let show = |ms: Option<f64>| ms.map(|ms| format!("{ms:.2}")).unwrap_or_default();
         let deed = format!("{:?}", command.deed).to_lowercase();
         let (at, by) = (score.seconds_in(command.at_ns), letter(command.by));
-        writeln!(commands, "{seed},{at:.3},{by},{deed},{},{}", show(command.until_a_ms), show(command.until_b_ms))?;
+        writeln!(
+            commands,
+            "{seed},{at:.3},{by},{deed},{},{}",
+            show(command.until_a_ms),
+            show(command.until_b_ms)
+        )?;
     }
     Ok(())
 }

@@ -45,11 +45,13 @@ font-weight:600}.n{font-size:11px;text-anchor:end}.m{font-size:11px;text-anchor:
 
 /// The skew of every window within the guest's spread and bound.
 fn skew(run: &RunRecord, score: &Score) -> Plot {
-    let mut plot = Plot::new("skew between the two outputs, over seconds since the first sample", "us; late is up");
+    let mut plot =
+        Plot::new("skew between the two outputs, over seconds since the first sample", "us; late is up");
     bands(&mut plot, run, score);
-    let points = score.windows.iter().filter_map(|window| {
-        Some((score.seconds_in(window.at), window.verdict.skew()?.as_secs_f64() * 1e6))
-    });
+    let points = score
+        .windows
+        .iter()
+        .filter_map(|window| Some((score.seconds_in(window.at), window.verdict.skew()?.as_secs_f64() * 1e6)));
     plot.add("skew", Look::Line(0), points.collect());
     for anchor in &score.starts {
         plot.mark(score.seconds_in(anchor.at), anchor.what.clone());
@@ -96,7 +98,8 @@ fn histogram(report: &Report) -> Plot {
         .flat_map(|score| &score.windows)
         .filter_map(|window| Some(window.verdict.skew()?.as_secs_f64() * 1e6))
         .collect();
-    let (least, most) = skews.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |r, s| (r.0.min(*s), r.1.max(*s)));
+    let (least, most) =
+        skews.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |r, s| (r.0.min(*s), r.1.max(*s)));
     let width = ((most - least) / BINS).max(1e-3);
     let mut bins: BTreeMap<i64, f64> = BTreeMap::new();
     for skew in &skews {

@@ -13,12 +13,8 @@ use rand_chacha::ChaCha8Rng;
 use tokio::time::sleep;
 
 use super::{
-    Action, Case, CommandDelay, Deed, Lateness, Observation, RunRecord, SCHEMA_VERSION,
-    case::Who,
-    lateness::Watcher,
-    music,
-    observe::Observer,
-    onset,
+    Action, Case, CommandDelay, Deed, Lateness, Observation, RunRecord, SCHEMA_VERSION, case::Who,
+    lateness::Watcher, music, observe::Observer, onset,
 };
 use crate::{
     link::forwarder::Forwarder,
@@ -69,7 +65,8 @@ pub fn build(binaries: &Path) -> anyhow::Result<String> {
 /// # Errors
 /// What kept the run from happening at all. What goes wrong in the Jam is recorded.
 pub async fn run(case: &Case, seed: u64, places: &Places) -> anyhow::Result<RunRecord> {
-    let folder = tempfile::Builder::new().prefix("jamsync-latency-").tempdir().context("no temporary folder")?;
+    let folder =
+        tempfile::Builder::new().prefix("jamsync-latency-").tempdir().context("no temporary folder")?;
     let forwarder = Forwarder::start(&case.path, seed).context("cannot start the link")?;
     let setups = setups(case, seed, folder.path(), places, &forwarder)?;
     let records = [setups[0].record.clone(), setups[1].record.clone()].map(Option::unwrap_or_default);
@@ -200,7 +197,8 @@ impl<'a> Run<'a> {
         let code = self.stage.join_code.clone();
         for name in ["ana", "ben"] {
             let birth = "1990-05-17";
-            let sign_up = ["init", "--coordinator", &code, "--handle", name, "--birth", birth, "--market", "DE"];
+            let sign_up =
+                ["init", "--coordinator", &code, "--handle", name, "--birth", birth, "--market", "DE"];
             let node = self.stage.node(name);
             node.run(&sign_up).await?;
             node.follow(None).await?;
@@ -274,7 +272,6 @@ impl<'a> Run<'a> {
         (plan, std::mem::take(&mut self.commands), observations, std::mem::take(&mut self.troubles))
     }
 }
-
 
 async fn sleep_until(at: TrueTime) {
     let left = (at - true_now()).max(Span::ZERO);

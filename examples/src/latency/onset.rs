@@ -19,7 +19,8 @@ const PATIENCE: Span = Span::from_secs(2);
 /// From a command at `at` until `recording` shows its effect.
 pub(super) fn delay(recording: &Recording, deed: Deed, at: TrueTime) -> Option<Span> {
     let rate = recording.rate();
-    let loud = |frame: usize| recording.channels().iter().any(|c| c.get(frame).is_some_and(|s| s.abs() > SILENCE));
+    let loud =
+        |frame: usize| recording.channels().iter().any(|c| c.get(frame).is_some_and(|s| s.abs() > SILENCE));
     let frame_at = |at: TrueTime| recording.frame_at(at).and_then(|frame| usize::try_from(frame.0).ok());
     let (first, last) = (frame_at(at)?, frame_at(at + PATIENCE)?);
     let quiet = usize::try_from(rate.frames_in(QUIET).0).ok()?;
@@ -57,7 +58,7 @@ mod tests {
         let sound: Vec<f32> =
             tone(48_000).chain(std::iter::repeat_n(0.0, 48_000)).chain(tone(144_000)).collect();
         let recording = Recording::on_one_clock(SampleRate::HZ_48000, vec![sound]).expect("valid");
-        let at = |ms| TrueTime::from_nanos(ms * 1_000_000);
+        let at = |ms: i64| TrueTime::from_nanos(ms * 1_000_000);
         let millis = |deed, ms| delay(&recording, deed, at(ms)).map(|span| span.as_millis());
         assert_eq!(millis(Deed::Pause, 900), Some(100));
         assert_eq!(millis(Deed::Resume, 1_800), Some(200));

@@ -73,13 +73,29 @@ impl Plot {
         for share in [0.0, 0.25, 0.5, 0.75, 1.0] {
             let value = scale.y.0 + share * (scale.y.1 - scale.y.0);
             let y = scale.down(value);
-            write!(svg, "<path class=\"g\" d=\"M{LEFT} {y:.1}H{right}\"/><text class=\"n\" x=\"{}\" y=\"{:.1}\">{}</text>", LEFT - 6.0, y + 4.0, number(value))?;
+            write!(
+                svg,
+                "<path class=\"g\" d=\"M{LEFT} {y:.1}H{right}\"/><text class=\"n\" x=\"{}\" y=\"{:.1}\">{}</text>",
+                LEFT - 6.0,
+                y + 4.0,
+                number(value)
+            )?;
             let at = scale.x.0 + share * (scale.x.1 - scale.x.0);
-            write!(svg, "<text class=\"m\" x=\"{:.1}\" y=\"{}\">{}</text>", scale.across(at), HEIGHT - 10.0, number(at))?;
+            write!(
+                svg,
+                "<text class=\"m\" x=\"{:.1}\" y=\"{}\">{}</text>",
+                scale.across(at),
+                HEIGHT - 10.0,
+                number(at)
+            )?;
         }
         for (at, what) in &self.marks {
             let x = scale.across(*at);
-            write!(svg, "<path class=\"e\" d=\"M{x:.1} {TOP}V{bottom}\"><title>{}</title></path>", escape(what))?;
+            write!(
+                svg,
+                "<path class=\"e\" d=\"M{x:.1} {TOP}V{bottom}\"><title>{}</title></path>",
+                escape(what)
+            )?;
         }
         for series in &self.series {
             let place = |&(x, y): &(f64, f64)| format!("{:.1} {:.1}", scale.across(x), scale.down(y));
@@ -88,17 +104,30 @@ impl Plot {
             match series.look {
                 Look::Line(colour) => {
                     let colour = COLOURS[colour % COLOURS.len()];
-                    write!(svg, "<path fill=\"none\" stroke=\"{colour}\" d=\"M{}\"><title>{title}</title></path>", path(&series.points))?;
+                    write!(
+                        svg,
+                        "<path fill=\"none\" stroke=\"{colour}\" d=\"M{}\"><title>{title}</title></path>",
+                        path(&series.points)
+                    )?;
                 }
                 Look::Band => {
                     let back: Vec<(f64, f64)> = series.points.iter().rev().map(|(x, y)| (*x, -y)).collect();
-                    write!(svg, "<path class=\"b\" d=\"M{}L{}Z\"><title>{title}</title></path>", path(&series.points), path(&back))?;
+                    write!(
+                        svg,
+                        "<path class=\"b\" d=\"M{}L{}Z\"><title>{title}</title></path>",
+                        path(&series.points),
+                        path(&back)
+                    )?;
                 }
                 Look::Bars => {
                     let zero = scale.down(0.0);
                     for (x, y) in &series.points {
                         let (x, top) = (scale.across(*x), scale.down(*y));
-                        write!(svg, "<path stroke=\"{}\" stroke-width=\"5\" d=\"M{x:.1} {zero:.1}V{top:.1}\"/>", COLOURS[0])?;
+                        write!(
+                            svg,
+                            "<path stroke=\"{}\" stroke-width=\"5\" d=\"M{x:.1} {zero:.1}V{top:.1}\"/>",
+                            COLOURS[0]
+                        )?;
                     }
                 }
             }
@@ -117,7 +146,8 @@ impl Scale {
     /// All that is drawn fits, but for bands, which are cut off: they may be a thousand times as wide.
     fn of(series: &[Series]) -> Self {
         let range = |values: &mut dyn Iterator<Item = f64>| {
-            let (least, most) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |r, v| (r.0.min(v), r.1.max(v)));
+            let (least, most) =
+                values.fold((f64::INFINITY, f64::NEG_INFINITY), |r, v| (r.0.min(v), r.1.max(v)));
             if least.is_finite() && most > least { (least, most) } else { (0.0, 1.0) }
         };
         let setting = || series.iter().filter(|series| series.look != Look::Band);
@@ -140,7 +170,13 @@ impl Scale {
 
 /// A number with as many decimals as it needs.
 fn number(value: f64) -> String {
-    let decimals = if value.abs() >= 100.0 { 0 } else if value.abs() >= 1.0 { 1 } else { 3 };
+    let decimals = if value.abs() >= 100.0 {
+        0
+    } else if value.abs() >= 1.0 {
+        1
+    } else {
+        3
+    };
     format!("{value:.decimals$}")
 }
 

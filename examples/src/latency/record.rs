@@ -117,7 +117,11 @@ impl RunRecord {
     #[must_use]
     pub fn voidness(&self) -> Voidness {
         let limit = LATENESS_P99_MAX.as_secs_f64() * 1e6;
-        if self.scheduler.p99_us > limit || self.link.p99_us > limit { Voidness::Busy } else { Voidness::Valid }
+        if self.scheduler.p99_us > limit || self.link.p99_us > limit {
+            Voidness::Busy
+        } else {
+            Voidness::Valid
+        }
     }
 
     /// How late B sounds at `at` because of the asymmetry that was injected.

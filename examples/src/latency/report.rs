@@ -123,7 +123,9 @@ impl Report {
             failures: scores().map(|score| score.windows_failed).sum(),
             discontinuities: scores().map(|score| score.disturbances.len()).sum(),
             troubles: valid.iter().flat_map(|run| run.troubles.clone()).collect(),
-            clock_error: Figures::of(guest.map(|seen| Span::from_secs_f64(seen.clock_error_us * 1e-6)).collect()),
+            clock_error: Figures::of(
+                guest.map(|seen| Span::from_secs_f64(seen.clock_error_us * 1e-6)).collect(),
+            ),
             bound_asked: seen().count(),
             bound_broken: seen().filter(|seen| seen.breaks_bound()).count(),
             bound_over_goal: bound_over_goal(&valid),
@@ -193,6 +195,44 @@ impl Figures {
     }
 }
 
+/// The parts of the result in plain words.
+impl Report {
+    fn show_commands(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, figures) in &self.commands {
+            let ([own, own99], [other, other99]) = (figures.own_ms, figures.other_ms);
+            writeln!(
+                f,
+                "{name:<19}own output after {own:.1} ms (99 % {own99:.1}), the other's {other:.1} ms (99 % {other99:.1}); {} commands, {} outputs unseen",
+                figures.count, figures.unseen
+            )?;
+        }
+        Ok(())
+    }
+
+    fn show_goal(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for run in &self.runs {
+            writeln!(
+                f,
+                "lateness, seed {:<3} scheduler 99 % {:.0} us, link 99 % {:.0} us",
+                run.seed, run.scheduler.p99_us, run.link.p99_us
+            )?;
+        }
+        for trouble in &self.troubles {
+            writeln!(f, "failed step        {trouble}")?;
+        }
+        for (name, figure, goal) in self.against_goal() {
+            let reached = figure.is_some_and(|figure| figure <= goal);
+            let figure = figure.map_or_else(|| "nothing".to_owned(), |figure| format!("{figure:.1} us"));
+            writeln!(
+                f,
+                "goal               {name} {goal} us: {} with {figure}",
+                if reached { "reached" } else { "MISSED" }
+            )?;
+        }
+        Ok(())
+    }
+}
+
 /// What changed between two reports.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
@@ -212,7 +252,8 @@ impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:<24}{:>12}{:>12}{:>12}", "", "before", "after", "change")?;
         for (name, before, after) in &self.lines {
-            let show = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"));
+            let show =
+                |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"));
             let change = before.zip(*after).map(|(before, after)| after - before);
             let change = change.map_or_else(|| "-".to_owned(), |change| format!("{change:+.1}"));
             writeln!(f, "{name:<24}{:>12}{:>12}{change:>12}", show(*before), show(*after))?;
@@ -306,9 +347,19 @@ const fn float(count: usize) -> f64 {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {}", self.case.name, self.case.about)?;
-        writeln!(f, "runs               {} of {} s, seeds {:?}", self.seeds.len(), self.case.seconds, self.seeds)?;
+        writeln!(
+            f,
+            "runs               {} of {} s, seeds {:?}",
+            self.seeds.len(),
+            self.case.seconds,
+            self.seeds
+        )?;
         if !self.void_seeds.is_empty() {
-            writeln!(f, "VOID               seeds {:?}: the machine was too busy to measure on", self.void_seeds)?;
+            writeln!(
+                f,
+                "VOID               seeds {:?}: the machine was too busy to measure on",
+                self.void_seeds
+            )?;
         }
         let lines = [
             ("skew, as heard", self.raw),
@@ -343,34 +394,8 @@ impl fmt::Display for Report {
             self.bound_asked,
             self.bound_over_goal.unwrap_or(f64::NAN)
         )?;
-        for (name, figures) in &self.commands {
-            let ([own, own99], [other, other99]) = (figures.own_ms, figures.other_ms);
-            writeln!(
-                f,
-                "{name:<19}own output after {own:.1} ms (99 % {own99:.1}), the other's {other:.1} ms (99 % {other99:.1}); {} commands, {} outputs unseen",
-                figures.count, figures.unseen
-            )?;
-        }
-        for run in &self.runs {
-            writeln!(
-                f,
-                "lateness, seed {:<3} scheduler 99 % {:.0} us, link 99 % {:.0} us",
-                run.seed, run.scheduler.p99_us, run.link.p99_us
-            )?;
-        }
-        for trouble in &self.troubles {
-            writeln!(f, "failed step        {trouble}")?;
-        }
-        for (name, figure, goal) in self.against_goal() {
-            let reached = figure.is_some_and(|figure| figure <= goal);
-            let figure = figure.map_or_else(|| "nothing".to_owned(), |figure| format!("{figure:.1} us"));
-            writeln!(
-                f,
-                "goal               {name} {goal} us: {} with {figure}",
-                if reached { "reached" } else { "MISSED" }
-            )?;
-        }
-        Ok(())
+        self.show_commands(f)?;
+        self.show_goal(f)
     }
 }
 
