@@ -187,8 +187,11 @@ async fn valid_run(case: &Case, seed: u64, places: &live::Places) -> anyhow::Res
             return Ok(record);
         }
         println!(
-            "VOID: 99 % of what was due ran within {:.0} us, of the link's packets within {:.0} us; 2,000 us are allowed",
-            record.scheduler.p99_us, record.link.p99_us
+            "VOID: 99 % of what was due ran within {:.0} us, of the link's packets within {:.0} us; 2,000 us are \
+             allowed; the longest stall was {:.0} ms, 1,000 are allowed",
+            record.scheduler.p99_us,
+            record.link.p99_us,
+            record.scheduler.max_us / 1e3
         );
         attempt += 1;
     }

@@ -23,7 +23,7 @@ use crate::{
         node::{Setup, true_now},
         stage::{CLOCK_RATES, HOURS, Stage},
     },
-    score::{Plan, Recording, Score, TrueTime, score},
+    score::{Plan, Recording, Score, TrueRange, TrueTime, score},
 };
 
 /// Where a run finds and keeps what it needs.
@@ -39,6 +39,10 @@ pub struct Places {
 
 /// How fast the sound cards of A and B run.
 const DAC_RATES: [Ppm; 2] = [Ppm(60.0), Ppm(-40.0)];
+/// How long after saying that it follows the Jam the guest may be silent: what is left out around every anchor.
+const ENTRY_MAX: Span = Span::from_millis(500);
+/// How long before the driver reads of it the guest may be heard.
+const ENTRY_BEFORE: Span = Span::from_millis(300);
 /// How long to wait for what the coordinator or the friend does.
 const SEEN_MAX: Duration = Duration::from_secs(30);
 
@@ -93,7 +97,7 @@ pub async fn run(case: &Case, seed: u64, places: &Places) -> anyhow::Result<RunR
         datagrams: forwarded.counts.map(|counts| [counts.sent, counts.delivered]),
     };
     match plan {
-        Some(plan) => match measure(&records, &plan, &mut record.commands) {
+        Some(plan) => match measure(&records, plan, &mut record.commands) {
             Ok(score) => record.score = Some(score),
             Err(error) => record.troubles.push(format!("not scored: {error:#}")),
         },
@@ -103,14 +107,29 @@ pub async fn run(case: &Case, seed: u64, places: &Places) -> anyhow::Result<RunR
 }
 
 /// Scores the recordings, and fills in when the outputs obeyed.
-fn measure(records: &[PathBuf; 2], plan: &Plan, commands: &mut [CommandDelay]) -> anyhow::Result<Score> {
+fn measure(records: &[PathBuf; 2], mut plan: Plan, commands: &mut [CommandDelay]) -> anyhow::Result<Score> {
     let (a, b) = (Recording::read(&records[0])?, Recording::read(&records[1])?);
+    find_entry(&mut plan, &a);
     for command in commands {
         let until = |recording| onset::delay(recording, command.deed, command.at_ns);
         let millis = |span: Option<Span>| span.map(|span| span.as_secs_f64() * 1e3);
         (command.until_a_ms, command.until_b_ms) = (millis(until(&a)), millis(until(&b)));
     }
-    Ok(score(&a, &b, plan)?)
+    Ok(score(&a, &b, &plan)?)
+}
+
+/// Begins the score at the guest's first sample, or, where it keeps silent for too long, at the instant at which it
+/// should have been heard.
+fn find_entry(plan: &mut Plan, guest: &Recording) {
+    let told = plan.span.from;
+    let from = told - ENTRY_BEFORE;
+    let heard = onset::delay(guest, Deed::Resume, from).map(|delay| from + delay);
+    let latest = told + ENTRY_MAX;
+    let entry = heard.map_or(latest, |heard| heard.min(latest));
+    plan.span.from = entry;
+    for anchor in plan.anchors.iter_mut().filter(|anchor| anchor.effect.from <= told) {
+        anchor.effect = TrueRange { from: entry, until: entry };
+    }
 }
 
 fn setups(
@@ -212,7 +231,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// The Jam begins. Scored from the first sample that Ana should play.
+    /// The Jam begins. Scored from Ana's first sample.
     async fn join(&mut self) -> anyhow::Result<TrueTime> {
         let from = [self.stage.ana.catch_up(), self.stage.ben.catch_up()];
         self.stage.ana.run(&["request", "ben"]).await?;
@@ -225,10 +244,9 @@ impl<'a> Run<'a> {
         ana.wait(from[0], SEEN_MAX, joined).await.context("the start of the Jam")?;
         let joined = ana.seen.iter().rposition(joined).unwrap_or(0);
         ana.wait(joined, SEEN_MAX, plays).await.context("the guest's entry")?;
-        let entry = ana.seen.iter().skip(joined).find(|event| plays(event));
-        let entry = entry.and_then(|event| ana.effect(event)).context("no entry of the guest")?;
-        self.journal.enter(entry.at);
-        Ok(entry.at)
+        let entered = true_now();
+        self.journal.enter(entered);
+        Ok(entered)
     }
 
     async fn act(&mut self, action: &Action, clients: &mut [Client; 2]) {

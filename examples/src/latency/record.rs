@@ -112,11 +112,20 @@ pub enum Voidness {
 /// to 5, default 2; less voids runs on any desktop, more lets a busy machine pass for a bad engine.
 const LATENESS_P99_MAX: Span = Span::from_millis(2);
 
+/// A stall of the whole machine beyond which a run is void, too: one sleep of thousands does not move the p99, and no
+/// output goes on while nothing runs. Unit ms, range 200 to 5,000, default 1,000; less excuses an engine that is
+/// starved where it should not be, more blames it for a suspended machine.
+const STALL_MAX: Span = Span::from_millis(1_000);
+
 impl RunRecord {
     /// Whether the run counts.
     #[must_use]
     pub fn voidness(&self) -> Voidness {
-        let limit = LATENESS_P99_MAX.as_secs_f64() * 1e6;
+        let micros = |span: Span| span.as_secs_f64() * 1e6;
+        let limit = micros(LATENESS_P99_MAX);
+        if self.scheduler.max_us > micros(STALL_MAX) {
+            return Voidness::Busy;
+        }
         if self.scheduler.p99_us > limit || self.link.p99_us > limit {
             Voidness::Busy
         } else {

@@ -221,13 +221,13 @@ impl Report {
             writeln!(f, "failed step        {trouble}")?;
         }
         for (name, figure, goal) in self.against_goal() {
-            let reached = figure.is_some_and(|figure| figure <= goal);
-            let figure = figure.map_or_else(|| "nothing".to_owned(), |figure| format!("{figure:.1} us"));
-            writeln!(
-                f,
-                "goal               {name} {goal} us: {} with {figure}",
-                if reached { "reached" } else { "MISSED" }
-            )?;
+            match figure {
+                Some(figure) => {
+                    let verdict = if figure <= goal { "reached" } else { "MISSED" };
+                    writeln!(f, "goal               {name} {goal} us: {verdict} with {figure:.1} us")?;
+                }
+                None => writeln!(f, "goal               {name} {goal} us: not measured")?,
+            }
         }
         Ok(())
     }
