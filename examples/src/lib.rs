@@ -5,8 +5,8 @@
 //! on this one.
 
 pub mod demo;
-pub mod lateness;
 pub mod latency;
+pub mod lateness;
 pub mod link;
 mod rig;
 pub mod score;

@@ -13,10 +13,11 @@ use rand_chacha::ChaCha8Rng;
 use tokio::time::sleep;
 
 use super::{
-    Action, Case, CommandDelay, Deed, Lateness, Observation, RunRecord, SCHEMA_VERSION, case::Who,
-    lateness::Watcher, music, observe::Observer, onset,
+    Action, Case, CommandDelay, Deed, Lateness, Observation, RunRecord, SCHEMA_VERSION, case::Who, music,
+    observe::Observer, onset,
 };
 use crate::{
+    lateness::Watcher,
     link::forwarder::Forwarder,
     rig::{
         journal::Journal,
@@ -75,12 +76,12 @@ pub async fn run(case: &Case, seed: u64, places: &Places) -> anyhow::Result<RunR
     let setups = setups(case, seed, folder.path(), places, &forwarder)?;
     let records = [setups[0].record.clone(), setups[1].record.clone()].map(Option::unwrap_or_default);
     let files = music::queue(&places.music, case.seconds + 60)?;
-    let watcher = Watcher::start()?;
+    let mut watcher = Watcher::start()?;
     let stage = Stage::set(folder.path(), &places.binaries, setups).await?;
     let mut run = Run::new(case, stage);
     run.play(&files, &forwarder).await;
     let (plan, commands, observations, troubles) = run.end().await;
-    let scheduler = Lateness::of(watcher.stop());
+    let scheduler = Lateness::of(watcher.overshoots());
     let forwarded = forwarder.stop();
     let mut record = RunRecord {
         schema_version: SCHEMA_VERSION,

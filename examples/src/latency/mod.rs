@@ -9,10 +9,10 @@
 
 mod case;
 mod claim;
+mod compare;
 mod csv;
 mod goals;
 mod html;
-mod lateness;
 pub mod live;
 mod music;
 mod observe;
@@ -24,9 +24,10 @@ mod store;
 
 pub use case::{Action, Case, CaseError, Deed, Who};
 pub use claim::{Claim, ClaimError};
+pub use compare::Comparison;
 pub use csv::write_series;
 pub use goals::Goal;
 pub use html::page;
 pub use record::{CommandDelay, Lateness, Observation, RunRecord, SCHEMA_VERSION, Voidness};
-pub use report::{CommandFigures, Comparison, Figures, Machine, Report};
+pub use report::{CommandFigures, Figures, Machine, Report};
 pub use store::Store;
