@@ -39,3 +39,27 @@ fn a_node_that_stood_still_comes_back_by_itself_with_one_queue() {
     assert!((ana.position - ben.position).abs().as_millis() <= 1, "{} and {}", ana.position, ben.position);
     friends.assert_sound();
 }
+
+#[test]
+fn what_a_guest_edits_while_its_host_stands_still_is_kept_and_taken_over() {
+    let mut friends = Friends::meet();
+    let music = friends.stage.music(4, 60);
+    friends.begin_jam_with(&music[..3]);
+    let marks = [friends.ana.mark(), friends.ben.mark()];
+
+    friends.ben.signal(Signal::STOP);
+    friends.ana.event_since(marks[0], "the loss of its friend", |event| {
+        matches!(event, Event::PeerLost { .. }).then_some(())
+    });
+    assert!(friends.ana.status().now.is_some_and(|now| now.playing), "the one who is left plays on");
+    friends.ana.run(&[PathBuf::from("queue"), "add".into(), music[3].clone()]);
+    friends.ana.run(&["queue", "remove", "2"]);
+    friends.ben.signal(Signal::CONT);
+
+    friends.ben.event_since(marks[1], "its friend's return", |event| {
+        matches!(event, Event::PeerBack { .. }).then_some(())
+    });
+    friends.agree("merged", |queue| titles(queue) == ["Piece 2", "Piece 4"]);
+    friends.hear("the music, all the while", |now| now.playing && now.title.as_str() == "Piece 1");
+    friends.assert_sound();
+}
