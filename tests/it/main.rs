@@ -8,3 +8,5 @@ mod demo;
 mod golden;
 mod scorer;
 mod tidy;
+#[cfg(test)]
+mod world;
