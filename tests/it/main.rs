@@ -10,3 +10,5 @@ mod golden;
 mod jam;
 mod scorer;
 mod tidy;
+#[cfg(test)]
+mod world;

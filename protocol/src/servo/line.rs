@@ -87,7 +87,9 @@ impl AudibleLine {
         let forward = frame > self.newest;
         if !forward || libm::fabs(late) > self.tolerance + TOLERANCE_GROWTH * libm::fabs(gap) {
             let length = self.support.clamp(1, RUN);
-            if let Some(lows) = self.suspects.push(self.rate, stamp, late, length, self.tolerance / 2.0) {
+            // A line so far off stands on nonsense: stamps overrule it that agree as well as any device's do.
+            let agreement = if libm::fabs(late) > NONSENSE { SCATTER_MAX } else { self.tolerance / 2.0 };
+            if let Some(lows) = self.suspects.push(self.rate, stamp, late, length, agreement) {
                 self.restart(&lows);
                 return LineEvent::Restarted;
             }
@@ -305,6 +307,8 @@ const SLOPE_MAX: f64 = 2_000_000.0;
 /// Distance from the line, in ns, up to which a suspect counts as scatter: coarse devices report steps of 10 ms,
 /// and what is further off is a stall.
 const SCATTER_MAX: f64 = 15_000_000.0;
+/// Off the line by more than this, in nanoseconds, no stamp is merely late.
+const NONSENSE: f64 = 1e9;
 /// Below this many bins the line is fitted at every stamp, above it at every bin.
 const BINS_YOUNG: usize = 10;
 /// Depth of the scatter in ns below which averaging gains nothing that is heard.

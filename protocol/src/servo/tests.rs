@@ -177,3 +177,13 @@ fn the_measurement_sees_what_is_taken_away() {
     let (held, _) = run("with the rate held", &Scene { config: stuck, ..blind });
     assert!(held.steady.1 > 5_000.0);
 }
+
+#[test]
+fn a_device_that_reports_in_steps_recovers_from_nonsense_at_its_start() {
+    for seed in 1..=5 {
+        let outcome = play(&Scene { seed, seconds: 20.0, coarse_ms: 3.2, nonsense: 3, ..Scene::default() });
+        let errors = sizes(&outcome.heard, 1.0, 20.0);
+        let worst = quantile(&errors, 1.0);
+        assert!(worst < 4_000.0, "seed {seed}: {worst} us of {} periods", errors.len());
+    }
+}

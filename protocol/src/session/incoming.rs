@@ -167,7 +167,14 @@ impl Session {
             self.tell(ControlMessage::AnchorLate { by: jam_now - wish.at });
         }
         let Wish { number, verb, entry, position, at, playing } = wish;
-        let target = Target { verb, entry: Some(entry), position, at, playing };
+        let mut target = Target { verb, entry: Some(entry), position, at, playing };
+        // Both sides resumed in the same moment: the music begins once, not again some milliseconds later.
+        let last = self.timeline().last().copied();
+        if let Some(last) =
+            last.filter(|last| verb == Verb::Resume && last.playing && last.entry == target.entry)
+        {
+            target = Target { position: last.position, at: last.at, ..target };
+        }
         match self.direct(target, from, Some(number), now) {
             // Too many changes are agreed already: that is no fault of the guest's.
             Err(SessionError::Timeline(_)) => {

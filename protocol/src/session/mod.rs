@@ -115,9 +115,10 @@ impl Session {
     pub fn handle_connected(&mut self, peer: Participant, session_epoch: u32, now: NodeTime) {
         match &mut self.peer {
             Some(known) if known.id == peer && known.session_epoch == session_epoch => {
+                // The clock goes on as it was: a connection that was lost mostly comes back over the same path,
+                // and a path that is new shows by its delays, which are weighed before they are believed.
                 known.connected = true;
                 known.welcomed = false;
-                known.clock.handle_path_change(now);
             }
             _ => self.peer = Some(Peer::new(peer, session_epoch, now)),
         }

@@ -52,6 +52,8 @@ struct World {
     under_way: BinaryHeap<Packet>,
     sent: u64,
     connected: bool,
+    /// What a full queue adds on the way to the host.
+    queueing: Span,
 }
 
 impl Side {
@@ -76,8 +78,14 @@ impl World {
             rate: Ppm(-20.0),
             events: vec![],
         };
-        let mut world =
-            Self { now: 0, sides: [host, guest], under_way: BinaryHeap::new(), sent: 0, connected: false };
+        let mut world = Self {
+            now: 0,
+            sides: [host, guest],
+            under_way: BinaryHeap::new(),
+            sent: 0,
+            connected: false,
+            queueing: Span::ZERO,
+        };
         world.command(0, Command::Edit(Intent::Append(tracks))).unwrap();
         world.command(0, Command::Resume).unwrap();
         world.connect();
@@ -113,7 +121,8 @@ impl World {
                     Channel::Queue => 1,
                     Channel::Datagram => 2,
                 };
-                let arrives = self.now + DELAY.as_nanos();
+                let queueing = if side == 1 { self.queueing } else { Span::ZERO };
+                let arrives = self.now + (DELAY + queueing).as_nanos();
                 self.sent += 1;
                 self.under_way.push(Reverse((arrives, self.sent, 1 - side, channel, transmit.bytes)));
             }
@@ -385,6 +394,37 @@ fn a_cut_line_leaves_both_playing_and_a_new_one_brings_the_edits_across() {
     world.run(Span::from_secs(2));
     assert_eq!(world.entries(0), world.entries(1));
     assert_eq!(world.entries(0).len(), 4);
+    world.assert_together();
+}
+
+#[test]
+fn a_line_that_comes_back_behind_a_full_queue_does_not_move_the_clock() {
+    let mut world = World::with_tracks(vec![track(1, 240)]);
+    world.run(Span::from_secs(60));
+    world.connected = false;
+    world.sides.iter_mut().for_each(|side| side.session.handle_disconnected());
+    world.queueing = Span::from_millis(200);
+    world.run(Span::from_secs(2));
+    world.connect();
+    for _ in 0..20 {
+        world.run(Span::from_secs(1));
+        world.assert_together();
+    }
+}
+
+#[test]
+fn a_resume_from_both_sides_at_once_begins_the_music_once() {
+    let mut world = World::with_tracks(vec![track(1, 240)]);
+    world.command(0, Command::Pause).unwrap();
+    world.run(Span::from_secs(1));
+    world.command(0, Command::Resume).unwrap();
+    let first = *world.sides[0].session.timeline().last().unwrap();
+    world.run(Span::from_millis(9));
+    world.command(1, Command::Resume).unwrap();
+    world.run(Span::from_secs(1));
+    let last = *world.sides[0].session.timeline().last().unwrap();
+    assert_eq!((last.position, last.at), (first.position, first.at));
+    assert_eq!(world.sides[1].session.timeline().last(), Some(&last));
     world.assert_together();
 }
 

@@ -1,0 +1,89 @@
+//! The seeded world: it is clean, repeats itself, and catches builds that are wrong.
+
+use jamsync_protocol::time::Span;
+use jamsync_tests::world::{Fault, Outcome, Plan, Trouble, run, shrink};
+
+fn calm(scenario: &str, fault: Fault, secs: i64) -> Outcome {
+    let mut plan = Plan::on(scenario, 1, Span::from_secs(secs), Trouble::None).expect("it is built in");
+    plan.fault = fault;
+    run(&plan)
+}
+
+#[track_caller]
+fn assert_caught(outcome: &Outcome, by: &str) {
+    let failure = outcome.failure.as_ref().expect("a wrong build passes");
+    assert!(failure.what.contains(by), "caught by another rule: {}", failure.what);
+}
+
+/// The `tenths`-th part of a thousand of the skews, in microseconds.
+fn quantile_us(skews: &[f64], tenths: usize) -> f64 {
+    let mut sorted = skews.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[(sorted.len() * tenths / 1_000).min(sorted.len() - 1)] * 1e6
+}
+
+#[test]
+fn worlds_keep_every_rule() {
+    for seed in 1..=3 {
+        let plan = Plan::draw(seed, Span::from_secs(120), Trouble::Everything).unwrap();
+        let outcome = run(&plan);
+        assert!(outcome.failure.is_none(), "seed {seed} on {}: {:?}", plan.scenario, outcome.failure);
+        assert!(outcome.counters.accepted > 5, "seed {seed}: {:?}", outcome.counters);
+    }
+}
+
+#[test]
+fn a_seed_repeats_itself_bit_for_bit() {
+    let plan = Plan::draw(7, Span::from_secs(90), Trouble::Everything).unwrap();
+    let (first, again) = (run(&plan), run(&plan));
+    assert!(!first.score.settling.is_empty());
+    assert_eq!(format!("{first:?}"), format!("{again:?}"));
+}
+
+#[test]
+fn a_calm_lan_is_within_its_goal() {
+    let outcome = calm("lan", Fault::None, 120);
+    assert!(outcome.failure.is_none(), "{:?}", outcome.failure);
+    let (p50, p99) = (quantile_us(&outcome.score.settled, 500), quantile_us(&outcome.score.settled, 990));
+    assert!(p50 < 15.0 && p99 < 30.0, "p50 {p50} us, p99 {p99} us");
+}
+
+#[test]
+fn a_drift_held_at_zero_is_caught_by_an_outage() {
+    assert!(calm("outage30", Fault::None, 130).failure.is_none());
+    let outcome = calm("outage30", Fault::DriftZero, 130);
+    let skews = [&outcome.score.settling[..], &outcome.score.settled[..]].concat();
+    let largest = quantile_us(&skews, 1_000);
+    assert!(outcome.failure.is_some() || largest > 500.0, "{largest} us pass for right");
+}
+
+#[test]
+fn half_the_bound_is_caught_by_an_asymmetric_path() {
+    assert!(calm("asymmetric-40-1", Fault::None, 60).failure.is_none());
+    assert_caught(&calm("asymmetric-40-1", Fault::HalfBound, 60), "beyond its bound");
+}
+
+#[test]
+fn a_resampler_that_is_off_by_a_frame_misses_the_goal_of_a_lan() {
+    let p50 = quantile_us(&calm("lan", Fault::FrameOff, 120).score.settled, 500);
+    assert!(p50 > 15.0, "{p50} us passes for right");
+}
+
+#[test]
+fn a_card_timed_by_the_nodes_own_clock_is_caught() {
+    let outcome = calm("lan", Fault::OwnClockDac, 600);
+    assert_caught(&outcome, "apart");
+}
+
+#[test]
+fn a_lost_edit_is_caught_and_shrinks_to_few_actions() {
+    let caught = (1..50).find_map(|seed| {
+        let mut plan = Plan::on("lan", seed, Span::from_secs(100), Trouble::Everything).unwrap();
+        plan.fault = Fault::EditLost;
+        run(&plan).failure.map(|failure| (plan, failure))
+    });
+    let (plan, failure) = caught.expect("a lost edit passes");
+    let small = shrink(&plan, 8);
+    assert!(small.actions.len() < plan.actions.len(), "{failure:?}");
+    assert_eq!(run(&small).failure.map(|failure| failure.rule()), Some(failure.rule()));
+}

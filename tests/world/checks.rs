@@ -1,0 +1,521 @@
+//! What must hold in every world, judged by true time.
+
+use std::collections::BTreeSet;
+
+use jamsync_protocol::{
+    id::EntryId,
+    queue::{Intent, QueueEvent},
+    session::{Channel, Command, Event},
+    time::Span,
+    timeline::{Revision, TimelineError},
+    wire::{
+        codec,
+        peer::{ControlMessage, Datagram},
+    },
+};
+
+use super::{
+    Outcome,
+    dac::nanos,
+    plan::{Fault, Plan, QUIET_END},
+    player::{Cause, Piece, Sound},
+    side::Side,
+};
+
+/// Something that must not be.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// When, in true time.
+    pub at: Span,
+    /// What, with figures.
+    pub what: String,
+}
+
+/// How often things happened.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counters {
+    /// Jumps of the servo.
+    pub reanchors: u32,
+    /// Times in which the connection was lost for want of packets, or broken.
+    pub outages: u32,
+    /// Sleeps, each of which begins a new clock epoch.
+    pub epochs: u32,
+    /// Anchors that came and were not newer than what was known.
+    pub stale: u32,
+    /// Commands and edits that were carried out.
+    pub accepted: u32,
+    /// Commands that a session refused in words.
+    pub refused: u32,
+}
+
+/// How far apart the outputs were, beside half the path's asymmetry.
+#[derive(Clone, Debug, Default)]
+pub struct Score {
+    /// Scored a minute and more after the clocks were last troubled, in seconds.
+    pub settled: Vec<f64>,
+    /// Scored before that.
+    pub settling: Vec<f64>,
+    /// The largest error of a clock over its bound.
+    pub bound_used: f64,
+}
+
+/// The judge.
+pub(super) struct Checks {
+    lasts: Span,
+    fault: Fault,
+    allowed: Span,
+    expected: f64,
+    coarse: bool,
+    /// When a clock last had to be learnt anew, and the largest bound it has claimed since: so far apart the sides
+    /// may be then, for a queue that stands at that moment cannot be told from a delay.
+    learns: Span,
+    learning: Span,
+    /// When the path changes: the clock weighs a new route for a minute.
+    routes: Vec<Span>,
+    /// Until then nothing is scored: an anchor takes effect.
+    disturbed: Span,
+    /// When a clock was last troubled.
+    troubled: Span,
+    anchored: Span,
+    acted: Span,
+    /// What is known of a clock counts again once a datagram sent after this came.
+    distrusted: [Option<Span>; 2],
+    last: [Option<Sound>; 2],
+    ledger: Ledger,
+    counters: Counters,
+    score: Score,
+    failure: Option<Failure>,
+}
+
+/// What became of the entries that were added.
+#[derive(Debug, Default)]
+struct Ledger {
+    added: BTreeSet<EntryId>,
+    removed: BTreeSet<EntryId>,
+    /// An undo or a refusal touched them: either is right.
+    open: BTreeSet<EntryId>,
+    edits: [Vec<BTreeSet<EntryId>>; 2],
+}
+
+/// How often the outputs are compared.
+pub(super) const SAMPLE_EVERY: Span = Span::from_millis(250);
+/// So long ago that both cards have played it.
+const LOOK_BACK: Span = Span::from_millis(300);
+/// So long after a change of route its delay may still enter the estimate.
+const REROUTED: Span = Span::from_secs(75);
+/// No edit and no command for so long is quiet.
+const QUIET: Span = Span::from_secs(6);
+
+impl Failure {
+    /// Which rule it breaks: its words before the figures.
+    #[must_use]
+    pub fn rule(&self) -> String {
+        self.what.split(':').next().unwrap_or_default().to_owned()
+    }
+}
+
+impl Checks {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let path = &plan.path;
+        let delays = |link: &jamsync_examples::link::LinkConfig| {
+            let routes: Vec<Span> = link.routes.iter().map(|route| route.delay).collect();
+            [vec![link.delay], routes].concat()
+        };
+        let mut allowed = Span::ZERO;
+        for there in delays(&path.a_to_b) {
+            for back in delays(&path.b_to_a) {
+                allowed = allowed.max((there - back).abs().scaled(0.5));
+            }
+        }
+        Self {
+            lasts: plan.lasts,
+            fault: plan.fault,
+            allowed,
+            expected: path.asymmetry_at(Span::ZERO).as_secs_f64() / 2.0,
+            coarse: plan.dacs.iter().any(|dac| dac.step > Span::ZERO),
+            learns: Span::ZERO,
+            learning: Span::ZERO,
+            routes: [&path.a_to_b, &path.b_to_a]
+                .iter()
+                .flat_map(|link| link.routes.iter().map(|r| r.at))
+                .collect(),
+            disturbed: Span::from_secs(3),
+            troubled: Span::ZERO,
+            anchored: Span::ZERO,
+            acted: Span::ZERO,
+            distrusted: [None, None],
+            last: [None, None],
+            ledger: Ledger::default(),
+            counters: Counters::default(),
+            score: Score::default(),
+            failure: None,
+        }
+    }
+
+    pub(super) fn outcome(self) -> Outcome {
+        Outcome { failure: self.failure, counters: self.counters, score: self.score }
+    }
+
+    pub(super) fn fail(&mut self, at: Span, what: String) {
+        self.failure = Some(Failure { at, what });
+    }
+
+    pub(super) fn disturb(&mut self, now: Span, lasts: Span) {
+        self.disturbed = self.disturbed.max(now + lasts);
+        self.anchored = self.anchored.max(now);
+    }
+
+    pub(super) fn acts(&mut self, now: Span) {
+        self.acted = now;
+    }
+
+    pub(super) fn connected(&mut self, now: Span) {
+        self.troubled = now;
+        self.acted = now;
+        self.disturb(now, Span::from_secs(2));
+    }
+
+    pub(super) fn disconnected(&mut self, now: Span) {
+        self.counters.outages += 1;
+        self.troubled = now;
+    }
+
+    pub(super) fn falls_asleep(&mut self, who: usize, now: Span) {
+        self.distrusted[1 - who] = Some(Span::MAX);
+        self.troubled = now;
+        self.disturb(now, Span::from_secs(2));
+    }
+
+    pub(super) fn wakes(&mut self, who: usize, now: Span) {
+        self.counters.epochs += 1;
+        self.distrusted[1 - who] = Some(now);
+        self.troubled = now;
+        self.disturb(now, Span::from_secs(4));
+    }
+
+    /// A datagram that was sent at `sent` came to `who`. Only a probe tells that the peer's clock begins anew.
+    pub(super) fn probed(&mut self, who: usize, sent: Span, bytes: &[u8]) {
+        let is_probe = matches!(codec::decode(bytes), Ok(Datagram::Probe(_)));
+        if is_probe && self.distrusted[who].is_some_and(|from| sent >= from) {
+            self.distrusted[who] = None;
+            self.disturb(sent, Span::from_secs(6));
+        }
+    }
+
+    pub(super) fn refused(&mut self) {
+        self.counters.refused += 1;
+    }
+
+    pub(super) fn timeline_refused(&mut self, error: &TimelineError) {
+        if matches!(error, TimelineError::Stale { .. }) {
+            self.counters.stale += 1;
+        }
+        self.counters.refused += 1;
+    }
+
+    /// Something comes for `side`: whether it repeats an anchor.
+    pub(super) fn arrives(&mut self, side: &Side, channel: Channel, bytes: &[u8]) {
+        if channel != Channel::Control {
+            return;
+        }
+        let known = side.revision;
+        let stale = |revision: Revision| known.is_some_and(|known| revision <= known);
+        let repeats = match codec::decode(bytes) {
+            Ok(ControlMessage::Anchor(announcement)) => stale(announcement.anchor.revision),
+            Ok(ControlMessage::Welcome(welcome)) => {
+                welcome.anchors.iter().any(|announcement| stale(announcement.anchor.revision))
+            }
+            Ok(_) | Err(_) => false,
+        };
+        self.counters.stale += u32::from(repeats);
+    }
+
+    pub(super) fn entries(&self, side: &Side) -> BTreeSet<EntryId> {
+        side.session.queue().entries().map(|entry| entry.id).collect()
+    }
+
+    pub(super) fn accepted(
+        &mut self,
+        who: usize,
+        command: &Command,
+        before: &BTreeSet<EntryId>,
+        side: &Side,
+    ) {
+        self.counters.accepted += 1;
+        let Command::Edit(intent) = command else { return };
+        let after = self.entries(side);
+        let ledger = &mut self.ledger;
+        let added: BTreeSet<EntryId> = after.difference(before).copied().collect();
+        let removed: BTreeSet<EntryId> = before.difference(&after).copied().collect();
+        let touched = added.union(&removed).copied().collect();
+        if *intent == Intent::Undo {
+            ledger.open.extend(&touched);
+            if let Some(undone) = ledger.edits[who].pop() {
+                ledger.open.extend(undone);
+            }
+            return;
+        }
+        ledger.added.extend(added);
+        ledger.removed.extend(removed);
+        ledger.edits[who].push(touched);
+    }
+
+    pub(super) fn happens(
+        &mut self,
+        who: usize,
+        side: &mut Side,
+        event: &Event,
+        now: Span,
+    ) -> Result<(), String> {
+        match event {
+            Event::Moved(announcement) => {
+                let revision = announcement.anchor.revision;
+                if side.revision.is_some_and(|known| revision <= known) {
+                    return Err(format!("revisions out of order: {revision:?} follows {:?}", side.revision));
+                }
+                side.revision = Some(revision);
+                if who == 1 && announcement.answers.is_some() {
+                    side.wishes = false;
+                }
+                let node_now = side.time(now);
+                let effect = side.session.jam_map(node_now).map(|map| map.node_at(announcement.anchor.at));
+                let effect = effect.map_or(now, |at| side.clock.when(at));
+                // At the end of a track the music goes on by itself; it may be moved until the last moment.
+                self.disturb(now, Span::from_millis(800));
+                if effect - now < Span::from_secs(4) {
+                    self.disturb(effect.max(now), Span::from_millis(800));
+                }
+            }
+            Event::WishFailed(_) => {
+                side.wishes = false;
+                self.disturb(now, Span::from_millis(1_500));
+            }
+            Event::Queue(QueueEvent::Refused { edit, .. }) => {
+                let edits = self.ledger.edits[edit.author.index()].drain(..);
+                self.ledger.open.extend(edits.flatten());
+            }
+            Event::Queue(_)
+            | Event::GuestControls(_)
+            | Event::Availability { .. }
+            | Event::VolumeAsked { .. }
+            | Event::Joined
+            | Event::PeerLeft
+            | _ => {}
+        }
+        Ok(())
+    }
+
+    /// What is in the frames that the card has taken.
+    pub(super) fn heard(&mut self, who: usize, now: Span, pieces: &[Piece]) -> Result<(), String> {
+        for piece in pieces {
+            if let (Some(before), Some(sound)) = (self.last[who], piece.sound)
+                && before.entry == sound.entry
+                && (before.position - sound.position).abs() > 0.01
+            {
+                let by = (sound.position - before.position) / 44.1;
+                self.judge_jump(who, now, piece.cause, by)?;
+            }
+            self.last[who] = piece.end();
+        }
+        Ok(())
+    }
+
+    fn judge_jump(&self, who: usize, now: Span, cause: Cause, by_ms: f64) -> Result<(), String> {
+        let quiet = now > self.disturbed + Span::from_millis(500) && self.learning == Span::ZERO;
+        let steady = quiet
+            && now > self.troubled + Span::from_secs(60)
+            && now > self.anchored + Span::from_secs(15)
+            && !self.coarse;
+        match cause {
+            Cause::Continues => Err(format!("sound that should continue jumps: side {who} by {by_ms:.3} ms")),
+            Cause::Reanchored if steady => {
+                Err(format!("a re-anchor in steady state: side {who} by {by_ms:.3} ms"))
+            }
+            Cause::Due if quiet => Err(format!("sound jumps without an anchor: side {who} by {by_ms:.3} ms")),
+            Cause::Due | Cause::Reanchored => Ok(()),
+        }
+    }
+
+    pub(super) fn stepped(&mut self, who: usize, side: &Side) -> Result<(), String> {
+        let excess = side.player.rate_excess;
+        if excess > 1e-6 {
+            return Err(format!("a rate beyond the servo's limit: side {who} by {excess:.3} ppm"));
+        }
+        let (pieces, waiting) =
+            (side.player.pieces(), side.streams.iter().map(super::wire::Stream::waiting).sum::<usize>());
+        let anchors = side.session.timeline().anchors().len();
+        if pieces > 200 || waiting > 5_000 || anchors > 6 {
+            return Err(format!(
+                "memory grows: side {who}, {pieces} pieces, {waiting} segments, {anchors} anchors"
+            ));
+        }
+        Ok(())
+    }
+
+    pub(super) fn sample(&mut self, now: Span, sides: &[Side; 2]) -> Result<(), String> {
+        self.counters.reanchors = sides.iter().map(|side| side.player.reanchors).sum();
+        if sides.iter().any(|side| side.asleep_until.is_some()) {
+            return Ok(());
+        }
+        self.judge_clocks(now, sides)?;
+        let [host, guest] = sides;
+        if guest.number == 0 || guest.session.timeline().last().is_none() {
+            self.disturb(now, Span::from_secs(3));
+            return Ok(());
+        }
+        let unknown = sides.iter().any(|side| side.session.jam_map(side.time(now)).is_none());
+        if unknown || self.distrusted.iter().any(Option::is_some) {
+            self.learns = now;
+            self.troubled = now;
+            self.disturb(now, Span::from_secs(3));
+        }
+        if now - self.learns < REROUTED {
+            let bounds = sides.iter().filter_map(|side| side.session.sync_report(side.time(now)));
+            self.learning = bounds.map(|report| report.bound).fold(self.learning, Span::max);
+        } else {
+            self.learning = Span::ZERO;
+        }
+        let rerouted = self.routes.iter().any(|at| *at <= now && now - *at < REROUTED);
+        if rerouted || sides.iter().any(|side| now - side.probed > Span::from_secs(3)) {
+            self.troubled = now;
+        }
+        if guest.wishes {
+            self.disturb(now, Span::from_millis(1_500));
+        }
+        let same = host.session.timeline().last() == guest.session.timeline().last();
+        let reachable =
+            sides.iter().all(|side| side.connected && side.streams.iter().all(super::wire::Stream::is_quiet));
+        if reachable && now - self.acted > QUIET && now > self.disturbed {
+            self.judge_queues(sides)?;
+            if !same {
+                return Err("timelines differ after quiet: the last anchors are not the same".to_owned());
+            }
+        }
+        if !same {
+            self.disturb(now, Span::from_millis(1_500));
+        }
+        if now - LOOK_BACK > self.disturbed { self.judge_skew(now - LOOK_BACK, sides) } else { Ok(()) }
+    }
+
+    fn judge_clocks(&mut self, now: Span, sides: &[Side; 2]) -> Result<(), String> {
+        for (who, [this, other]) in [[0, 1], [1, 0]].into_iter().enumerate() {
+            let (this, other) = (&sides[this], &sides[other]);
+            let node_now = this.time(now);
+            let Some(report) = this.session.sync_report(node_now).filter(|_| self.distrusted[who].is_none())
+            else {
+                continue;
+            };
+            let truth = Span::from_nanos(other.time(now).as_nanos().saturating_sub(node_now.as_nanos()));
+            let error = (report.offset - truth).abs();
+            let bound = if self.fault == Fault::HalfBound { report.bound.scaled(0.5) } else { report.bound };
+            self.score.bound_used =
+                self.score.bound_used.max(error.as_secs_f64() / bound.as_secs_f64().max(1e-9));
+            if error > bound {
+                return Err(format!("a clock error beyond its bound: side {who}, {error} beyond {bound}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn judge_skew(&mut self, at: Span, sides: &[Side; 2]) -> Result<(), String> {
+        let [host, guest] = sides;
+        let limit = self.allowed + self.limit(at);
+        let lengths = |sound: &Sound| {
+            host.session.queue().entry(sound.entry).map(|entry| (entry.track.rate, entry.track.length))
+        };
+        let seconds = |sound: &Sound| {
+            lengths(sound).map(|(rate, length)| {
+                (sound.position / rate.as_f64(), (length.as_f64() - sound.position) / rate.as_f64())
+            })
+        };
+        let (here, there) = (host.sound_at(at), guest.sound_at(at));
+        let skew = match (here, there) {
+            (None, None) => return Ok(()),
+            (Some(here), Some(there)) => {
+                let (Some(a), Some(b)) = (seconds(&here), seconds(&there)) else { return Ok(()) };
+                if here.entry == there.entry {
+                    a.0 - b.0
+                } else if a.0 < b.0 {
+                    a.0 + b.1
+                } else {
+                    -(a.1 + b.0)
+                }
+            }
+            (Some(alone), None) | (None, Some(alone)) => {
+                let Some((since, until)) = seconds(&alone) else { return Ok(()) };
+                let edge = limit.as_secs_f64() + 0.02;
+                if since < edge || until < edge {
+                    return Ok(());
+                }
+                let who = usize::from(here.is_none());
+                return Err(format!("only one side sounds: side {who}, {alone:?}, at {at}"));
+            }
+        };
+        let settled = at - self.troubled > Span::from_secs(60);
+        let beside = (skew - self.expected).abs();
+        if settled {
+            self.score.settled.push(beside)
+        } else {
+            self.score.settling.push(beside)
+        }
+        let name = if settled { "apart in steady state" } else { "apart" };
+        if skew.abs() > limit.as_secs_f64() {
+            return Err(format!("{name}: {:.3} ms, more than {limit}, at {at}", skew * 1e3));
+        }
+        Ok(())
+    }
+
+    /// How far apart the outputs may be beside what the path's asymmetry hides.
+    fn limit(&self, at: Span) -> Span {
+        let coarse = if self.coarse { Span::from_millis(6) } else { Span::ZERO };
+        let settled = at - self.troubled > Span::from_secs(60) && at - self.anchored > Span::from_secs(20);
+        self.learning + coarse + if settled { Span::from_millis(1) } else { Span::from_millis(4) }
+    }
+
+    fn judge_queues(&self, sides: &[Side; 2]) -> Result<(), String> {
+        let [host, guest] = sides
+            .each_ref()
+            .map(|side| side.session.queue().entries().map(|entry| entry.id).collect::<Vec<EntryId>>());
+        if host == guest { Ok(()) } else { Err(format!("queues differ after quiet: {host:?} and {guest:?}")) }
+    }
+
+    /// Everything has come to rest.
+    pub(super) fn finish(&mut self, sides: &[Side; 2]) -> Result<(), String> {
+        if self.lasts < QUIET_END + QUIET_END {
+            return Ok(());
+        }
+        if sides.iter().any(|side| !side.connected) {
+            return Err("no connection at the end: nothing stood in its way".to_owned());
+        }
+        self.judge_queues(sides)?;
+        let shown: Vec<EntryId> = sides[0].session.queue().entries().map(|entry| entry.id).collect();
+        let once: BTreeSet<EntryId> = shown.iter().copied().collect();
+        if once.len() != shown.len() {
+            return Err(format!("an edit applied twice: {shown:?}"));
+        }
+        for entry in self.ledger.added.difference(&self.ledger.open) {
+            if self.ledger.removed.contains(entry) == once.contains(entry) {
+                let what =
+                    if once.contains(entry) { "removed and still there" } else { "added and not there" };
+                return Err(format!("an accepted edit is lost: {entry:?} was {what}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Side {
+    /// What was heard at a true time.
+    fn sound_at(&self, at: Span) -> Option<Sound> {
+        let at = nanos(at);
+        let period = self.heard.iter().rev().find(|period| period.at <= at)?;
+        #[expect(clippy::cast_precision_loss, reason = "frames of minutes are far below 2^53")]
+        let frame = period.first as f64 + (at - period.at) / period.frame_ns;
+        #[expect(clippy::cast_precision_loss, reason = "frames of minutes are far below 2^53")]
+        let piece = period.pieces.iter().rev().find(|piece| piece.first as f64 <= frame)?;
+        let sound = piece.sound?;
+        #[expect(clippy::cast_precision_loss, reason = "frames of minutes are far below 2^53")]
+        let into = frame - piece.first as f64;
+        Some(Sound { position: sound.position + sound.step * into, ..sound })
+    }
+}

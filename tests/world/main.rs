@@ -1,0 +1,169 @@
+//! Runs worlds by their seeds: `cargo run --release -p jamsync-tests --bin world -- --seeds 10000 --from 1`.
+
+use std::{
+    process::ExitCode,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use clap::Parser;
+use jamsync_protocol::time::Span;
+use jamsync_tests::world::{Counters, Outcome, Plan, Score, Trouble, run, shrink};
+
+/// Runs seeded worlds of two nodes in virtual time and stops at the first that breaks a rule.
+#[derive(Debug, Parser)]
+struct Options {
+    /// How many seeds.
+    #[arg(long, default_value_t = 300)]
+    seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+    /// Replays one seed and tells what happens.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Virtual minutes per seed, 2 to 600.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(i64).range(2..=600))]
+    minutes: i64,
+    /// A scenario by name, in place of one of the seed's choice.
+    #[arg(long)]
+    scenario: Option<String>,
+    /// Nobody does anything after the start: the scenario alone.
+    #[arg(long)]
+    calm: bool,
+    /// How many threads.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]
+    threads: u64,
+    /// Runs on after a failure and counts.
+    #[arg(long)]
+    keep_going: bool,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let options = Options::parse();
+    let begun = Instant::now();
+    let (from, seeds) = options.seed.map_or((options.from, options.seeds), |seed| (seed, 1));
+    let (next, failed) = (AtomicU64::new(0), AtomicU64::new(0));
+    let total = Mutex::new(Total::default());
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..options.threads)
+            .map(|_| {
+                scope.spawn(|| -> anyhow::Result<()> {
+                    while failed.load(Ordering::Relaxed) == 0 || options.keep_going {
+                        let number = next.fetch_add(1, Ordering::Relaxed);
+                        if number >= seeds {
+                            break;
+                        }
+                        let plan = plan(&options, from + number)?;
+                        if options.seed.is_some() {
+                            println!("{plan:#?}");
+                        }
+                        let outcome = run(&plan);
+                        if outcome.failure.is_some() {
+                            failed.fetch_add(1, Ordering::Relaxed);
+                            tell(&options, &plan, &outcome);
+                        }
+                        let done = total.lock().unwrap_or_else(PoisonError::into_inner).add(&outcome);
+                        if done.is_multiple_of(100) {
+                            eprintln!("{done} of {seeds} worlds, {:.0} s", begun.elapsed().as_secs_f64());
+                        }
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        workers
+            .into_iter()
+            .try_for_each(|worker| worker.join().unwrap_or_else(|_| anyhow::bail!("a world panicked")))
+    })?;
+    let total = total.into_inner().unwrap_or_else(PoisonError::into_inner);
+    total.tell(options.minutes, begun.elapsed().as_secs_f64());
+    let failed = failed.into_inner();
+    println!("{} worlds, {failed} failed", total.worlds);
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn plan(options: &Options, seed: u64) -> anyhow::Result<Plan> {
+    let lasts = Span::from_secs(60 * options.minutes);
+    let trouble = if options.calm { Trouble::None } else { Trouble::Everything };
+    Ok(match &options.scenario {
+        Some(name) => Plan::on(name, seed, lasts, trouble)?,
+        None => Plan::draw(seed, lasts, trouble)?,
+    })
+}
+
+fn tell(options: &Options, plan: &Plan, outcome: &Outcome) {
+    let Some(failure) = &outcome.failure else { return };
+    let scenario = options.scenario.as_ref().map(|name| format!(" --scenario {name}")).unwrap_or_default();
+    let calm = if options.calm { " --calm" } else { "" };
+    println!("seed {} on {}, after {}: {}", plan.seed, plan.scenario, failure.at, failure.what);
+    println!(
+        "replay: cargo run --release -p jamsync-tests --bin world -- --seed {} --minutes {}{scenario}{calm}",
+        plan.seed, options.minutes
+    );
+    if options.keep_going {
+        return;
+    }
+    let small = shrink(plan, SHRINK_RUNS);
+    println!("with {} of {} actions it still fails so:", small.actions.len(), plan.actions.len());
+    for action in &small.actions {
+        println!("  at {}: side {} {:?}", action.at, action.side, action.deed);
+    }
+}
+
+/// What came of all worlds.
+#[derive(Debug, Default)]
+struct Total {
+    worlds: u64,
+    seen: [u64; 4],
+    actions: u64,
+    score: Score,
+}
+
+impl Total {
+    fn add(&mut self, outcome: &Outcome) -> u64 {
+        let Counters { reanchors, outages, epochs, stale, accepted, refused } = outcome.counters;
+        self.worlds += 1;
+        self.actions += u64::from(accepted + refused);
+        for (seen, count) in self.seen.iter_mut().zip([reanchors, outages, epochs, stale]) {
+            *seen += u64::from(count > 0);
+        }
+        self.score.settled.extend(&outcome.score.settled);
+        self.score.settling.extend(&outcome.score.settling);
+        self.score.bound_used = self.score.bound_used.max(outcome.score.bound_used);
+        self.worlds
+    }
+
+    fn tell(&self, minutes: i64, secs: f64) {
+        println!(
+            "{} virtual minutes in {secs:.0} s, {} commands",
+            self.worlds * minutes.unsigned_abs(),
+            self.actions
+        );
+        let names = ["a re-anchor", "an outage", "a new clock epoch", "a stale revision"];
+        for (name, seen) in names.iter().zip(self.seen) {
+            println!("worlds with {name}: {seen}");
+        }
+        for (name, skews) in [("settled", &self.score.settled), ("settling", &self.score.settling)] {
+            let mut skews = skews.clone();
+            skews.sort_by(f64::total_cmp);
+            let at =
+                |share: usize| skews.get((skews.len() * share / 1_000).min(skews.len().saturating_sub(1)));
+            let micros = |share| at(share).map_or(f64::NAN, |skew| skew * 1e6);
+            println!(
+                "skew, {name}: p50 {:.0} us, p99 {:.0} us, largest {:.0} us of {}",
+                micros(500),
+                micros(990),
+                micros(1_000),
+                skews.len()
+            );
+        }
+        println!("largest clock error: {:.0} % of its bound", self.score.bound_used * 100.0);
+    }
+}
+
+/// Worlds that shrinking may run.
+const SHRINK_RUNS: u32 = 150;

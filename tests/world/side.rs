@@ -1,0 +1,272 @@
+//! One node of the world: the real session, the model of its player, its card and its clock.
+
+use std::collections::VecDeque;
+
+use jamsync_protocol::{
+    id::{EntryId, Participant, TrackId},
+    media::{Frames, SampleRate, Track},
+    queue::{Intent, Place},
+    session::{Channel, Command, Session, SessionError},
+    text::Text,
+    time::{NodeTime, Ppm, Span},
+    timeline::{JamMap, Revision},
+    wire::peer::Availability,
+};
+
+use super::{
+    dac::Dac,
+    plan::{ClockPlan, Deed, Fault, Plan},
+    player::{Piece, Player, Source},
+    wire::Stream,
+};
+
+/// A node.
+#[derive(Debug)]
+pub(super) struct Side {
+    pub(super) session: Session,
+    pub(super) player: Player,
+    pub(super) dac: Dac,
+    pub(super) clock: NodeClock,
+    pub(super) streams: [Stream; 2],
+    pub(super) connected: bool,
+    /// The connection's number; 0 before the first.
+    pub(super) number: u32,
+    /// When something last came from the other side.
+    pub(super) heard_from: Span,
+    /// When a datagram last came: until then the peer's clock was known.
+    pub(super) probed: Span,
+    pub(super) dialled: Span,
+    pub(super) asleep_until: Option<Span>,
+    pub(super) stepped: Span,
+    pub(super) woken: Span,
+    pub(super) revision: Option<Revision>,
+    /// A wish of this side's that is not answered.
+    pub(super) wishes: bool,
+    pub(super) heard: VecDeque<Period>,
+    pub(super) fault: Fault,
+    tracks: u8,
+}
+
+/// A node's clock, which stands still while the machine sleeps.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NodeClock {
+    since: Span,
+    reading: NodeTime,
+    rate: Ppm,
+}
+
+/// A period that was heard.
+#[derive(Debug)]
+pub(super) struct Period {
+    /// True time of its first frame, in ns.
+    pub(super) at: f64,
+    pub(super) frame_ns: f64,
+    pub(super) first: u64,
+    pub(super) pieces: Vec<Piece>,
+}
+
+/// The participants: the host and the guest.
+pub(super) const WHO: [Participant; 2] = [
+    Participant::FIRST,
+    match Participant::new(1) {
+        Some(guest) => guest,
+        None => Participant::FIRST,
+    },
+];
+
+impl NodeClock {
+    pub(super) fn new(plan: ClockPlan) -> Self {
+        Self { since: Span::ZERO, reading: NodeTime::ZERO + plan.offset, rate: plan.rate }
+    }
+
+    pub(super) fn at(&self, now: Span) -> NodeTime {
+        let elapsed = now - self.since;
+        self.reading + elapsed + elapsed.gained_at(self.rate)
+    }
+
+    /// The true time at which it reads `time`, a little later rather than earlier.
+    pub(super) fn when(&self, time: NodeTime) -> Span {
+        let elapsed = time - self.reading;
+        self.since + elapsed - elapsed.gained_at(self.rate) + Span::from_nanos(2_000)
+    }
+
+    fn stand_still(&mut self, from: Span, until: Span) {
+        *self = Self { since: until, reading: self.at(from), rate: self.rate };
+    }
+}
+
+impl Side {
+    pub(super) fn new(plan: &Plan, who: usize) -> Self {
+        let clock = NodeClock::new(plan.clocks[who]);
+        let session =
+            if who == 0 { Session::alone(clock.at(Span::ZERO)) } else { Session::guest(WHO[1], WHO[0]) };
+        let mut player = Player::new(plan.dacs[who].rate);
+        if who == 1 && plan.fault == Fault::FrameOff {
+            player.off_by = 1.0;
+        }
+        Self {
+            session,
+            player,
+            dac: Dac::new(plan.dacs[who]),
+            clock,
+            streams: [Stream::new(Channel::Control), Stream::new(Channel::Queue)],
+            connected: false,
+            number: 0,
+            heard_from: Span::ZERO,
+            probed: Span::ZERO,
+            dialled: Span::ZERO,
+            asleep_until: None,
+            stepped: Span::ZERO,
+            woken: Span::ZERO,
+            revision: None,
+            wishes: false,
+            heard: VecDeque::new(),
+            fault: if who == 1 { plan.fault } else { Fault::None },
+            tracks: 0,
+        }
+    }
+
+    pub(super) fn time(&self, now: Span) -> NodeTime {
+        self.clock.at(now)
+    }
+
+    pub(super) fn stream(&mut self, channel: Channel) -> &mut Stream {
+        let [control, queue] = &mut self.streams;
+        if channel == Channel::Control { control } else { queue }
+    }
+
+    /// A connection stands: streams begin anew.
+    pub(super) fn connect(&mut self, number: u32, peer: Participant, now: Span) {
+        self.streams = [Stream::new(Channel::Control), Stream::new(Channel::Queue)];
+        self.number = number;
+        self.connected = true;
+        self.heard_from = now;
+        self.session.handle_connected(peer, SESSION_EPOCH, self.time(now));
+    }
+
+    pub(super) fn disconnect(&mut self) {
+        self.connected = false;
+        self.session.handle_disconnected();
+    }
+
+    /// The machine wakes: clock and card stood still.
+    pub(super) fn wake(&mut self, slept_from: Span, now: Span) {
+        self.clock.stand_still(slept_from, now);
+        self.dac.resume(now);
+        self.heard_from = now;
+        self.session.handle_suspend(self.time(now));
+    }
+
+    /// The card takes a period.
+    pub(super) fn take_period(&mut self, now: Span) -> &[Piece] {
+        let node_now = self.time(now);
+        let taken = self.dac.take();
+        let stamp = node_now + taken.delay;
+        let pieces = self.player.take(taken.first, taken.frames, stamp, taken.delay, node_now);
+        let mut at = taken.heard;
+        if self.fault == Fault::OwnClockDac {
+            at += Span::from_secs_f64(at * 1e-9).gained_at(self.clock.rate).as_secs_f64() * 1e9;
+        }
+        self.heard.push_back(Period { at, frame_ns: taken.frame_ns, first: taken.first, pieces });
+        while self.heard.len() > PERIODS_KEPT {
+            self.heard.pop_front();
+        }
+        self.heard.back().map_or(&[], |period| period.pieces.as_slice())
+    }
+
+    /// Brings the player in step with the session, as the node's stage does.
+    pub(super) fn step_player(&mut self, now: Span) {
+        self.stepped = now;
+        let node_now = self.time(now);
+        let anchors = self.session.timeline().anchors().to_vec();
+        let source = |entry: EntryId| {
+            let track = &self.session.queue().entry(entry)?.track;
+            Some(Source { entry, rate: track.rate, length: track.length })
+        };
+        let sources = anchors.iter().filter_map(|anchor| source(anchor.entry?)).collect();
+        let map = self.map(node_now);
+        self.player.set_plan(anchors, sources, map);
+        self.player.step(node_now);
+        self.session.handle_playout(self.player.report());
+    }
+
+    fn map(&self, now: NodeTime) -> Option<JamMap> {
+        if self.fault != Fault::DriftZero {
+            return self.session.jam_map(now);
+        }
+        let probed = self.time(self.probed);
+        let map = self.session.jam_map(now)?;
+        Some(JamMap { node: probed, jam: map.jam_at(probed), rate: Ppm::ZERO })
+    }
+
+    /// The command of a deed, if there is something to do it to.
+    pub(super) fn command(&mut self, deed: Deed) -> Option<Command> {
+        let entries: Vec<EntryId> = self.session.queue().entries().map(|entry| entry.id).collect();
+        let pick = |number: u32| entries.get(usize::try_from(number).ok()? % entries.len().max(1)).copied();
+        Some(match deed {
+            Deed::Resume => Command::Resume,
+            Deed::Pause => Command::Pause,
+            Deed::Seek(share) => {
+                let entry = self.session.timeline().last()?.entry?;
+                let length = self.session.queue().entry(entry)?.track.length;
+                let rate = SampleRate::HZ_48000;
+                Command::Seek(rate.frames_in(rate.span_of(length).scaled(share)))
+            }
+            Deed::Skip => Command::Skip,
+            Deed::Play(number) => Command::Play(pick(number)?),
+            Deed::Append(count) => Command::Edit(Intent::Append(self.tracks(count))),
+            Deed::PlayNext(count) => {
+                let tracks = self.tracks(count);
+                Command::Edit(Intent::PlayNext { after: None, tracks })
+            }
+            Deed::Move(entry, after) => {
+                Command::Edit(Intent::Move { entry: pick(entry)?, place: Place::After(pick(after)?) })
+            }
+            Deed::Remove(entry) => Command::Edit(Intent::Remove(vec![pick(entry)?])),
+            Deed::Clear => Command::Edit(Intent::Clear),
+            Deed::Shuffle(seed) => Command::Edit(Intent::Shuffle { seed }),
+            Deed::Undo => Command::Edit(Intent::Undo),
+            Deed::GuestControls(allowed) => Command::GuestControls(allowed),
+            Deed::Volume => Command::PeerVolume(50),
+            Deed::Lack(_) | Deed::Disconnect | Deed::Suspend(_) => return None,
+        })
+    }
+
+    /// Says that the file of one entry is missing here.
+    ///
+    /// # Errors
+    /// What the session says.
+    pub(super) fn lack(&mut self, number: u32, now: Span) -> Result<(), SessionError> {
+        let entries: Vec<EntryId> = self.session.queue().entries().map(|entry| entry.id).collect();
+        let picked =
+            usize::try_from(number).ok().and_then(|number| entries.get(number % entries.len().max(1)));
+        let Some(entry) = picked else { return Ok(()) };
+        let now = self.time(now);
+        self.session.handle_availability(*entry, Availability::Missing, now)
+    }
+
+    /// New tracks, each of another length.
+    pub(super) fn tracks(&mut self, count: u32) -> Vec<Track> {
+        let rates = [SampleRate::HZ_44100, SampleRate::HZ_44100, SampleRate::HZ_48000];
+        let mut tracks = Vec::new();
+        for _ in 0..count {
+            self.tracks = self.tracks.wrapping_add(1);
+            let rate = rates[usize::from(self.tracks) % rates.len()];
+            let lasts = Span::from_millis(20_137 + 11_003 * i64::from(self.tracks % 17));
+            tracks.push(Track {
+                id: TrackId([self.tracks; 32]),
+                title: Text::truncated("a track"),
+                artist: Text::default(),
+                album: Text::default(),
+                rate,
+                length: rate.frames_in(lasts).plus(Frames(u64::from(self.tracks))),
+            });
+        }
+        tracks
+    }
+}
+
+/// Both sides keep their session from the first connection on.
+const SESSION_EPOCH: u32 = 7;
+/// Two seconds.
+const PERIODS_KEPT: usize = 200;
