@@ -10,7 +10,10 @@
 mod blocks;
 mod error;
 
-use std::path::Path;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
 
 use jamsync_protocol::media::{Frames, SampleRate};
 
@@ -38,17 +41,25 @@ impl TrackReader {
     /// # Errors
     /// [`DecodeError`] says what is wrong with the file.
     pub fn open(path: &Path) -> Result<Self, DecodeError> {
-        let mut blocks = Blocks::open(path)?;
-        let length = blocks.length()?;
-        if length == Frames::ZERO {
-            return Err(DecodeError::NoSound);
-        }
-        let mut reader =
-            Self { blocks, length, position: Frames::ZERO, block: Vec::new(), block_start: 0, ended: false };
-        reader.seek(length.minus(END_SLACK_MAX.plus(Frames(1))))?;
-        reader.read(&mut [[0.0; 2]])?;
-        reader.seek(Frames::ZERO)?;
-        Ok(reader)
+        guarded(|| {
+            let mut blocks = Blocks::open(path)?;
+            let length = blocks.length()?;
+            if length == Frames::ZERO {
+                return Err(DecodeError::NoSound);
+            }
+            let mut reader = Self {
+                blocks,
+                length,
+                position: Frames::ZERO,
+                block: Vec::new(),
+                block_start: 0,
+                ended: false,
+            };
+            reader.seek(length.minus(END_SLACK_MAX.plus(Frames(1))))?;
+            reader.read(&mut [[0.0; 2]])?;
+            reader.seek(Frames::ZERO)?;
+            Ok(reader)
+        })
     }
 
     /// The file's own rate.
@@ -74,13 +85,15 @@ impl TrackReader {
     /// # Errors
     /// [`DecodeError`] where the file cannot be read there.
     pub fn seek(&mut self, to: Frames) -> Result<(), DecodeError> {
-        self.position = to.min(self.length);
-        self.block.clear();
-        self.ended = false;
-        if self.position < self.length {
-            self.blocks.seek(self.position)?;
-        }
-        Ok(())
+        guarded(|| {
+            self.position = to.min(self.length);
+            self.block.clear();
+            self.ended = false;
+            if self.position < self.length {
+                self.blocks.seek(self.position)?;
+            }
+            Ok(())
+        })
     }
 
     /// Fills `out` with the next frames and says how many there were: all of them, or fewer at the end.
@@ -88,18 +101,20 @@ impl TrackReader {
     /// # Errors
     /// [`DecodeError`] where the file is damaged beyond a few packets, ends early or can no longer be read.
     pub fn read(&mut self, out: &mut [Stereo]) -> Result<usize, DecodeError> {
-        let left = usize::try_from(self.length.minus(self.position).0).unwrap_or(usize::MAX);
-        let wanted = out.len().min(left);
-        let mut done = 0;
-        while let Some(rest) = out.get_mut(done..wanted).filter(|rest| !rest.is_empty()) {
-            let taken = self.take_from_block(rest);
-            if taken == 0 {
-                self.next_block()?;
+        guarded(|| {
+            let left = usize::try_from(self.length.minus(self.position).0).unwrap_or(usize::MAX);
+            let wanted = out.len().min(left);
+            let mut done = 0;
+            while let Some(rest) = out.get_mut(done..wanted).filter(|rest| !rest.is_empty()) {
+                let taken = self.take_from_block(rest);
+                if taken == 0 {
+                    self.next_block()?;
+                }
+                self.position = self.position.plus(Frames(taken as u64));
+                done += taken;
             }
-            self.position = self.position.plus(Frames(taken as u64));
-            done += taken;
-        }
-        Ok(done)
+            Ok(done)
+        })
     }
 
     /// Frames of the current block at the position. Where the block begins later, a packet before it was
@@ -151,6 +166,14 @@ impl TrackReader {
 
 /// Frames that may be missing at the end before a file counts as cut short: one MPEG frame.
 const END_SLACK_MAX: Frames = Frames(1_152);
+
+/// Runs a decoder over a file of unknown origin. Decoders are written for files that mean well: one that gives up by
+/// a panic has met a damaged file, and the thread that plays goes on.
+fn guarded<T>(decode: impl FnOnce() -> Result<T, DecodeError>) -> Result<T, DecodeError> {
+    let gave_up = || DecodeError::Corrupt { reason: "the decoder gave up on it".to_owned() };
+    // What a panic leaves half done is the reader itself, which plays nothing more after an error.
+    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| Err(gave_up()))
+}
 
 #[cfg(test)]
 mod tests;

@@ -246,3 +246,9 @@ fn mean_difference(a: &[Stereo], b: &[Stereo]) -> f64 {
     let sum: f64 = a.iter().zip(b).map(|(a, b)| f64::from((a[0] - b[0]).abs() + (a[1] - b[1]).abs())).sum();
     sum / Frames(a.len().min(b.len()) as u64).as_f64()
 }
+
+#[test]
+fn a_decoder_that_panics_has_met_a_damaged_file() {
+    let outcome = guarded(|| -> Result<(), DecodeError> { panic!("attempt to subtract with overflow") });
+    assert!(matches!(outcome, Err(DecodeError::Corrupt { .. })), "{outcome:?}");
+}
