@@ -433,7 +433,7 @@ mod tests {
                 listen: port.map(|port| SocketAddr::from(([127, 0, 0, 1], port))),
                 sink: sink.map(|i| [SinkKind::Cpal, SinkKind::Virtual, SinkKind::Wav, SinkKind::Null][i]),
                 device,
-                record: Some("/tmp/a b".into()),
+                record: Some("/var/a b".into()),
                 dac_ppm: ppm.map(Ppm),
                 dac_latency_ms: Some(Span::from_micros(12_500)),
                 clock_offset: offset.map(Span::from_nanos),
