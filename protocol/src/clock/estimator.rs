@@ -10,7 +10,7 @@ use super::{
     fit::{Fit, Prior},
     floor::Floor,
     history::{Direction, History, Line, Sample},
-    limits::{Ageing, Limits},
+    limits::{Limits, Verdict},
     round_trips::RoundTrips,
 };
 use crate::time::{NodeTime, Ppm, Span};
@@ -47,9 +47,10 @@ struct Way {
 struct Solution {
     line: Line,
     limits: Limits,
-    ageing: Ageing,
     /// Two standard deviations of the line's offset.
     spread: Span,
+    /// Three of its drift, by the line's own residuals: for the spread alone, which promises nothing.
+    drift_error: Ppm,
     /// What is left at `line.at` of a correction that is slewed: added to the line, it shrinks to zero.
     slew: Span,
     /// Samples in each direction that the line was fitted to; none if it only lies half way between the limits.
@@ -93,8 +94,7 @@ impl Estimator {
     /// the peer `held` the probe for a while by its own clock.
     pub(super) fn handle_echo(&mut self, at: NodeTime, offset: Span, rx: NodeTime, held: Span) -> Finding {
         let line = self.line_through(at, offset);
-        let ageing = self.ageing();
-        let held = held - held.gained_at(line.drift) - held.gained_at(ageing.drift_error);
+        let held = held - held.gained_at(line.drift) - held.gained_at(self.drift_error());
         self.round_trips.push(rx, (rx - at) - held);
         self.fresh = self.fresh.saturating_add(1);
         self.there.push(Sample { at, offset }, self.width, &line)
@@ -134,9 +134,8 @@ impl Estimator {
         let solution = self.solution?;
         let age = (now - solution.line.at).abs();
         let slew = solution.slew_at(now, &self.config);
-        let spread = solution.spread + age.gained_at(Ppm(solution.ageing.drift_error.0 / 2.0));
-        let bound =
-            solution.limits.furthest() + solution.ageing.over(age) + slew.abs() + self.config.stamp_error;
+        let spread = solution.spread_at(now);
+        let bound = solution.limits.furthest_after(age) + slew.abs();
         Some(Estimate {
             at: now,
             offset: solution.line.offset_at(now) + slew,
@@ -160,8 +159,8 @@ impl Estimator {
         *self.line.get_or_insert(Line { at, offset, drift: self.expected_drift })
     }
 
-    fn ageing(&self) -> Ageing {
-        self.solution.map_or_else(|| Ageing::unknown(&self.config), |solution| solution.ageing)
+    fn drift_error(&self) -> Ppm {
+        self.solution.map_or(self.config.drift_limit, |solution| solution.drift_error)
     }
 
     /// Keeps both histories within their size: coarser buckets first, then a window that moves on.
@@ -189,33 +188,36 @@ impl Estimator {
 
     /// Lays the line as `fit` has it, or keeps `held` where there is no fit, and holds it against the limits.
     fn solve(&mut self, held: Line, fit: Option<Fit>) -> Finding {
-        let now = held.at;
-        let (mut line, mut ageing) = (held, self.ageing());
-        let mut spread = self.solution.map(|before| before.spread_at(now));
+        let (mut line, mut drift_error) = (held, self.drift_error());
+        let mut spread = self.solution.map(|before| before.spread_at(held.at));
         if let Some(fit) = fit {
             line.offset += Span::from_secs_f64(fit.offset);
             line.drift = Ppm(fit.slope * 1e6);
             spread =
                 Some(Span::from_secs_f64(2.0 * libm::sqrt(fit.offset_variance)) + self.config.stamp_error);
             let error = DRIFT_SIGMAS * libm::sqrt(fit.slope_variance) * 1e6 + DRIFT_ERROR_MIN.0;
-            ageing.drift_error = Ppm(error).clamped(self.config.drift_limit);
+            drift_error = Ppm(error).clamped(self.config.drift_limit);
         }
-        let limits = Limits::of(&self.there.history, &self.back.history, &line, &ageing, now);
-        let Some(mut limits) = limits else { return Finding::Steady };
-        if limits.half() < -self.config.stamp_error {
-            self.give_up(-limits.half());
-            return Finding::Changed;
-        }
+        let limits = match Limits::of(&self.there.history, &self.back.history, &line, &self.config) {
+            Verdict::Unknown => return Finding::Steady,
+            Verdict::Within(limits) => limits,
+            Verdict::Contradiction(gap) => {
+                self.give_up(gap);
+                return Finding::Changed;
+            }
+        };
         let before = self.solution.map_or(0, |before| before.samples);
         let known = self.there.history.count().min(self.back.history.count());
         let samples = if fit.is_some() { known.max(before) } else { before };
         let fitted = samples > 0;
         let correction = if fitted { limits.correction() } else { (limits.above - limits.below).scaled(0.5) };
+        let drift_correction = limits.drift_correction();
         line.offset += correction;
-        limits = limits.raised_by(correction);
+        line.drift = line.drift + drift_correction;
+        let limits = limits.raised_by(correction, drift_correction);
         let slew = self.slew_to(&line);
         let spread = spread.filter(|_| fitted).unwrap_or_else(|| limits.half());
-        self.solution = Some(Solution { line, limits, ageing, spread, slew, samples });
+        self.solution = Some(Solution { line, limits, spread, drift_error, slew, samples });
         self.line = Some(line);
         Finding::Steady
     }
@@ -231,12 +233,13 @@ impl Estimator {
         if slewed { lag } else { Span::ZERO }
     }
 
-    /// The samples contradict each other by twice `gap`: a clock jumped. The line is held until there are new ones.
+    /// The samples contradict each other by `gap`: a clock jumped, by the gap and the room between the limits at most.
+    /// The line is held until there are new ones.
     fn give_up(&mut self, gap: Span) {
         self.jumps = self.jumps.saturating_add(1);
         let held = self.solution.map(|mut solution| {
-            solution.limits.above += gap + gap;
-            solution.limits.below += gap + gap;
+            let jumped = gap + solution.limits.half() + solution.limits.half();
+            solution.limits = solution.limits.widened_by(jumped, &self.config, solution.line.drift);
             solution.samples = 0;
             solution
         });
@@ -289,7 +292,7 @@ impl Solution {
     }
 
     fn spread_at(&self, t: NodeTime) -> Span {
-        self.spread + (t - self.line.at).abs().gained_at(Ppm(self.ageing.drift_error.0 / 2.0))
+        self.spread + (t - self.line.at).abs().gained_at(Ppm(self.drift_error.0 / 2.0))
     }
 }
 
@@ -305,7 +308,7 @@ const CONVERGED_MIN: u32 = 24;
 const FRESH_SHARE: u32 = 8;
 /// but for no more than these.
 const FRESH_MAX: u32 = 8;
-/// How many standard deviations of the drift the bound allows for.
+/// How many standard deviations of the drift the spread's ageing allows for.
 const DRIFT_SIGMAS: f64 = 3.0;
 /// The least error of the drift, whatever the line's residuals say of it.
 const DRIFT_ERROR_MIN: Ppm = Ppm(1.0);

@@ -1,6 +1,9 @@
 //! Routes that change, clocks that sleep or jump, and proof that the measurement can fail.
 
-use super::world::{Jitter::Exponential, Scenario, Score, Way, World};
+use super::world::{
+    Jitter::{Exponential, Normal},
+    Scenario, Score, Way, World,
+};
 use crate::time::{Ppm, Span};
 
 fn wan(base: f64) -> Way {
@@ -47,6 +50,17 @@ fn a_longer_route_is_held_over_for_a_minute_and_then_accepted() {
             assert!(score.raw.abs() < Span::from_micros(300), "{score:?}");
         }
         assert_close(run_bounded(&mut world, 240.0), Span::from_micros(300));
+    }
+}
+
+#[test]
+fn a_route_that_changes_over_jitter_bends_the_line_but_never_moves_the_truth_out_of_the_bound() {
+    for seed in 0..6 {
+        for base in [10.0, 14.0, 26.0, 30.0] {
+            let way = Way::of(20.0, Normal(5.0));
+            let moved = Way { reroute: Some((70.0, base)), ..way };
+            run_bounded(&mut World::new(Scenario::of(moved, way), seed), 200.0);
+        }
     }
 }
 
