@@ -26,9 +26,9 @@ pub struct Boot {
 /// How an engine runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// The UDP address for friends and coordinator. Port 0 takes any free one; all addresses with port 0, which is the
-    /// default, means addresses of both versions.
-    pub listen: SocketAddr,
+    /// The UDP address for friends and coordinator; port 0 takes any free one. None, the default, is any free port on
+    /// all addresses of both versions.
+    pub listen: Option<SocketAddr>,
     /// Where the sound goes. Default `cpal`.
     pub sink: SinkKind,
     /// The audio device; none is the system's default.
@@ -208,7 +208,7 @@ impl Options {
 
     fn complete(self) -> Settings {
         Settings {
-            listen: self.listen.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0))),
+            listen: self.listen,
             sink: self.sink.unwrap_or_default(),
             device: self.device,
             record: self.record,

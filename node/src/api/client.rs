@@ -38,7 +38,13 @@ impl Client {
     /// # Errors
     /// What the daemon answers, or [`ErrorCode::NoDaemon`] where it ends without an answer.
     pub async fn call(&mut self, request: Request) -> Result<Reply, ApiError> {
-        self.send(request).await?;
+        if let Err(error) = self.send(request).await {
+            // Whoever closed before it was asked may have said why.
+            return Err(match self.receive().await {
+                Ok(Some(Body::Error(told))) => told,
+                _ => error,
+            });
+        }
         match self.receive().await? {
             Some(Body::Reply(reply)) => Ok(reply),
             Some(Body::Error(error)) => Err(error),

@@ -237,10 +237,10 @@ pub enum QueueEdit {
         /// Its title.
         title: Text<256>,
     },
-    /// Removed an entry.
+    /// Removed entries.
     Removed {
-        /// Its title.
-        title: Text<256>,
+        /// How many.
+        count: u32,
     },
     /// Removed all that comes next.
     Cleared {

@@ -286,8 +286,6 @@ pub struct Device {
     pub name: String,
     /// Whether it is used where none is named.
     pub default: bool,
-    /// What the system says of it, such as its rates and channels; may be empty.
-    pub detail: String,
 }
 
 /// The id of a queue entry, as text that only the engine reads.

@@ -78,7 +78,7 @@ async fn accept(listener: UnixListener, engine: EngineHandle, mut stopped: watch
                             drop(place);
                         });
                     }
-                    Err(_) => warn!("more than {CONNECTIONS} clients at once: one was turned away"),
+                    Err(_) => turn_away(&stream),
                 },
                 // Out of file descriptors, most likely: those that end make room, so waiting helps.
                 Err(error) => {
@@ -92,7 +92,20 @@ async fn accept(listener: UnixListener, engine: EngineHandle, mut stopped: watch
     while connections.join_next().await.is_some() {}
 }
 
-/// Serves one connection until it closes, breaks the rules, or the server ends.
+/// Says why there is no place, as far as the socket takes it at once.
+fn turn_away(stream: &UnixStream) {
+    warn!("more than {CONNECTIONS} clients at once: one was turned away");
+    let what = format!("{CONNECTIONS} programs talk to the daemon already");
+    let full =
+        ApiError::new(ErrorCode::Failed, what, "end some of them, such as `jamsync watch`, and try again");
+    let answer: Result<Reply, ApiError> = Err(full);
+    if let Ok(line) = line::encode(&ServerLine::from(answer)) {
+        // The daemon waits for nobody whom it does not serve.
+        let _ = stream.try_write(line.as_bytes());
+    }
+}
+
+/// Serves one connection until it closes, asks nothing for too long, breaks the rules, or the server ends.
 async fn serve(
     stream: UnixStream,
     engine: EngineHandle,
@@ -101,11 +114,15 @@ async fn serve(
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     let mut buffer = Vec::new();
+    let mut patience = FIRST_REQUEST;
     loop {
         let read = tokio::select! {
             read = line::read::<_, RequestLine>(&mut reader, &mut buffer, REQUEST_BYTES) => read,
             () = closing(&mut stopped) => return Ok(()),
+            // Whoever holds a connection and asks nothing would in the end hold them all.
+            () = tokio::time::sleep(patience) => return Ok(()),
         };
+        patience = NEXT_REQUEST;
         let request = match read {
             Ok(None) => return Ok(()),
             Ok(Some(line)) => line,
@@ -206,6 +223,14 @@ pub const REQUEST_BYTES: usize = 1 << 20;
 
 /// Connections at once, in number. Range 4 to 1,000, default 64; fewer turn away scripts, more use up descriptors.
 const CONNECTIONS: usize = 64;
+
+/// How long a client may take to its first request. Range 1 to 300 s, default 30 s; less drops a person who types
+/// JSON by hand, more lets clients that ask nothing hold places.
+const FIRST_REQUEST: Duration = Duration::from_secs(30);
+
+/// How long a client may take from one request to the next; a watch has no end. Range 1 min to 1 day, default 10 min;
+/// less drops scripts that hold a connection, more lets forgotten ones hold places.
+const NEXT_REQUEST: Duration = Duration::from_secs(600);
 
 /// How long a client may leave an answer unread. Range 1 to 60 s, default 10 s; less drops one that is suspended for
 /// a moment, more keeps the memory of one that hangs.
@@ -309,6 +334,28 @@ mod tests {
         let mut client = Client::connect(&fixture.socket()).await.expect("connects");
         assert_eq!(client.call(Request::Resume).await, Ok(Reply::Done));
         assert_eq!(watcher.event().await, Ok(Some(Event::Warning { message: "Resume".into() })));
+    }
+
+    #[tokio::test]
+    async fn clients_that_ask_nothing_are_turned_out_and_a_full_server_says_so() {
+        let fixture = Fixture::start();
+        let mut watcher = Client::connect(&fixture.socket()).await.expect("connects");
+        watcher.watch().await.expect("asks");
+        assert!(watcher.event().await.expect("an event").is_some());
+        let mut idle = Vec::new();
+        for _ in 1..CONNECTIONS {
+            idle.push(UnixStream::connect(fixture.socket()).await.expect("connects"));
+        }
+        let mut late = Client::connect(&fixture.socket()).await.expect("connects");
+        let full = late.call(Request::Pause).await.expect_err("no place");
+        assert!(full.message.contains("64 programs"), "{full}");
+        tokio::time::pause();
+        tokio::time::sleep(FIRST_REQUEST + Duration::from_secs(1)).await;
+        tokio::time::resume();
+        let mut client = Client::connect(&fixture.socket()).await.expect("connects");
+        assert_eq!(client.call(Request::Pause).await, Ok(Reply::Done));
+        // Who watches says nothing and stays.
+        assert!(watcher.event().await.expect("an event").is_some());
     }
 
     #[tokio::test]

@@ -16,9 +16,9 @@ use super::{
     show, show_event, start, width,
 };
 use crate::{
-    api::{ApiError, Device, EntryKey, ErrorCode, Event, Reply, Request, Snapshot, client::Client},
-    audio::sink::cards,
+    api::{ApiError, EntryKey, ErrorCode, Event, Reply, Request, Snapshot, client::Client},
     config::Options,
+    engine::devices,
     paths::Paths,
 };
 
@@ -106,6 +106,7 @@ pub(super) async fn run(command: Command, context: &Context) -> Result<(), Failu
         Command::Status => context.ask(Request::Status, "").await,
         Command::Watch => watch(context).await,
         Command::Devices => {
+            // Listed without a daemon, because none starts where its device is not there.
             context
                 .output
                 .reply(Reply::Devices { devices: devices()? }, |reply| context.words(reply, "", ""))?;
@@ -240,13 +241,6 @@ impl Context {
             Reply::Devices { devices } => show::devices(devices),
         }
     }
-}
-
-/// The audio devices. Listed without a daemon, because none starts where its device is not there.
-fn devices() -> Result<Vec<Device>, ApiError> {
-    let names = cards().map_err(|error| ApiError::new(ErrorCode::NoAudioDevice, error.to_string(), ""))?;
-    let device = |name: String| Device { default: name == "default", detail: String::new(), name };
-    Ok(names.into_iter().map(device).collect())
 }
 
 /// The paths as the daemon can open them, each of which exists.

@@ -72,9 +72,7 @@ pub(super) fn devices(devices: &[Device]) -> String {
     }
     let line = |device: &Device| {
         let mark = if device.default { '*' } else { ' ' };
-        let detail =
-            if device.detail.is_empty() { String::new() } else { format!("  ({})", plain(&device.detail)) };
-        format!("{mark} {}{detail}", plain(&device.name))
+        format!("{mark} {}", plain(&device.name))
     };
     let lines: Vec<String> = devices.iter().map(line).collect();
     format!("{}\n* is used where `--device` names none.", lines.join("\n"))

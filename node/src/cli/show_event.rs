@@ -79,7 +79,7 @@ fn closed(with: &Handle, direction: Direction, outcome: RequestOutcome) -> Strin
 fn ended(with: &Handle, reason: &JamEnd) -> String {
     match reason {
         JamEnd::YouLeft => format!("you left the Jam with {with}"),
-        JamEnd::PeerLeft => format!("{with} left the Jam; your music goes on"),
+        JamEnd::PeerLeft => format!("{with} left the Jam; you are alone with your own music"),
         JamEnd::Unreachable => format!("the Jam with {with} is over: the connection did not come back"),
         JamEnd::Refused { reason } => format!("the Jam with {with} is over: {}", plain(reason)),
     }
@@ -108,7 +108,8 @@ fn edited(by: &Who, edit: &QueueEdit) -> String {
         }
         QueueEdit::PlayNext { title } => format!("{name} put {} next", title.printable()),
         QueueEdit::Moved { title } => format!("{name} moved {}", title.printable()),
-        QueueEdit::Removed { title } => format!("{name} removed {}", title.printable()),
+        QueueEdit::Removed { count: 1 } => format!("{name} removed an entry"),
+        QueueEdit::Removed { count } => format!("{name} removed {count} entries"),
         QueueEdit::Cleared { count } => format!("{name} cleared the queue ({count} entries)"),
         QueueEdit::Shuffled => format!("{name} shuffled the queue"),
         QueueEdit::Undone => format!("{name} took the last edit back"),

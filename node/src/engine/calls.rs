@@ -132,11 +132,9 @@ impl Engine {
     }
 }
 
-fn devices() -> Result<Vec<api::Device>, ApiError> {
+/// The audio devices of this computer.
+pub(crate) fn devices() -> Result<Vec<api::Device>, ApiError> {
     let names = cards().map_err(|error| ApiError::new(ErrorCode::NoAudioDevice, error.to_string(), ""))?;
-    let device = |name: String| {
-        let default = name == "default";
-        api::Device { name, default, detail: String::new() }
-    };
+    let device = |name: String| api::Device { default: name == "default", name };
     Ok(names.into_iter().map(device).collect())
 }

@@ -1,5 +1,4 @@
-//! Friends and the coordinator: signing up, links, contacts, Jam requests, and what the coordinator tells
-//! unasked. What it says is believed only as far as device logs, proofs and signatures carry it.
+//! Friends and the coordinator: signing up, links, contacts, and what the coordinator tells unasked. What it says is believed only as far as device logs, proofs and signatures carry it.
 
 use std::pin::Pin;
 
@@ -7,20 +6,15 @@ use jamsync_protocol::{
     id::{DeviceKey, Handle},
     identity::{Date, DeviceLog, FriendLink, JoinCode, Market, friend_link::LinkSecret},
     text::{List, Text},
-    time::Span,
-    wire::coord::{
-        Answer as Verdict, Contact, CoordEvent, CoordReply, CoordRequest, Me, OPEN_REQUESTS_MAX, OpenRequest,
-        Refusal, RequestId, Role,
-    },
+    wire::coord::{Contact, CoordEvent, CoordReply, CoordRequest, Me, Refusal, RequestId, Role},
 };
 
 use super::{
     Account, Apply, Engine,
     account::{LINKS_MAX, MadeLink},
-    utc_now,
 };
 use crate::{
-    api::{self, ApiError, Direction, ErrorCode, Reply, RequestOutcome},
+    api::{self, ApiError, ErrorCode, Reply, RequestOutcome},
     net::{
         coordinator::{CoordinatorLink, LinkConfig, LinkError, LinkEvent},
         socket::{canonical, local_candidates},
@@ -190,51 +184,6 @@ impl Engine {
         }))
     }
 
-    /// Asks a friend for a Jam.
-    pub(super) fn request_jam(&self, to: Handle) -> Result<Work, ApiError> {
-        let (account, link) = self.signed_in()?;
-        let known = account.contacts.iter().find(|contact| contact.handle == to);
-        let account_of_friend = known.map(|known| known.account);
-        Ok(Box::pin(async move {
-            let asked =
-                link.request(CoordRequest::RequestJam { to: to.clone() }).await.map_err(link_error)?;
-            let CoordReply::Requested { request, expires } = asked else {
-                return Err(link_error(LinkError::Unexpected));
-            };
-            let apply: Apply = Box::new(move |engine| {
-                if let Some(account) = account_of_friend {
-                    engine.open_request(OpenRequest {
-                        request,
-                        friend: to,
-                        account,
-                        incoming: false,
-                        expires,
-                    });
-                }
-                Ok(Reply::Done)
-            });
-            Ok(apply)
-        }))
-    }
-
-    /// Accepts or declines a request.
-    pub(super) fn answer_request(&self, from: Option<&Handle>, accept: bool) -> Result<Work, ApiError> {
-        let (_, link) = self.signed_in()?;
-        let open = self.the_request(from, true)?;
-        let answer = if accept { Verdict::Accept } else { Verdict::Decline };
-        let outcome = if accept { RequestOutcome::Accepted } else { RequestOutcome::Declined };
-        let request = CoordRequest::AnswerRequest { request: open, answer };
-        Ok(Box::pin(ask_and_close(link, request, open, outcome)))
-    }
-
-    /// Takes a request back.
-    pub(super) fn cancel_request(&self, to: Option<&Handle>) -> Result<Work, ApiError> {
-        let (_, link) = self.signed_in()?;
-        let open = self.the_request(to, false)?;
-        let request = CoordRequest::CancelRequest { request: open };
-        Ok(Box::pin(ask_and_close(link, request, open, RequestOutcome::Cancelled)))
-    }
-
     /// What the coordinator's link tells.
     pub(super) fn handle_link(&mut self, event: LinkEvent) {
         let address = self.account.as_ref().map(|account| first_of(&account.addresses)).unwrap_or_default();
@@ -267,15 +216,13 @@ impl Engine {
                 Err(error) => self.warn(error.to_string()),
             },
             CoordEvent::JamRequested(request) => self.open_request(request),
-            CoordEvent::RequestCancelled { request } => {
-                self.close_request(request, RequestOutcome::Cancelled);
-            }
-            CoordEvent::RequestDeclined { request } => self.close_request(request, RequestOutcome::Declined),
-            CoordEvent::RequestExpired { request } => self.close_request(request, RequestOutcome::Expired),
-            CoordEvent::RequestAnswered { request } => self.close_request(request, RequestOutcome::Accepted),
+            CoordEvent::RequestCancelled { request } => self.end_request(request, RequestOutcome::Cancelled),
+            CoordEvent::RequestDeclined { request } => self.end_request(request, RequestOutcome::Declined),
+            CoordEvent::RequestExpired { request } => self.end_request(request, RequestOutcome::Expired),
+            CoordEvent::RequestAnswered { request } => self.end_request(request, RequestOutcome::Accepted),
             CoordEvent::JamGranted { request, grant, introduction } => {
                 self.close_request(request, RequestOutcome::Accepted);
-                self.begin_jam(&grant, &introduction);
+                self.begin_jam(request, &grant, &introduction);
             }
             CoordEvent::PeerCandidates { jam, candidates, .. } => {
                 self.seek_peer_at(jam, candidates.into_vec())
@@ -292,6 +239,7 @@ impl Engine {
     fn catch_up(&self) {
         let Some(link) = self.coordinator.clone().filter(|_| self.account.is_some()) else { return };
         self.tell_candidates(&link);
+        let known: Vec<RequestId> = self.ledger.open().iter().map(|open| open.request).collect();
         self.beside(None, async move {
             let me = link.request(CoordRequest::WhoAmI).await.map_err(link_error)?;
             let contacts = all_contacts(&link).await.map_err(link_error)?;
@@ -303,10 +251,7 @@ impl Engine {
                     }
                 }
                 if let CoordReply::Me(me) = me {
-                    engine
-                        .requests
-                        .retain(|known| me.requests.iter().any(|open| open.request == known.request));
-                    me.requests.into_iter().for_each(|open| engine.open_request(open));
+                    engine.take_open_requests(me.requests.into_vec(), &known);
                 }
                 Ok(Reply::Done)
             });
@@ -350,65 +295,7 @@ impl Engine {
         if new { self.save_account() } else { Ok(()) }
     }
 
-    fn open_request(&mut self, told: OpenRequest) {
-        let known = self.requests.iter().any(|known| known.request == told.request);
-        if known || self.requests.len() >= OPEN_REQUESTS_MAX {
-            return;
-        }
-        // The listener answers a friend, not a name that the coordinator writes.
-        let Some(friend) = self.account.as_ref().and_then(|account| account.name_of(told.account)) else {
-            tracing::warn!(account = ?told.account, "a Jam request of somebody who is no contact; left out");
-            return;
-        };
-        let request = OpenRequest { friend: friend.clone(), ..told };
-        self.tell(api::Event::RequestOpened {
-            with: request.friend.clone(),
-            direction: direction(&request),
-            expires_in: (request.expires - utc_now()).max(Span::ZERO),
-        });
-        self.requests.push(request);
-    }
-
-    fn close_request(&mut self, id: RequestId, outcome: RequestOutcome) {
-        let Some(place) = self.requests.iter().position(|known| known.request == id) else { return };
-        let request = self.requests.remove(place);
-        self.tell(api::Event::RequestClosed {
-            direction: direction(&request),
-            with: request.friend,
-            outcome,
-        });
-    }
-
-    /// The coordinator says when a request expires; a node that cannot hear it looks at the calendar.
-    pub(super) fn forget_expired_requests(&mut self) {
-        let limit = utc_now() - EXPIRY_GRACE;
-        let expired: Vec<RequestId> = self
-            .requests
-            .iter()
-            .filter(|request| request.expires < limit)
-            .map(|request| request.request)
-            .collect();
-        expired.into_iter().for_each(|id| self.close_request(id, RequestOutcome::Expired));
-    }
-
-    fn the_request(&self, friend: Option<&Handle>, incoming: bool) -> Result<RequestId, ApiError> {
-        let mut open = self.requests.iter().filter(|request| {
-            request.incoming == incoming && friend.is_none_or(|friend| *friend == request.friend)
-        });
-        match (open.next(), open.next()) {
-            (Some(request), None) => Ok(request.request),
-            (Some(_), Some(_)) => {
-                let what = "several requests are open";
-                Err(ApiError::new(ErrorCode::Usage, what, "name the friend, as in `jamsync accept NAME`"))
-            }
-            (None, _) => {
-                let what = "no such Jam request is open";
-                Err(ApiError::new(ErrorCode::NotFound, what, "see the open ones with `jamsync status`"))
-            }
-        }
-    }
-
-    fn signed_in(&self) -> Result<(&Account, CoordinatorLink), ApiError> {
+    pub(super) fn signed_in(&self) -> Result<(&Account, CoordinatorLink), ApiError> {
         let account = self.account.as_ref().ok_or_else(no_account)?;
         let link = self.coordinator.clone().ok_or_else(no_account)?;
         Ok((account, link))
@@ -420,20 +307,6 @@ impl Engine {
             ApiError::new(ErrorCode::StateUnwritable, error.to_string(), "make room or mend its permissions")
         })
     }
-}
-
-async fn ask_and_close(
-    link: CoordinatorLink,
-    request: CoordRequest,
-    id: RequestId,
-    outcome: RequestOutcome,
-) -> Result<Apply, ApiError> {
-    link.request(request).await.map_err(link_error)?;
-    let apply: Apply = Box::new(move |engine| {
-        engine.close_request(id, outcome);
-        Ok(Reply::Done)
-    });
-    Ok(apply)
 }
 
 /// Every contact, page by page.
@@ -453,10 +326,6 @@ async fn all_contacts(link: &CoordinatorLink) -> Result<Vec<Contact>, LinkError>
     Ok(all)
 }
 
-pub(super) fn direction(request: &OpenRequest) -> Direction {
-    if request.incoming { Direction::Incoming } else { Direction::Outgoing }
-}
-
 pub(super) fn dials(role: Role) -> bool {
     role == Role::Dialer
 }
@@ -465,21 +334,21 @@ fn first_of(addresses: &[String]) -> String {
     addresses.first().cloned().unwrap_or_default()
 }
 
-fn no_account() -> ApiError {
+pub(super) fn no_account() -> ApiError {
     let remedy = "get a join code from whoever runs a coordinator, then `jamsync init --coordinator CODE`";
     ApiError::new(ErrorCode::NoAccount, "this node is signed up nowhere", remedy)
 }
 
-fn refused(error: &dyn std::fmt::Display, remedy: &str) -> ApiError {
+pub(super) fn refused(error: &dyn std::fmt::Display, remedy: &str) -> ApiError {
     ApiError::new(ErrorCode::Refused, error.to_string(), remedy)
 }
 
-fn usage(error: &dyn std::fmt::Display, remedy: &str) -> ApiError {
+pub(super) fn usage(error: &dyn std::fmt::Display, remedy: &str) -> ApiError {
     ApiError::new(ErrorCode::Usage, error.to_string(), remedy)
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "every other error of the link is a plain failure")]
-fn link_error(error: LinkError) -> ApiError {
+pub(super) fn link_error(error: LinkError) -> ApiError {
     let code = match &error {
         LinkError::Refused(_) => ErrorCode::Refused,
         LinkError::Unreachable { .. } => ErrorCode::Unreachable,
@@ -487,9 +356,6 @@ fn link_error(error: LinkError) -> ApiError {
     };
     ApiError::new(code, error.to_string(), "")
 }
-
-/// How far past its end a request is kept, in case this computer's calendar is a little ahead.
-const EXPIRY_GRACE: Span = Span::from_secs(30);
 
 /// How many pages of contacts are read at most: 64 pages of 64.
 const CONTACT_PAGES_MAX: usize = 64;

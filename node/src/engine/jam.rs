@@ -1,5 +1,7 @@
 //! The Jam this node takes part in: its grant, the other participant, and the connection to it.
 
+use std::net::SocketAddr;
+
 use jamsync_protocol::{
     id::{DeviceKey, Handle, JamId, Participant},
     identity::{
@@ -15,7 +17,7 @@ use jamsync_protocol::{
     },
 };
 
-use crate::net::peer::PeerLink;
+use crate::net::peer::{PeerLink, PeerTarget};
 
 /// A Jam that was granted.
 #[derive(Debug)]
@@ -28,13 +30,19 @@ pub(super) struct ActiveJam {
     pub(super) hello: Hello,
     /// Whether this side dials; dialling from both would make two connections.
     pub(super) dials: bool,
+    /// Where the peer may be, as far as is known.
+    pub(super) candidates: Vec<SocketAddr>,
     pub(super) link: Option<PeerLink>,
     pub(super) granted: NodeTime,
+    /// When the coordinator granted it.
+    pub(super) issued: UtcTime,
     /// When the grant no longer admits.
     pub(super) expires: UtcTime,
     /// When the first connection stood; later ones resume without asking for the grant's age.
     pub(super) met: Option<NodeTime>,
     pub(super) lost_since: Option<NodeTime>,
+    /// Whether the listener was told that the meeting takes long.
+    pub(super) told_waiting: bool,
     pub(super) reanchors: u32,
 }
 
@@ -111,11 +119,14 @@ impl ActiveJam {
             peer: peer.clone(),
             hello,
             dials,
+            candidates: Vec::new(),
             link: None,
             granted: now,
+            issued: grant.issued,
             expires: grant.expires,
             met: None,
             lost_since: None,
+            told_waiting: false,
             reanchors: 0,
         })
     }
@@ -140,6 +151,16 @@ impl ActiveJam {
             Err(GrantError::Expired { .. }) if self.met.is_some() => Ok(()),
             Ok(_) => Ok(()),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// How to look for the peer.
+    pub(super) fn target(&self) -> PeerTarget {
+        PeerTarget {
+            key: self.peer.device,
+            hello: self.hello.clone(),
+            dials: self.dials,
+            candidates: self.candidates.clone(),
         }
     }
 

@@ -8,7 +8,7 @@ use jamsync_protocol::{
     session::Command,
     time::Span,
     wire::{
-        coord::{CoordRequest, Introduction},
+        coord::{CoordRequest, Introduction, RequestId},
         peer::Hello,
     },
 };
@@ -18,6 +18,7 @@ use super::{
     account::EndedJam,
     friends::dials,
     jam::{ActiveJam, Trust},
+    ledger::{NotAgreed, Part},
     run::session_error,
     utc_now,
 };
@@ -25,13 +26,18 @@ use crate::{
     api::{self, ApiError, ErrorCode, Reply},
     net::{
         coordinator::LinkError,
-        peer::{CloseCode, PeerLink, PeerTarget},
+        peer::{CloseCode, PeerLink},
     },
 };
 
 impl Engine {
     /// The coordinator permits a Jam and says how to meet the peer.
-    pub(super) fn begin_jam(&mut self, signed: &SignedGrant, introduction: &Introduction) {
+    pub(super) fn begin_jam(
+        &mut self,
+        request: RequestId,
+        signed: &SignedGrant,
+        introduction: &Introduction,
+    ) {
         let logs = self.logs();
         let Some(trust) = self.trust(&logs) else { return };
         let now = self.stage.now();
@@ -57,29 +63,48 @@ impl Engine {
             tracing::info!(jam = ?jam.id, "a grant that was used before is left alone");
             return;
         }
+        if let Err(reason) = self.check_agreed(request, &jam) {
+            self.refuse_jam(&jam, &reason);
+            return;
+        }
         if self.jam.is_some() {
             // The newer Jam is the one the listener has just agreed to.
             let _ = self.leave();
         }
-        let candidates = self.candidates(introduction.candidates.iter().copied().collect());
-        self.port.seek(PeerTarget {
-            key: jam.peer.device,
-            hello: jam.hello.clone(),
-            dials: jam.dials,
-            candidates,
-        });
-        self.stage.enter_jam(jam.me, jam.host);
+        jam.candidates = self.candidates(introduction.candidates.iter().copied().collect());
+        self.port.seek(jam.target());
         let role = if jam.is_host() { api::Role::Host } else { api::Role::Guest };
         self.tell(api::Event::JamStarted { with: jam.with().clone(), role });
         self.jam = Some(jam);
     }
 
-    /// More addresses of the peer are known.
+    /// Whether a grant answers what the listener asked or accepted, in time for the peer to be waiting still.
+    fn check_agreed(&mut self, request: RequestId, jam: &ActiveJam) -> Result<(), NotAgreed> {
+        let now = utc_now();
+        let part = if jam.is_host() { Part::Host } else { Part::Guest };
+        self.ledger.fulfil(request, jam.peer.account, part, now)?;
+        if now - jam.issued > GRANT_AGE_MAX { Err(NotAgreed::Late) } else { Ok(()) }
+    }
+
+    /// Leaves a granted Jam alone, for good, and lets the other side hear of it.
+    fn refuse_jam(&mut self, jam: &ActiveJam, reason: &NotAgreed) {
+        let with = jam.with();
+        self.warn(format!(
+            "the coordinator announced a Jam with {with}, but {reason}; it was not entered: for one, \
+             `jamsync request {with}`"
+        ));
+        self.note_ended(EndedJam { jam: jam.id, expires: jam.expires, told: false });
+    }
+
+    /// The peer's addresses are known anew.
     pub(super) fn seek_peer_at(&mut self, id: JamId, candidates: Vec<SocketAddr>) {
-        let Some(jam) = self.jam.as_ref().filter(|jam| jam.id == id && jam.link.is_none()) else { return };
-        let (key, hello, dials) = (jam.peer.device, jam.hello.clone(), jam.dials);
         let candidates = self.candidates(candidates);
-        self.port.seek(PeerTarget { key, hello, dials, candidates });
+        let Some(jam) = self.jam.as_mut().filter(|jam| jam.id == id) else { return };
+        jam.candidates = candidates;
+        // While the connection stands they are only kept: its loss may not have been noticed yet.
+        if jam.link.is_none() {
+            self.port.seek(jam.target());
+        }
     }
 
     /// Where to look for the peer: where the coordinator says, unless a test says otherwise.
@@ -107,10 +132,15 @@ impl Engine {
             older.close(CloseCode::Superseded, "a newer connection has taken over");
             self.stage.disconnected();
         }
-        let (peer, with) = (jam.peer_place, jam.with().clone());
+        let (me, host, peer, with) = (jam.me, jam.host, jam.peer_place, jam.with().clone());
         let again = jam.met.is_some();
         jam.met.get_or_insert(now);
         jam.lost_since = None;
+        self.port.met();
+        if !again {
+            // Until now the listener's own music went on: a Jam that never came about leaves it untouched.
+            self.stage.enter_jam(me, host);
+        }
         self.stage.connected(peer, self.run ^ hello.run);
         if again {
             self.tell(api::Event::PeerBack { with });
@@ -123,7 +153,8 @@ impl Engine {
         let Some(jam) = self.jam.as_mut().filter(|jam| jam.uses(link)) else { return };
         jam.link = None;
         jam.lost_since = Some(now);
-        let with = jam.with().clone();
+        let (with, target) = (jam.with().clone(), jam.target());
+        self.port.miss(target);
         self.stage.disconnected();
         self.tell(api::Event::PeerLost { with, reason });
     }
@@ -157,10 +188,16 @@ impl Engine {
                 self.farewells.spawn(link.finish());
             }
         }
-        self.stage.leave_jam();
+        if jam.met.is_some() {
+            self.stage.leave_jam();
+        }
         self.tell(api::Event::JamEnded { with, reason });
+        self.note_ended(EndedJam { jam: jam.id, expires: jam.expires, told: peer_left });
+    }
+
+    fn note_ended(&mut self, ended: EndedJam) {
         if let Some(account) = &mut self.account {
-            account.note_ended(EndedJam { jam: jam.id, expires: jam.expires, told: peer_left }, utc_now());
+            account.note_ended(ended, utc_now());
         }
         if let Err(error) = self.save_account() {
             self.warn(error.to_string());
@@ -207,12 +244,24 @@ impl Engine {
     /// Gives up a peer that never came, or that has been away for too long.
     pub(super) fn give_up_unreachable_peer(&mut self) {
         let now = self.stage.now();
-        let Some(jam) = &self.jam else { return };
-        if jam.met.is_none() && now - jam.granted > MEETING_PATIENCE {
-            self.warn(
-                "could not reach your friend directly within 30 s; check that UDP is allowed on both sides",
-            );
+        let Some(jam) = &mut self.jam else { return };
+        let (with, waited) = (jam.with().clone(), now - jam.granted);
+        if jam.met.is_none() && waited > MEETING_PATIENCE {
+            self.warn(format!(
+                "could not reach {with} directly within {} minutes; let UDP through in both firewalls, or use \
+                 another network (a telephone's, say) on one side, and ask again",
+                MEETING_PATIENCE.as_millis() / 60_000
+            ));
             self.end_jam(api::JamEnd::Unreachable);
+        } else if jam.met.is_none() && waited > MEETING_USUAL && !jam.told_waiting {
+            jam.told_waiting = true;
+            let places: Vec<String> = jam.candidates.iter().map(ToString::to_string).collect();
+            let places =
+                if places.is_empty() { "no address is known yet".to_owned() } else { places.join(", ") };
+            self.warn(format!(
+                "still looking for {with} ({places}); if it takes long, a firewall or a network on one of \
+                 both sides blocks UDP: allow it, or try another network"
+            ));
         } else if jam.lost_since.is_some_and(|lost| now - lost > RESUME_PATIENCE) {
             self.end_jam(api::JamEnd::Unreachable);
         }
@@ -236,8 +285,15 @@ pub(super) fn not_in_jam() -> ApiError {
     )
 }
 
-/// How long a granted Jam waits for its first connection.
-const MEETING_PATIENCE: Span = Span::from_secs(30);
+/// How long a granted Jam waits for its first connection. Range 30 s to 10 min, default 2 min; less gives up before
+/// somebody has allowed UDP in a firewall, more keeps a person in front of what will not be.
+const MEETING_PATIENCE: Span = Span::from_secs(120);
+
+/// After how long the listener is told that the meeting takes longer than it should.
+const MEETING_USUAL: Span = Span::from_secs(10);
+
+/// How old a grant may be: the other side gives up after [`MEETING_PATIENCE`], and calendars differ by minutes.
+const GRANT_AGE_MAX: Span = Span::from_secs(600);
 
 /// How long a friend who was in the Jam may come back without the coordinator: a day.
 const RESUME_PATIENCE: Span = Span::from_secs(86_400);

@@ -11,7 +11,9 @@ mod calls;
 mod friends;
 mod jam;
 mod jamming;
+mod ledger;
 mod music;
+mod requests;
 mod run;
 mod stage;
 mod start;
@@ -19,13 +21,13 @@ mod view;
 
 use std::{path::PathBuf, sync::Arc};
 
-use jamsync_protocol::{time::UtcTime, wire::coord::OpenRequest};
+use jamsync_protocol::time::UtcTime;
 use tokio::{
     sync::{broadcast, mpsc, oneshot},
     task::JoinSet,
 };
 
-use self::{account::Account, jam::ActiveJam, stage::Stage};
+use self::{account::Account, jam::ActiveJam, ledger::Ledger, stage::Stage};
 use crate::{
     api::{self, ApiError, Reply},
     config::Settings,
@@ -37,6 +39,7 @@ use crate::{
     },
 };
 
+pub(crate) use calls::devices;
 pub use start::start;
 
 /// The state of a node.
@@ -52,7 +55,7 @@ struct Engine {
     account: Option<Account>,
     coordinator: Option<CoordinatorLink>,
     coordinator_state: api::Coordinator,
-    requests: Vec<OpenRequest>,
+    ledger: Ledger,
     index: Arc<Index>,
     volume: api::Percent,
     warnings: Vec<String>,

@@ -222,7 +222,7 @@ impl Engine {
                 api::QueueEdit::Added { count: count(added), title: title(first) }
             }
             What::Moved(entry) => api::QueueEdit::Moved { title: title(entry) },
-            What::Removed(_) => api::QueueEdit::Removed { title: Text::default() },
+            What::Removed(removed) => api::QueueEdit::Removed { count: count(removed) },
             What::Cleared(cleared) => api::QueueEdit::Cleared { count: count(cleared) },
             What::Shuffled(_) => api::QueueEdit::Shuffled,
             What::Undid(_) => api::QueueEdit::Undone,

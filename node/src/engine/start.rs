@@ -9,7 +9,7 @@ use jamsync_protocol::{
 };
 use tokio::{sync::mpsc, task::JoinSet};
 
-use super::{Engine, account::Account, run::Sources, stage::Stage};
+use super::{Engine, account::Account, ledger::Ledger, run::Sources, stage::Stage};
 use crate::{
     api::{self, ApiError, EngineHandle, ErrorCode},
     audio::{
@@ -39,10 +39,8 @@ pub async fn start(boot: Boot) -> Result<api::Engine, ApiError> {
     let account = Account::load(&account_file)
         .map_err(|error| ApiError::new(ErrorCode::StateUnwritable, error.to_string(), ""))?;
     let clock = NodeClock::skewed(settings.clock_offset, settings.clock_rate);
-    let listen =
-        (!settings.listen.ip().is_unspecified() || settings.listen.port() != 0).then_some(settings.listen);
-    let (endpoint, raw) =
-        socket::endpoint(listen).map_err(|error| ApiError::new(ErrorCode::NoPort, error.to_string(), ""))?;
+    let (endpoint, raw) = socket::endpoint(settings.listen)
+        .map_err(|error| ApiError::new(ErrorCode::NoPort, error.to_string(), ""))?;
     let (peer_sender, peer_events) = mpsc::channel(PEER_EVENTS_WAITING);
     let port = PeerPort::open(endpoint.clone(), raw, Arc::clone(&identity), clock, peer_sender)
         .map_err(|error| ApiError::new(ErrorCode::Failed, error.to_string(), ""))?;
@@ -64,7 +62,7 @@ pub async fn start(boot: Boot) -> Result<api::Engine, ApiError> {
         account,
         coordinator: None,
         coordinator_state: api::Coordinator::Unset,
-        requests: Vec::new(),
+        ledger: Ledger::default(),
         index,
         volume: api::Percent::FULL,
         warnings,

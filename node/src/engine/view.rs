@@ -1,5 +1,7 @@
 //! What `status` shows, put together from the engine's parts, and the text form of entries.
 
+use std::net::SocketAddr;
+
 use jamsync_protocol::{
     id::{EntryId, Handle, Participant},
     queue::Entry,
@@ -45,7 +47,7 @@ impl Engine {
     }
 
     fn me(&self) -> api::Me {
-        let listen = self.endpoint.local_addr().map_or(self.settings.listen, canonical);
+        let listen = self.endpoint.local_addr().ok().or(self.settings.listen).map_or(UNBOUND, canonical);
         api::Me {
             handle: self.account.as_ref().map(|account| account.handle.clone()),
             account: self.account.as_ref().and_then(super::Account::id),
@@ -149,9 +151,9 @@ impl Engine {
 
     fn open_requests(&self) -> Vec<api::JamRequest> {
         let now = utc_now();
-        let shown = self.requests.iter().map(|request| api::JamRequest {
+        let shown = self.ledger.open().iter().map(|request| api::JamRequest {
             with: request.friend.clone(),
-            direction: super::friends::direction(request),
+            direction: super::requests::direction(request),
             expires_in: (request.expires - now).max(Span::ZERO),
         });
         shown.collect()
@@ -184,6 +186,9 @@ impl Engine {
         self.jam.as_ref().map_or(Who::Program, |jam| Who::Peer(Handle::clone(jam.with())))
     }
 }
+
+/// What is shown where the system does not say on which address the socket is.
+const UNBOUND: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
 /// The text form of an entry's id.
 pub(super) fn entry_key(entry: EntryId) -> EntryKey {

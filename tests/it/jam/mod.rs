@@ -21,3 +21,4 @@ mod refusals;
 mod roles;
 mod stage;
 mod stranger;
+mod unasked;

@@ -41,16 +41,25 @@ pub(super) async fn dial(shared: Arc<Shared>, target: PeerTarget) {
     }
 }
 
-/// Sends tiny packets towards `target`, quickly at first, so that our NAT lets its packets in. They are no QUIC,
-/// and the peer's endpoint drops them unanswered.
+/// Sends tiny packets towards `target`, quickly at first and then for as long as it is sought, so that our NAT lets
+/// its packets in whenever it dials. They are no QUIC, and the peer's endpoint drops them unanswered.
 pub(super) async fn punch(shared: Arc<Shared>, target: PeerTarget) {
     let Ok(local) = shared.raw.local_addr() else { return };
-    for round in 0..PUNCH_ROUNDS {
+    for round in 0_u32.. {
         for candidate in &target.candidates {
             // A full socket buffer or an unreachable candidate loses one of many such packets.
             let _ = shared.raw.send_to(PUNCH, in_family_of(local, *candidate));
         }
-        sleep(if round < 10 { Duration::from_millis(10) } else { Duration::from_millis(100) }).await;
+        sleep(pause_after(round)).await;
+    }
+}
+
+/// How long to wait after a round of punches: the peer's first packets come at once or after a restart of its own.
+fn pause_after(round: u32) -> Duration {
+    match round {
+        0..10 => Duration::from_millis(10),
+        10..210 => Duration::from_millis(100),
+        _ => PUNCH_PAUSE_MOST,
     }
 }
 
@@ -97,8 +106,9 @@ async fn failed(shared: &Shared, target: &PeerTarget, reason: String) {
 /// What opens a NAT: one byte below 0x40, which no QUIC packet begins with.
 const PUNCH: &[u8] = &[0x20];
 
-/// How often it is sent: 10 times within 0.1 s, then for 20 s.
-const PUNCH_ROUNDS: u32 = 210;
+/// The pause between punches after the first 20 s. Range 1 to 15 s, default 2 s; a longer one lets a home router
+/// forget (some do after 20 s) or makes a peer that dials late wait, a shorter one sends more for nothing.
+const PUNCH_PAUSE_MOST: Duration = Duration::from_secs(2);
 
 /// A connection that has lasted so long was a good one.
 const STEADY: Duration = Duration::from_secs(10);

@@ -38,7 +38,16 @@ use crate::{clock::NodeClock, identity::Identity};
 pub struct PeerPort {
     shared: Arc<Shared>,
     accepting: AbortHandle,
-    seeking: Option<(JamId, AbortHandle)>,
+    seeking: Option<Seeking>,
+}
+
+/// A peer that is looked for, or met and looked for again when it is lost.
+#[derive(Debug)]
+struct Seeking {
+    jam: JamId,
+    candidates: Vec<SocketAddr>,
+    dials: bool,
+    task: AbortHandle,
 }
 
 /// What every connection task holds.
@@ -132,28 +141,48 @@ impl PeerPort {
     /// lost connection the search goes on by itself.
     pub fn seek(&mut self, target: PeerTarget) {
         self.stop_seeking();
-        let jam = target.hello.jam;
+        let (jam, dials, candidates) = (target.hello.jam, target.dials, target.candidates.clone());
         self.shared.expected.expect(target.key, target.hello.clone());
         let shared = Arc::clone(&self.shared);
-        let task = if target.dials {
+        let task = if dials {
             tokio::spawn(dial::dial(shared, target))
         } else {
             tokio::spawn(dial::punch(shared, target))
         };
-        self.seeking = Some((jam, task.abort_handle()));
+        self.seeking = Some(Seeking { jam, candidates, dials, task: task.abort_handle() });
+    }
+
+    /// The peer that is looked for is there: nothing more needs to open its way. A dialling side goes on watching its
+    /// connection.
+    pub fn met(&mut self) {
+        if let Some(seeking) = self.seeking.as_ref().filter(|seeking| !seeking.dials) {
+            seeking.task.abort();
+        }
+    }
+
+    /// The connection to `target` is lost. A dialling side is about to dial again by itself, so that a peer which
+    /// closes every connection meets growing pauses; it begins anew only where the addresses have changed.
+    pub fn miss(&mut self, target: PeerTarget) {
+        let known = self.seeking.as_ref();
+        let same = |seeking: &Seeking| {
+            seeking.jam == target.hello.jam && seeking.dials && seeking.candidates == target.candidates
+        };
+        if !known.is_some_and(same) {
+            self.seek(target);
+        }
     }
 
     /// No longer expects anyone of this Jam.
     pub fn forget(&mut self, jam: JamId) {
         self.shared.expected.forget(jam);
-        if self.seeking.as_ref().is_some_and(|(sought, _)| *sought == jam) {
+        if self.seeking.as_ref().is_some_and(|seeking| seeking.jam == jam) {
             self.stop_seeking();
         }
     }
 
     fn stop_seeking(&mut self) {
-        if let Some((_, task)) = self.seeking.take() {
-            task.abort();
+        if let Some(seeking) = self.seeking.take() {
+            seeking.task.abort();
         }
     }
 }
