@@ -21,13 +21,37 @@ pub struct DataFolder {
     pub secret: DeviceSecret,
     /// The database.
     pub store: SqliteStore,
-    path: PathBuf,
 }
 
 /// Keeps a second server out while it lives.
 #[derive(Debug)]
 pub struct ServerLock {
     _file: File,
+}
+
+impl ServerLock {
+    /// Locks the folder for a server, and makes it where there is none. It is taken before anything in the folder is
+    /// opened: a newer version may change the database, which a server that runs would not expect. Other commands
+    /// work beside a server.
+    ///
+    /// # Errors
+    /// [`DataError::Locked`] where another server has it.
+    pub fn take(folder: &Path) -> Result<Self, DataError> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unusable(folder))?;
+        let path = folder.join(LOCK_FILE);
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(unusable(&path))?;
+        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(DataError::Locked(folder.to_owned())),
+            Err(error) => Err(unusable(&path)(error.into())),
+        }
+    }
 }
 
 /// Why the data folder cannot be used.
@@ -107,27 +131,7 @@ impl DataFolder {
                 DataError::Database { path, reason: error.to_string() }
             }
         })?;
-        Ok(Self { secret, store, path: path.to_owned() })
-    }
-
-    /// Locks the folder for a server. Other commands work beside one.
-    ///
-    /// # Errors
-    /// [`DataError::Locked`] where another server has it.
-    pub fn lock(&self) -> Result<ServerLock, DataError> {
-        let path = self.path.join(LOCK_FILE);
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(unusable(&path))?;
-        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(ServerLock { _file: file }),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(DataError::Locked(self.path.clone())),
-            Err(error) => Err(unusable(&path)(error.into())),
-        }
+        Ok(Self { secret, store })
     }
 }
 
@@ -198,12 +202,12 @@ mod tests {
     #[test]
     fn a_second_server_is_kept_out() {
         let folder = tempfile::tempdir().expect("a folder");
-        let one = DataFolder::open(folder.path(), &SystemEnv).expect("opens");
-        let two = DataFolder::open(folder.path(), &SystemEnv).expect("opens beside it");
-        let lock = one.lock().expect("free");
-        assert!(matches!(two.lock(), Err(DataError::Locked(_))));
+        let path = folder.path().join("data");
+        let lock = ServerLock::take(&path).expect("free, though there is no folder yet");
+        assert!(matches!(ServerLock::take(&path), Err(DataError::Locked(_))));
+        assert!(!path.join(DATABASE_FILE).exists(), "the lock comes before the database");
         drop(lock);
-        assert!(two.lock().is_ok());
+        assert!(ServerLock::take(&path).is_ok());
     }
 
     #[test]

@@ -396,6 +396,28 @@ async fn pestering_is_refused_with_the_time_to_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn links_and_addresses_are_taken_only_so_fast() {
+    let world = World::start().await;
+    let ana = world.signed_up(1, "ana").await;
+    for _ in 0..20 {
+        ana.link_token().await;
+        world.env.advance(Span::from_secs(1));
+    }
+    let retry_after = Span::from_secs(3_580);
+    assert_eq!(refusal(ana.ask(CoordRequest::CreateFriendLink).await), Refusal::TooMany { retry_after });
+    world.env.advance(retry_after);
+    ana.link_token().await;
+
+    let telling = || ana.ask(CoordRequest::Candidates { addresses: List::empty() });
+    for _ in 0..10 {
+        telling().await.expect("told");
+    }
+    assert_eq!(refusal(telling().await), Refusal::TooMany { retry_after: Span::from_secs(60) });
+    world.env.advance(Span::from_secs(60));
+    telling().await.expect("told again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_friend_link_is_for_one_friend_and_a_week() {
     let world = World::start().await;
     let (ana, ben) = friends(&world).await;

@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{CliError, ServeOptions, say};
 use crate::{
-    data::DataFolder,
+    data::{DataFolder, ServerLock},
     env::{Env, SystemEnv},
     rules::Settings,
     server::Server,
@@ -20,9 +20,9 @@ use crate::{
 pub(super) async fn serve(options: ServeOptions, json: bool) -> Result<(), CliError> {
     start_log();
     let env: Arc<dyn Env> = Arc::new(SystemEnv);
-    let data = DataFolder::open(&options.data.data, env.as_ref())?;
     // Held until the end.
-    let _lock = data.lock()?;
+    let _lock = ServerLock::take(&options.data.data)?;
+    let data = DataFolder::open(&options.data.data, env.as_ref())?;
     let settings = Settings {
         minimum_age: options.minimum_age,
         tier_default: options.tier_default.into(),

@@ -18,11 +18,22 @@ use crate::store::{Account, ContactRow, Link, StoreError, View};
 /// How long a friend link may be accepted: 7 days. A link in an old mail should not make contacts.
 const LINK_LIFE: Span = Span::from_secs(7 * 86_400);
 
+/// How many links one account may make within [`LINKS_SPAN`]. Count, 1 and up, default 20: fewer hinder somebody who
+/// invites a whole circle, more let one account fill the disk.
+const LINKS_BURST: usize = 20;
+/// The time over which [`LINKS_BURST`] counts.
+const LINKS_SPAN: Span = Span::from_secs(3_600);
+
 impl Act<'_> {
     pub(super) fn create_link(&mut self) -> Outcome {
         let me = self.me()?;
-        let token = LinkToken(self.new_id());
         let expires = self.context.now + LINK_LIFE;
+        // A link is made when its life begins, so those made within the span end within it too.
+        let recent = self.tables.link_ends(me.id, expires - LINKS_SPAN)?;
+        if let Some(oldest) = recent.len().checked_sub(LINKS_BURST).and_then(|at| recent.get(at)) {
+            return Err(Refusal::TooMany { retry_after: *oldest + LINKS_SPAN - expires }.into());
+        }
+        let token = LinkToken(self.new_id());
         self.tables.insert_link(Link { token, creator: me.id, expires, accepter: None })?;
         Ok(CoordReply::FriendLink { token, expires })
     }

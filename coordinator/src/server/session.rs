@@ -159,8 +159,10 @@ impl<S: Store> Session<S> {
     }
 
     async fn write(&self, call: CoordCall) -> Result<CoordReply, StoreError> {
-        if let CoordRequest::Candidates { addresses } = &call.request {
-            self.shared.presence.tell(self.device, addresses);
+        if let CoordRequest::Candidates { addresses } = &call.request
+            && let Err(retry_after) = self.shared.presence.tell(self.device, addresses, self.shared.env.now())
+        {
+            return Ok(CoordReply::Refused(Refusal::TooMany { retry_after }));
         }
         let context = self.context()?;
         let applied = self.shared.store.write(move |tables| rules::apply(tables, &context, &call)).await?;

@@ -175,6 +175,8 @@ pub trait View {
     fn join_permit(&self, fingerprint: [u8; 32]) -> Result<Option<JoinPermit>, StoreError>;
     /// A friend link.
     fn link(&self, token: LinkToken) -> Result<Option<Link>, StoreError>;
+    /// How long the links that `creator` made are valid, those that end after `after` alone, the earliest first.
+    fn link_ends(&self, creator: AccountId, after: UtcTime) -> Result<Vec<UtcTime>, StoreError>;
     /// The contact `with` of `of`.
     fn contact(&self, of: AccountId, with: AccountId) -> Result<Option<ContactRow>, StoreError>;
     /// Contacts of `of` in the order of their names, at most `limit` after `after`.

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::{StoreError, rows::db};
 
 /// The version of the newest migration.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// Brings the database to [`VERSION`]. Of two programs that start at once, one does it.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
@@ -23,7 +23,8 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 }
 
 /// Each step is final once released: a change of the tables is a further step.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE accounts (
         id BLOB PRIMARY KEY, handle TEXT NOT NULL UNIQUE, tier INTEGER NOT NULL,
         age_met INTEGER NOT NULL, birth_date TEXT, market TEXT NOT NULL,
@@ -70,4 +71,6 @@ const MIGRATIONS: [&str; 1] = ["
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX receipts_at ON receipts (at);
     CREATE TABLE public_addresses (place INTEGER PRIMARY KEY, address TEXT NOT NULL) STRICT;
-"];
+",
+    "CREATE INDEX links_of ON links (creator, expires);",
+];

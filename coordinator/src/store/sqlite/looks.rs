@@ -82,6 +82,11 @@ impl View for Rows<'_> {
         self.one(sql, [token.0], rows::link)
     }
 
+    fn link_ends(&self, creator: AccountId, after: UtcTime) -> Result<Vec<UtcTime>, StoreError> {
+        let sql = "SELECT expires FROM links WHERE creator = ?1 AND expires > ?2 ORDER BY expires";
+        self.many(sql, (creator.0, after.as_nanos()), |row| column(row, 0).map(UtcTime::from_nanos))
+    }
+
     fn contact(&self, of: AccountId, with: AccountId) -> Result<Option<ContactRow>, StoreError> {
         let sql = "SELECT accepted FROM contacts WHERE of_account = ?1 AND with_account = ?2";
         self.one(sql, [of.0, with.0], |row| {
