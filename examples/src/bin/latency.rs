@@ -8,9 +8,10 @@ use std::{
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use jamsync_examples::{
-    latency::{Case, Claim, Comparison, Report, RunRecord, Store, Voidness, live, page, write_series},
+    latency::{Case, Claim, Comparison, Player, Report, Series, live, page, simulate::Machine, write_series},
     score::{Assertion, Plan, Recording, score},
 };
+use jamsync_protocol::time::Span;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Measure how far apart two listeners hear the same music, from the sound that comes out.
@@ -32,7 +33,18 @@ enum Command {
     #[command(
         after_help = "Examples:\n  latency live lan --seconds 60\n  latency live wan50 --seeds 3 --html wan50.html --assert 'net_p99_us<=250'\n  latency live my-scenario.toml"
     )]
-    Live(Live),
+    Live(Runs),
+    /// Run the same machines through a scenario in virtual time, faster than they would play
+    #[command(
+        after_help = "Examples:\n  latency simulate wan50 --seeds 10\n  latency simulate lan --lateness-us 0 --assert 'net_p99_us<=100'"
+    )]
+    Simulate {
+        #[command(flatten)]
+        runs: Runs,
+        /// How late a node's process runs on the machine that is imagined: the mean in us
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+        lateness_us: u32,
+    },
     /// Score one recording that holds both sides: left against right, or channels 1-2 against 3-4
     #[command(after_help = "Example:\n  latency recording both.wav --assert 'p99_us<=1000'")]
     Recording {
@@ -53,7 +65,7 @@ enum Command {
 }
 
 #[derive(Debug, clap::Args)]
-struct Live {
+struct Runs {
     /// The name of a scenario, or a TOML file that describes one
     scenario: String,
     /// How many seeds, counted from --first-seed
@@ -68,7 +80,10 @@ struct Live {
     /// Where finished runs are kept; those of the same build are not repeated
     #[arg(long, value_name = "DIR", default_value = "target/latency")]
     results: PathBuf,
-    /// Keep the recordings in this folder
+    /// How many runs at once; more than two disturb each other where they play in real time
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    jobs: u16,
+    /// Keep the recordings of live runs in this folder
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
     /// Write the whole result to this file
@@ -87,9 +102,6 @@ struct Live {
     #[arg(long, value_name = "DIR", hide = true)]
     binaries: Option<PathBuf>,
 }
-
-/// How often a run is tried on a machine that is too busy.
-const ATTEMPTS: u32 = 3;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -125,7 +137,11 @@ async fn run(command: Command) -> anyhow::Result<bool> {
             }
             Ok(true)
         }
-        Command::Live(options) => live(&options).await,
+        Command::Live(options) => play(&options, None).await,
+        Command::Simulate { runs, lateness_us } => {
+            let machine = Machine { lateness: Span::from_micros(i64::from(lateness_us)) };
+            play(&runs, Some(machine)).await
+        }
         Command::Recording { file, assertions } => recording(&file, &assertions),
         Command::Compare { before, after } => {
             print!("{}", Comparison::of(&read(&before)?, &read(&after)?));
@@ -134,26 +150,20 @@ async fn run(command: Command) -> anyhow::Result<bool> {
     }
 }
 
-async fn live(options: &Live) -> anyhow::Result<bool> {
+/// Plays a case by each seed, in virtual time where a machine is given, and reports.
+async fn play(options: &Runs, machine: Option<Machine>) -> anyhow::Result<bool> {
     let case = case(&options.scenario)?.lasting(options.seconds);
-    let binaries = live::binaries(options.binaries.as_deref())?;
-    let build = live::build(&binaries)?;
-    let store = Store::open(&options.results)?;
-    let places =
-        live::Places { binaries, music: options.results.join("music"), recordings: options.keep.clone() };
-    let mut runs = Vec::new();
-    for seed in options.first_seed..options.first_seed.saturating_add(options.seeds) {
-        if let Some(finished) = store.find(&case, seed, &build) {
-            println!("{} with seed {seed}: finished before, reused", case.name);
-            runs.push(finished);
-            continue;
+    let music = options.results.join("music");
+    let player = match machine {
+        Some(machine) => Player::Simulated { music, machine },
+        None => {
+            let binaries = live::binaries(options.binaries.as_deref())?;
+            Player::Live(live::Places { binaries, music, recordings: options.keep.clone() })
         }
-        let record = valid_run(&case, seed, &places).await?;
-        if record.voidness() == Voidness::Valid {
-            store.keep(&record)?;
-        }
-        runs.push(record);
-    }
+    };
+    let seeds = options.first_seed..options.first_seed.saturating_add(options.seeds);
+    let series = Series::new(case.clone(), player, &options.results)?;
+    let runs = series.play(seeds, options.jobs.into()).await?;
     let report = Report::of(case, runs);
     print!("\n{report}");
     write_out(options, &report)?;
@@ -177,26 +187,6 @@ async fn live(options: &Live) -> anyhow::Result<bool> {
     Ok(all_hold)
 }
 
-/// A run that is not void, or the last of [`ATTEMPTS`].
-async fn valid_run(case: &Case, seed: u64, places: &live::Places) -> anyhow::Result<RunRecord> {
-    let mut attempt = 1;
-    loop {
-        println!("{} with seed {seed}: {} s, attempt {attempt}", case.name, case.seconds);
-        let record = live::run(case, seed, places).await?;
-        if record.voidness() == Voidness::Valid || attempt == ATTEMPTS {
-            return Ok(record);
-        }
-        println!(
-            "VOID: 99 % of what was due ran within {:.0} us, of the link's packets within {:.0} us; 2,000 us are \
-             allowed; the longest stall was {:.0} ms, 1,000 are allowed",
-            record.scheduler.p99_us,
-            record.link.p99_us,
-            record.scheduler.max_us / 1e3
-        );
-        attempt += 1;
-    }
-}
-
 fn case(name: &str) -> anyhow::Result<Case> {
     let path = Path::new(name);
     let is_file = path.extension().is_some_and(|extension| extension == "toml");
@@ -207,7 +197,7 @@ fn case(name: &str) -> anyhow::Result<Case> {
     Case::from_toml(&text).with_context(|| format!("{name} is no scenario"))
 }
 
-fn write_out(options: &Live, report: &Report) -> anyhow::Result<()> {
+fn write_out(options: &Runs, report: &Report) -> anyhow::Result<()> {
     let failed = |path: &Path| format!("cannot write {}", path.display());
     if let Some(path) = &options.json {
         std::fs::write(path, serde_json::to_vec_pretty(report)?).with_context(|| failed(path))?;

@@ -13,8 +13,8 @@ use rand_chacha::ChaCha8Rng;
 use tokio::time::sleep;
 
 use super::{
-    Action, Case, CommandDelay, Deed, Lateness, Observation, RunRecord, SCHEMA_VERSION, case::Who, music,
-    observe::Observer, onset,
+    Action, Case, CommandDelay, Deed, Lateness, Mode, Observation, RunRecord, SCHEMA_VERSION, case::Who,
+    measure::measure, music, observe::Observer,
 };
 use crate::{
     lateness::Watcher,
@@ -24,7 +24,7 @@ use crate::{
         node::{Setup, true_now},
         stage::{CLOCK_RATES, HOURS, Stage},
     },
-    score::{Plan, Recording, Score, TrueRange, TrueTime, score},
+    score::{Plan, Recording, Score, ScoreError, TrueTime},
 };
 
 /// Where a run finds and keeps what it needs.
@@ -40,10 +40,6 @@ pub struct Places {
 
 /// How fast the sound cards of A and B run.
 const DAC_RATES: [Ppm; 2] = [Ppm(60.0), Ppm(-40.0)];
-/// How long after saying that it follows the Jam the guest may be silent: what is left out around every anchor.
-const ENTRY_MAX: Span = Span::from_millis(500);
-/// How long before the driver reads of it the guest may be heard.
-const ENTRY_BEFORE: Span = Span::from_millis(300);
 /// How long to wait for what the coordinator or the friend does.
 const SEEN_MAX: Duration = Duration::from_secs(30);
 
@@ -60,7 +56,12 @@ pub fn binaries(chosen: Option<&Path>) -> anyhow::Result<PathBuf> {
 /// # Errors
 /// Where there is none.
 pub fn build(binaries: &Path) -> anyhow::Result<String> {
-    let data = std::fs::metadata(binaries.join("jamsync")).context("no jamsync is built")?;
+    build_of(&binaries.join("jamsync"))
+}
+
+/// Which build a program is: its size and when it was made.
+pub(super) fn build_of(program: &Path) -> anyhow::Result<String> {
+    let data = std::fs::metadata(program).with_context(|| format!("there is no {}", program.display()))?;
     let made = data.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Ok(format!("{}-{}", data.len(), made.as_secs()))
 }
@@ -85,6 +86,7 @@ pub async fn run(case: &Case, seed: u64, places: &Places) -> anyhow::Result<RunR
     let forwarded = forwarder.stop();
     let mut record = RunRecord {
         schema_version: SCHEMA_VERSION,
+        mode: Mode::Live,
         build: build(&places.binaries)?,
         case: case.clone(),
         seed,
@@ -98,39 +100,18 @@ pub async fn run(case: &Case, seed: u64, places: &Places) -> anyhow::Result<RunR
         datagrams: forwarded.counts.map(|counts| [counts.sent, counts.delivered]),
     };
     match plan {
-        Some(plan) => match measure(&records, plan, &mut record.commands) {
+        Some(plan) => match scored(&records, plan, &mut record) {
             Ok(score) => record.score = Some(score),
-            Err(error) => record.troubles.push(format!("not scored: {error:#}")),
+            Err(error) => record.troubles.push(format!("not scored: {error}")),
         },
         None => record.troubles.push("the two never played together".to_owned()),
     }
     Ok(record)
 }
 
-/// Scores the recordings, and fills in when the outputs obeyed.
-fn measure(records: &[PathBuf; 2], mut plan: Plan, commands: &mut [CommandDelay]) -> anyhow::Result<Score> {
+fn scored(records: &[PathBuf; 2], plan: Plan, record: &mut RunRecord) -> Result<Score, ScoreError> {
     let (a, b) = (Recording::read(&records[0])?, Recording::read(&records[1])?);
-    find_entry(&mut plan, &a);
-    for command in commands {
-        let until = |recording| onset::delay(recording, command.deed, command.at_ns);
-        let millis = |span: Option<Span>| span.map(|span| span.as_secs_f64() * 1e3);
-        (command.until_a_ms, command.until_b_ms) = (millis(until(&a)), millis(until(&b)));
-    }
-    Ok(score(&a, &b, &plan)?)
-}
-
-/// Begins the score at the guest's first sample, or, where it keeps silent for too long, at the instant at which it
-/// should have been heard.
-fn find_entry(plan: &mut Plan, guest: &Recording) {
-    let told = plan.span.from;
-    let from = told - ENTRY_BEFORE;
-    let heard = onset::delay(guest, Deed::Resume, from).map(|delay| from + delay);
-    let latest = told + ENTRY_MAX;
-    let entry = heard.map_or(latest, |heard| heard.min(latest));
-    plan.span.from = entry;
-    for anchor in plan.anchors.iter_mut().filter(|anchor| anchor.effect.from <= told) {
-        anchor.effect = TrueRange { from: entry, until: entry };
-    }
+    measure(&a, &b, plan, &mut record.commands)
 }
 
 fn setups(

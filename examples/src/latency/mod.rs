@@ -3,7 +3,7 @@
 //!
 //! A [`Case`] says what a run is put through. [`live`] plays it with real processes: a coordinator, two nodes
 //! whose clocks and virtual sound cards are wrong by known amounts, and between the nodes the link model as a
-//! forwarder of their datagrams. Every run becomes a [`RunRecord`]; a [`Report`] pools the runs of one case. The
+//! forwarder of their datagrams. [`simulate`] plays it in virtual time. Every run becomes a [`RunRecord`]; a [`Report`] pools the runs of one case. The
 //! nodes' own opinions are recorded beside the measurement and never enter it, except that the true clock error,
 //! which is known because both clocks are shifted on purpose, is held against the bound they claim.
 
@@ -14,12 +14,15 @@ mod csv;
 mod goals;
 mod html;
 pub mod live;
+mod measure;
 mod music;
 mod observe;
 mod onset;
 mod plot;
 mod record;
 mod report;
+mod series;
+pub mod simulate;
 mod store;
 
 pub use case::{Action, Case, CaseError, Deed, Who};
@@ -28,6 +31,7 @@ pub use compare::Comparison;
 pub use csv::write_series;
 pub use goals::Goal;
 pub use html::page;
-pub use record::{CommandDelay, Lateness, Observation, RunRecord, SCHEMA_VERSION, Voidness};
+pub use record::{CommandDelay, Lateness, Mode, Observation, RunRecord, SCHEMA_VERSION, Voidness};
 pub use report::{CommandFigures, Figures, Machine, Report};
+pub use series::{Player, Series};
 pub use store::Store;

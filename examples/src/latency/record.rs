@@ -14,6 +14,9 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub struct RunRecord {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
+    /// How it was played.
+    #[serde(default)]
+    pub mode: Mode,
     /// Which program played: it changes with each build of the node.
     pub build: String,
     /// What the run was put through.
@@ -36,6 +39,17 @@ pub struct RunRecord {
     pub link: Lateness,
     /// Datagrams from A to B and back: handed in, and delivered.
     pub datagrams: [[u64; 2]; 2],
+}
+
+/// How a run is played.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// By real processes in real time.
+    #[default]
+    Live,
+    /// By the same machines in virtual time.
+    Simulated,
 }
 
 /// What a node said of itself at one moment, and the truth beside it.

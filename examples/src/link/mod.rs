@@ -13,6 +13,7 @@ mod scenario;
 #[cfg(test)]
 mod tests;
 mod unit;
+pub mod wire;
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 

@@ -3,7 +3,7 @@
 use jamsync_node::api::AnchorCause;
 use jamsync_protocol::time::Span;
 
-use super::node::Node;
+use super::node::{Effect, Node};
 use crate::score::{Anchor, Plan, TrueRange, TrueTime};
 
 /// The commands of the driver of a run that change what is heard.
@@ -58,13 +58,19 @@ impl Journal {
 
     /// The plan, or none where the Jam never began.
     pub(crate) fn plan(&self, nodes: [&Node; 2]) -> Option<Plan> {
+        let of = |node: &Node| node.seen.iter().filter_map(|event| node.effect(event)).collect::<Vec<_>>();
+        self.plan_by(&nodes.map(of).concat())
+    }
+
+    /// The plan by the anchors that took effect at either side.
+    pub(crate) fn plan_by(&self, effects: &[Effect]) -> Option<Plan> {
         let span = TrueRange { from: self.begun?, until: self.ended? };
         let entry = self.entry.map(|at| Anchor {
             what: "entry".to_owned(),
             effect: TrueRange { from: at - CLOCK_SLACK, until: at + CLOCK_SLACK },
             sounds: true,
         });
-        let commanded = self.commands.iter().filter_map(|command| command.anchor(nodes));
+        let commanded = self.commands.iter().filter_map(|command| command.anchor(effects));
         let anchors: Vec<Anchor> = entry.into_iter().chain(commanded).collect();
         let mut pauses = Vec::new();
         for (index, pause) in anchors.iter().enumerate().filter(|(_, anchor)| !anchor.sounds) {
@@ -77,14 +83,13 @@ impl Journal {
 
 impl Command {
     /// From the first to the last effect that either node names, within the time that one may take.
-    fn anchor(&self, nodes: [&Node; 2]) -> Option<Anchor> {
+    fn anchor(&self, effects: &[Effect]) -> Option<Anchor> {
         let allowed = TrueRange { from: self.at - CLOCK_SLACK, until: self.at + EFFECT_MAX };
-        let effects = nodes.into_iter().flat_map(|node| {
-            let effects = node.seen.iter().filter_map(|event| node.effect(event));
-            effects.filter(|effect| effect.cause == self.cause).map(|effect| (effect.at, effect.playing))
-        });
-        let mut effects: Vec<(TrueTime, bool)> =
-            effects.filter(|(at, _)| allowed.holds(TrueRange { from: *at, until: *at })).collect();
+        let ours = effects.iter().filter(|effect| effect.cause == self.cause);
+        let mut effects: Vec<(TrueTime, bool)> = ours
+            .map(|effect| (effect.at, effect.playing))
+            .filter(|(at, _)| allowed.holds(TrueRange { from: *at, until: *at }))
+            .collect();
         effects.sort();
         let (&(first, _), &(last, sounds)) = (effects.first()?, effects.last()?);
         let tail = if sounds { CLOCK_SLACK } else { PAUSE_TAIL };

@@ -7,6 +7,7 @@
 mod deck;
 mod engine;
 mod schedule;
+mod stepped;
 mod tape;
 mod voice;
 
@@ -37,6 +38,7 @@ use crate::clock::NodeClock;
 use deck::OpenRequest;
 use engine::Engine;
 pub use schedule::{Plan, Source};
+pub use stepped::SteppedPlayer;
 
 /// What a player is made of.
 pub struct PlayerConfig {

@@ -16,7 +16,7 @@ use crate::clock::NodeClock;
 
 pub use card::{Card, cards};
 pub use null::Null;
-pub use virtual_dac::{DacConfig, VirtualDac};
+pub use virtual_dac::{DacConfig, Model as DacModel, Period as DacPeriod, VirtualDac};
 pub use wav::WavFile;
 
 /// An output that has not been started.

@@ -25,7 +25,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::{OnLost, Output, Running, Sink, paced::Paced, wav::Recording};
 use crate::audio::{AudioError, playout::Stereo};
-use model::Model;
+pub use model::{Model, Period};
 
 /// How a virtual DAC behaves.
 #[derive(Clone, Debug)]

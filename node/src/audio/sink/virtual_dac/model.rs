@@ -1,4 +1,5 @@
-//! When the periods of a virtual DAC are due, and how late its callbacks come. No clock, no IO.
+//! When the periods of a virtual DAC are due, and how late its callbacks come. No clock, no IO: the virtual DAC
+//! drives it by the system's clock, a simulation in virtual time.
 
 use std::f64::consts::TAU;
 
@@ -11,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 
 /// The crystal and the scheduler of one virtual DAC.
 #[derive(Debug)]
-pub(super) struct Model {
+pub struct Model {
     rate: SampleRate,
     error: Ppm,
     phase: f64,
@@ -23,25 +24,32 @@ pub(super) struct Model {
 
 /// One period.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Period {
+pub struct Period {
     /// When the card is ready for it.
-    pub(super) due: Span,
+    pub due: Span,
     /// When its callback is called.
-    pub(super) wakes: Span,
+    pub wakes: Span,
 }
 
 impl Model {
-    pub(super) fn new(rate: SampleRate, error: Ppm, seed: u64, start: Span) -> Self {
+    /// A card of `rate` frames a second that really runs `error` faster; its first period is due at `start`. The
+    /// seed decides the lateness of callbacks and the phase of the wander.
+    #[must_use]
+    pub fn new(rate: SampleRate, error: Ppm, seed: u64, start: Span) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let phase = random.random_range(0.0..TAU);
         Self { rate, error: error.clamped(ERROR_MAX), phase, random, start, due: 0.0 }
     }
 
-    pub(super) fn period_frames(&self) -> usize {
+    /// Frames in each period.
+    #[must_use]
+    pub fn period_frames(&self) -> usize {
         usize::try_from(self.rate.frames_in(PERIOD).0).unwrap_or(1).max(1)
     }
 
-    pub(super) fn next_period(&mut self) -> Period {
+    /// The next period.
+    #[must_use]
+    pub fn next_period(&mut self) -> Period {
         let due = self.start + Span::from_secs_f64(self.due * 1e-9);
         let wander = WANDER.0 * (self.phase + TAU * self.due * 1e-9 / WANDER_SECS).sin();
         let frames = Frames(self.period_frames() as u64).as_f64();
@@ -51,7 +59,7 @@ impl Model {
     }
 
     /// The card stood still: the period just given is due at `due`, and what follows is later by as much.
-    pub(super) fn stand_still_until(&mut self, due: Span) {
+    pub fn stand_still_until(&mut self, due: Span) {
         let frames = Frames(self.period_frames() as u64);
         let next = (due - self.start).as_secs_f64() * 1e9 + self.rate.span_of(frames).as_secs_f64() * 1e9;
         // Less than a period off is the crystal's own error, which stays.

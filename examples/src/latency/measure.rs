@@ -1,0 +1,41 @@
+//! From two recordings and what was commanded to a score. The same for runs in real and in virtual time.
+
+use jamsync_protocol::time::Span;
+
+use super::{CommandDelay, Deed, onset};
+use crate::score::{Plan, Recording, Score, ScoreError, TrueRange, score};
+
+/// How long after saying that it follows the Jam the guest may be silent: what is left out around every anchor.
+const ENTRY_MAX: Span = Span::from_millis(500);
+/// How long before the driver reads of it the guest may be heard.
+const ENTRY_BEFORE: Span = Span::from_millis(300);
+
+/// Scores the outputs of A and B, and fills in when they obeyed.
+pub(super) fn measure(
+    a: &Recording,
+    b: &Recording,
+    mut plan: Plan,
+    commands: &mut [CommandDelay],
+) -> Result<Score, ScoreError> {
+    find_entry(&mut plan, a);
+    for command in commands {
+        let until = |recording| onset::delay(recording, command.deed, command.at_ns);
+        let millis = |span: Option<Span>| span.map(|span| span.as_secs_f64() * 1e3);
+        (command.until_a_ms, command.until_b_ms) = (millis(until(a)), millis(until(b)));
+    }
+    score(a, b, &plan)
+}
+
+/// Begins the score at the guest's first sample, or, where it keeps silent for too long, at the instant at which it
+/// should have been heard.
+fn find_entry(plan: &mut Plan, guest: &Recording) {
+    let told = plan.span.from;
+    let from = told - ENTRY_BEFORE;
+    let heard = onset::delay(guest, Deed::Resume, from).map(|delay| from + delay);
+    let latest = told + ENTRY_MAX;
+    let entry = heard.map_or(latest, |heard| heard.min(latest));
+    plan.span.from = entry;
+    for anchor in plan.anchors.iter_mut().filter(|anchor| anchor.effect.from <= told) {
+        anchor.effect = TrueRange { from: entry, until: entry };
+    }
+}

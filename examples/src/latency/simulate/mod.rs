@@ -1,0 +1,394 @@
+//! A run in virtual time: the sessions, clocks, queues and players of two nodes, the link model and the model of the
+//! virtual sound card, as in a live run; the same music, the same commands, the same scorer on the sound that comes
+//! out. What is not the same: QUIC is a stand-in, and no process waits for a processor. How late a node's process
+//! runs is a number instead, [`Machine::lateness`]: that switch is what makes a machine of one's own comparable.
+//!
+//! Nothing here sleeps or asks for the time, so that a seed gives the same samples again.
+
+mod side;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
+
+use jamsync_node::api::AnchorCause;
+use jamsync_protocol::{
+    id::{Participant, TrackId},
+    media::Track,
+    queue::Intent,
+    session::{Channel, Command, Event},
+    time::{Ppm, Span},
+};
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+use super::{
+    Action, Case, CommandDelay, Deed, Lateness, Mode, Observation, RunRecord, SCHEMA_VERSION, case::Who,
+    measure::measure, music,
+};
+use crate::{
+    link::{Link, wire::Packet},
+    rig::{
+        journal::Journal,
+        stage::{CLOCK_RATES, HOURS},
+    },
+    score::TrueTime,
+};
+use side::{Setup, Side, track};
+
+/// The machine that is imagined.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Machine {
+    /// How late a node's process handles what is due, arrives or leaves: the mean of an exponential law. Unit µs,
+    /// range 0 to 10,000, default 30: more than a live run's machine makes the simulation worse than it, less better.
+    pub lateness: Span,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self { lateness: Span::from_micros(30) }
+    }
+}
+
+/// The host and the guest.
+const PARTICIPANTS: [Participant; 2] = [
+    Participant::FIRST,
+    match Participant::new(1) {
+        Some(guest) => guest,
+        None => Participant::FIRST,
+    },
+];
+/// A is the guest, B the host.
+const GUEST: usize = 0;
+const HOST: usize = 1;
+/// As in a live run.
+const DAC_RATES: [Ppm; 2] = [Ppm(60.0), Ppm(-40.0)];
+/// The node's own: how long a silent connection lives, how often one is tried, how often its loop looks around.
+const IDLE: Span = Span::from_secs(10);
+const DIAL_EVERY: Span = Span::from_secs(1);
+const TICK: Span = Span::from_millis(250);
+/// From one look at what the nodes believe to the next.
+const OBSERVE_EVERY: Span = Span::from_millis(500);
+/// After how long an unacknowledged segment is said again.
+const PATIENCE: Span = Span::from_millis(300);
+
+/// Plays `case` once in virtual time. `music` is where its pieces are kept.
+///
+/// # Errors
+/// Where the music cannot be made or the case cannot be played at all.
+pub fn run(case: &Case, seed: u64, music: &Path, machine: Machine, build: &str) -> anyhow::Result<RunRecord> {
+    let files = music::queue(music, case.seconds + 60)?;
+    let mut world = World::new(case, seed, &files, machine)?;
+    world.run()?;
+    let effects = world.sides.each_ref().map(|side| side.effects.clone()).concat();
+    let counts = world.links.each_ref().map(Link::counts);
+    let mut record = RunRecord {
+        schema_version: SCHEMA_VERSION,
+        mode: Mode::Simulated,
+        build: build.to_owned(),
+        case: case.clone(),
+        seed,
+        link_began_ns: TrueTime::default() + world.link_began,
+        score: None,
+        troubles: world.troubles,
+        observations: world.observations,
+        commands: world.commands,
+        scheduler: Lateness::default(),
+        link: Lateness::default(),
+        datagrams: counts.map(|counts| [counts.sent, counts.delivered]),
+    };
+    let [a, b] = &mut world.sides;
+    match world.journal.plan_by(&effects) {
+        Some(plan) => match measure(&a.recording()?, &b.recording()?, plan, &mut record.commands) {
+            Ok(score) => record.score = Some(score),
+            Err(error) => record.troubles.push(format!("not scored: {error}")),
+        },
+        None => record.troubles.push("the two never played together".to_owned()),
+    }
+    Ok(record)
+}
+
+struct World<'a> {
+    case: &'a Case,
+    machine: Machine,
+    random: ChaCha8Rng,
+    now: Span,
+    sides: [Side; 2],
+    /// From A to B and from B to A.
+    links: [Link<Packet>; 2],
+    link_began: Span,
+    /// When the guest entered.
+    entered: Option<Span>,
+    actions: Vec<Action>,
+    observed: Span,
+    repeated: Span,
+    journal: Journal,
+    commands: Vec<CommandDelay>,
+    observations: Vec<Observation>,
+    troubles: Vec<String>,
+}
+
+impl<'a> World<'a> {
+    fn new(case: &'a Case, seed: u64, files: &[PathBuf], machine: Machine) -> anyhow::Result<Self> {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let tracks: Vec<Track> = files.iter().map(|path| track(path)).collect::<anyhow::Result<_>>()?;
+        let known: HashMap<TrackId, PathBuf> =
+            tracks.iter().map(|track| track.id).zip(files.iter().cloned()).collect();
+        let mut side = |index: usize| {
+            let setup = Setup {
+                clock_offset: Span::from_secs_f64(random.random_range(HOURS) * 3_600.0),
+                clock_rate: CLOCK_RATES[index],
+                dac_rate: DAC_RATES[index],
+                dac_latency: Span::from_millis(i64::from(case.dac_latency_ms[index])),
+                seed: random.random(),
+                files: known.clone(),
+            };
+            Side::new(setup, index == HOST)
+        };
+        let mut sides = [side(GUEST), side(HOST)];
+        let host = &mut sides[HOST];
+        let zero = host.time(Span::ZERO);
+        host.session.handle_command(Command::Edit(Intent::Append(tracks)), zero)?;
+        host.session.handle_command(Command::Resume, zero)?;
+        let link_began = Span::from_secs_f64(case.join_after_s).max(Span::from_secs(1));
+        let mut actions = case.actions.clone();
+        actions.retain(|action| action.at_s < f64::from(case.seconds));
+        actions.sort_by(|x, y| y.at_s.total_cmp(&x.at_s));
+        let links = [
+            Link::new(case.path.a_to_b.clone(), seed.wrapping_mul(2)),
+            Link::new(case.path.b_to_a.clone(), seed.wrapping_mul(2).wrapping_add(1)),
+        ];
+        Ok(Self {
+            case,
+            machine,
+            random,
+            now: Span::ZERO,
+            sides,
+            links,
+            link_began,
+            entered: None,
+            actions,
+            observed: Span::ZERO,
+            repeated: Span::ZERO,
+            journal: Journal::default(),
+            commands: Vec::new(),
+            observations: Vec::new(),
+            troubles: Vec::new(),
+        })
+    }
+
+    fn run(&mut self) -> anyhow::Result<()> {
+        let scored = Span::from_secs(i64::from(self.case.seconds));
+        let gives_up = self.link_began + Span::from_secs(30);
+        while self.now < self.entered.map_or(gives_up, |entered| entered + scored) {
+            self.now = self.next_instant().max(self.now);
+            self.carry()?;
+            self.act();
+            for who in [GUEST, HOST] {
+                self.attend(who)?;
+            }
+            self.look();
+        }
+        self.journal.end(TrueTime::default() + self.now);
+        // What is under way to the ear at the end is recorded, too.
+        let rest = self.now + Span::from_secs(2);
+        while self.now < rest {
+            self.now = self.sides.iter().map(Side::sounds_next).fold(rest, Span::min).max(self.now);
+            self.sides.iter_mut().for_each(|side| side.sound(self.now));
+        }
+        Ok(())
+    }
+
+    fn next_instant(&self) -> Span {
+        let mut next = (self.observed + OBSERVE_EVERY).min(self.repeated + PATIENCE.scaled(0.5));
+        for (side, link) in self.sides.iter().zip(&self.links) {
+            let arrives = link.poll_timeout().map(|arrives| arrives + self.link_began);
+            let mail = [side.inbox.front(), side.outbox.front()].map(|first| first.map(|(at, _)| *at));
+            let waits = [arrives, mail[0], mail[1], Some(side.wakes), Some(side.sounds_next())];
+            next = waits.into_iter().flatten().fold(next, Span::min);
+        }
+        self.next_action().map_or(next, |at| next.min(at))
+    }
+
+    fn next_action(&self) -> Option<Span> {
+        Some(self.entered? + Span::from_secs_f64(self.actions.last()?.at_s))
+    }
+
+    /// How late a process is this time.
+    fn late(&mut self) -> Span {
+        let uniform: f64 = self.random.random();
+        self.machine.lateness.scaled(-(1.0 - uniform).ln())
+    }
+
+    /// Moves what is under way.
+    fn carry(&mut self) -> anyhow::Result<()> {
+        for from in [GUEST, HOST] {
+            let to = 1 - from;
+            while let Some((_, packet)) = self.sides[from].outbox.pop_front_if(|(at, _)| *at <= self.now) {
+                self.links[from].handle_packet(self.now - self.link_began, packet.size(), packet);
+            }
+            while let Some(packet) = self.links[from].poll_packet(self.now - self.link_began) {
+                let late = self.late();
+                let last = self.sides[to].inbox.back().map_or(self.now, |(at, _)| *at);
+                self.sides[to].inbox.push_back((last.max(self.now + late), packet));
+            }
+            while let Some((_, packet)) = self.sides[to].inbox.pop_front_if(|(at, _)| *at <= self.now) {
+                self.arrive(to, packet)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, from: usize, packet: Packet) {
+        let late = self.late();
+        let last = self.sides[from].outbox.back().map_or(self.now, |(at, _)| *at);
+        self.sides[from].outbox.push_back((last.max(self.now + late), packet));
+    }
+
+    fn arrive(&mut self, to: usize, packet: Packet) -> anyhow::Result<()> {
+        let (now, side) = (self.now, &mut self.sides[to]);
+        match packet {
+            Packet::Hello { number } if to == HOST => {
+                if number > side.number {
+                    side.connect(number, PARTICIPANTS[1], now);
+                }
+                if number == self.sides[to].number {
+                    self.send(to, Packet::Welcome { number });
+                }
+            }
+            Packet::Welcome { number } if !side.connected && number == side.number => {
+                side.connect(number, PARTICIPANTS[0], now);
+            }
+            Packet::Datagram { number, bytes, .. } if number == side.number && side.connected => {
+                side.session.handle_bytes(Channel::Datagram, &bytes, side.time(now))?;
+            }
+            Packet::Segment { number, channel, at, bytes } if number == side.number && side.connected => {
+                let (ready, acknowledged) = side.stream(channel).handle_segment(number, at, bytes);
+                for bytes in ready {
+                    side.session.handle_bytes(channel, &bytes, side.time(now))?;
+                }
+                self.send(to, acknowledged);
+            }
+            Packet::Acknowledged { number, channel, next } if number == side.number => {
+                side.stream(channel).handle_acknowledged(next);
+            }
+            Packet::Hello { .. }
+            | Packet::Welcome { .. }
+            | Packet::Datagram { .. }
+            | Packet::Segment { .. }
+            | Packet::Acknowledged { .. } => return Ok(()),
+        }
+        self.sides[to].heard_from = now;
+        self.drain(to);
+        Ok(())
+    }
+
+    /// What a node does by itself at this instant.
+    fn attend(&mut self, who: usize) -> anyhow::Result<()> {
+        let now = self.now;
+        self.sides[who].sound(now);
+        if self.sides[who].wakes > now {
+            return Ok(());
+        }
+        let side = &mut self.sides[who];
+        if side.connected && now - side.heard_from > IDLE {
+            side.disconnect();
+        }
+        let dials = who == GUEST && !side.connected && now >= self.link_began;
+        if dials && (side.number == 0 || side.dialled + DIAL_EVERY <= now) {
+            side.dialled = now;
+            side.number += 1;
+            let number = side.number;
+            self.send(who, Packet::Hello { number });
+        }
+        let side = &mut self.sides[who];
+        side.session.handle_playout(side.playout());
+        side.session.handle_timeout(side.time(now))?;
+        self.drain(who);
+        Ok(())
+    }
+
+    /// After anything has happened to a node: bytes out, the player in step, and when it wakes again.
+    fn drain(&mut self, who: usize) {
+        let now = self.now;
+        loop {
+            let side = &mut self.sides[who];
+            while let Some(event) = side.session.poll_event() {
+                if let Event::Moved(announcement) = event {
+                    side.announce(announcement);
+                }
+            }
+            let Some(transmit) = side.session.poll_transmit(side.time(now)) else { break };
+            let number = side.number;
+            let packet = match transmit.channel {
+                Channel::Datagram => Packet::Datagram { number, sent: now, bytes: transmit.bytes },
+                channel @ (Channel::Control | Channel::Queue) => {
+                    side.stream(channel).send(number, transmit.bytes, now)
+                }
+            };
+            self.send(who, packet);
+        }
+        self.sides[who].settle(now);
+        let late = self.late();
+        let side = &mut self.sides[who];
+        let wanted = side.session.poll_timeout(side.time(now)).map(|at| side.when(at));
+        let due = wanted.into_iter().chain(side.next_effect(now)).fold(now + TICK, Span::min);
+        side.wakes = due.max(now) + late.max(Span::from_micros(1));
+    }
+
+    fn act(&mut self) {
+        while self.next_action().is_some_and(|at| at <= self.now) {
+            let Some(action) = self.actions.pop() else { return };
+            let who = if action.by == Who::A { GUEST } else { HOST };
+            let side = &mut self.sides[who];
+            let now = side.time(self.now);
+            let (command, what, cause) = match action.deed {
+                Deed::Pause => (Some(Command::Pause), "pause", AnchorCause::Pause),
+                Deed::Resume => (Some(Command::Resume), "resume", AnchorCause::Resume),
+                Deed::Skip => (Some(Command::Skip), "skip", AnchorCause::Skip),
+                Deed::Seek => (side.seek(action.by_s, self.now), "seek", AnchorCause::Seek),
+            };
+            let at = TrueTime::default() + self.now;
+            self.journal.command(what, cause, at);
+            let (by, deed) = (action.by, action.deed);
+            self.commands.push(CommandDelay { at_ns: at, by, deed, until_a_ms: None, until_b_ms: None });
+            let outcome = command.map(|command| side.session.handle_command(command, now));
+            match outcome {
+                Some(Ok(())) => {}
+                Some(Err(error)) => self.troubles.push(format!("{what} at {} s: {error}", action.at_s)),
+                None => self.troubles.push(format!("{what} at {} s: nothing plays", action.at_s)),
+            }
+            self.drain(who);
+        }
+    }
+
+    /// Repeats what was lost, and notes what the nodes believe.
+    fn look(&mut self) {
+        let now = self.now;
+        if self.repeated + PATIENCE.scaled(0.5) <= now {
+            self.repeated = now;
+            for who in [GUEST, HOST] {
+                let side = &mut self.sides[who];
+                let number = side.number;
+                let again = side.streams.iter_mut().flat_map(|stream| stream.repeat(number, now, PATIENCE));
+                let again: Vec<Packet> = if side.connected { again.collect() } else { Vec::new() };
+                for packet in again {
+                    self.send(who, packet);
+                }
+            }
+        }
+        if self.entered.is_none() && self.sides[GUEST].effects.iter().any(|effect| effect.playing) {
+            self.entered = Some(now);
+            self.journal.enter(TrueTime::default() + now);
+        }
+        if self.observed + OBSERVE_EVERY <= now {
+            self.observed = now;
+            let [a, b] = &self.sides;
+            let seen = [a.observe(Who::A, b, now), b.observe(Who::B, a, now)];
+            self.observations.extend(seen.into_iter().flatten());
+        }
+    }
+}
