@@ -4,8 +4,8 @@ use crate::latency::Report;
 #[test]
 fn a_seed_gives_the_same_sound_again_in_step_and_obeys_commands() {
     let action = |at_s, by, deed| Action { at_s, by, deed, by_s: 0 };
-    let mut case = Case::built_in("wan50").expect("known").lasting(Some(20));
-    case.actions = vec![action(6.0, Who::A, Deed::Pause), action(8.0, Who::B, Deed::Resume)];
+    let mut case = Case::built_in("wan50").expect("known").lasting(Some(10));
+    case.actions = vec![action(4.0, Who::A, Deed::Pause), action(6.0, Who::B, Deed::Resume)];
     let folder = tempfile::tempdir().expect("a folder");
     let again = || run(&case, 1, folder.path(), Machine::default(), "test").expect("runs");
     let first = again();
