@@ -1,3 +1,5 @@
+//! A simulated run: repeated to the sample, in step, and obedient.
+
 use super::*;
 use crate::latency::Report;
 
