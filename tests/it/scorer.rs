@@ -1,6 +1,6 @@
 //! The scorer must measure what is there, and must say no to everything that is not in sync.
 
-use std::f32::consts::TAU;
+use std::{f32::consts::TAU, f64::consts::TAU as TAU_F64};
 
 use jamsync_examples::{
     score::{
@@ -221,6 +221,31 @@ fn a_click_is_found_on_its_side() {
         let [one] = score.disturbances[..] else { panic!("one expected:\n{score}") };
         assert!((one.at - seconds(170_000.0 / 48_000.0)).abs() < Span::from_millis(2), "\n{score}");
         assert!(matches!(one.kind, DisturbanceKind::Click { side, .. } if side == expected), "\n{score}");
+    }
+}
+
+/// A cymbal struck after 3 s: partials up to where resamplers give up, decaying within some 40 ms.
+fn with_cymbal(mut music: Vec<[f32; 2]>, delay: f64) -> Vec<[f32; 2]> {
+    let mut random = ChaCha8Rng::seed_from_u64(SEED);
+    let partials: Vec<(f64, f64)> =
+        (0..40).map(|_| (random.random_range(12e3..22e3), random.random_range(0.0..TAU_F64))).collect();
+    for (index, frame) in music.iter_mut().enumerate().skip(140_000).take(20_000) {
+        let time = RATE.span_of(Frames(index as u64)).as_secs_f64() - delay - 3.0;
+        if time > 0.0 {
+            let sum: f64 = partials.iter().map(|(hertz, phase)| (TAU_F64 * hertz * time + phase).sin()).sum();
+            #[expect(clippy::cast_possible_truncation, reason = "a sample has no more precision")]
+            let sound = (0.02 * sum * (1.0 - (-time / 2e-4).exp()) * (-time / 0.02).exp()) as f32;
+            *frame = frame.map(|side| side + sound);
+        }
+    }
+    music
+}
+
+#[test]
+fn a_cymbal_on_both_sides_is_no_click() {
+    for delay in [5e-6, 9e-6, 14e-6] {
+        let score = scored(&with_cymbal(music(0.0, 0.0), 0.0), &with_cymbal(music(delay, 0.0), delay));
+        assert_undisturbed(&score);
     }
 }
 

@@ -22,6 +22,7 @@
 
 mod assertion;
 mod correlate;
+mod detect;
 mod disturbance;
 mod number;
 mod plan;
@@ -102,6 +103,6 @@ pub fn score(a: &Recording, b: &Recording, plan: &Plan) -> Result<Score, ScoreEr
     let both = resample::Both::render(a, b, plan.span);
     let windows = windows::measure(&both, plan);
     let starts = windows::start_errors(&both, plan);
-    let disturbances = disturbance::find(a, b, &both, &windows, plan);
+    let disturbances = detect::find(a, b, &both, &windows, plan);
     Ok(Score::of(plan, windows, starts, disturbances))
 }
