@@ -43,16 +43,36 @@ fn a_route_that_changes_unannounced_keeps_the_clock_within_its_bound() {
 fn a_seed_repeats_itself_bit_for_bit() {
     let plan = Plan::draw(7, Span::from_secs(90), Trouble::Everything).unwrap();
     let (first, again) = (run(&plan), run(&plan));
-    assert!(!first.score.settling.is_empty());
+    assert!(first.counters.accepted > 5, "{:?}", first.counters);
     assert_eq!(format!("{first:?}"), format!("{again:?}"));
 }
 
+/// The goals of each link in microseconds: the median and the 99th percentile once settled, and the 99th of the first
+/// 20 s, the guest's entry included.
 #[test]
-fn a_calm_lan_is_within_its_goal() {
-    let outcome = calm("lan", Fault::None, 120);
-    assert!(outcome.failure.is_none(), "{:?}", outcome.failure);
-    let (p50, p99) = (quantile_us(&outcome.score.settled, 500), quantile_us(&outcome.score.settled, 990));
-    assert!(p50 < 15.0 && p99 < 30.0, "p50 {p50} us, p99 {p99} us");
+fn each_link_is_within_its_goal_from_the_first_sample_on() {
+    let goals = [
+        ("lan", 25.0, 30.0, 100.0),
+        ("wifi", 60.0, 200.0, 200.0),
+        ("wan50", 60.0, 250.0, 250.0),
+        ("wan50-jitter", 120.0, 400.0, 400.0),
+        // Symmetric jitter of 5 ms is averaged only as fast as statistics allows (`protocol/docs/clock.md`).
+        ("wan-normal", 150.0, 500.0, 1_000.0),
+    ];
+    for (scenario, median, settled, first) in goals {
+        let (mut late, mut early) = (Vec::new(), Vec::new());
+        for seed in 1..=3 {
+            let plan = Plan::on(scenario, seed, Span::from_secs(120), Trouble::None).expect("it is built in");
+            let outcome = run(&plan);
+            assert!(outcome.failure.is_none(), "{scenario}, seed {seed}: {:?}", outcome.failure);
+            late.extend(outcome.score.settled);
+            early.extend(outcome.score.first);
+        }
+        let [p50, p99] = [500, 990].map(|tenths| quantile_us(&late, tenths));
+        assert!(p50 < median && p99 < settled, "{scenario}, settled: p50 {p50} us, p99 {p99} us");
+        let p99 = quantile_us(&early, 990);
+        assert!(p99 < first, "{scenario}, the first 20 s: p99 {p99} us");
+    }
 }
 
 #[test]

@@ -1,10 +1,15 @@
 //! What must hold in every world, judged by true time.
 
+mod ledger;
+mod outcome;
+mod skew;
+
 use std::collections::BTreeSet;
 
+use jamsync_examples::link::{LinkConfig, PathConfig};
 use jamsync_protocol::{
     id::EntryId,
-    queue::{Intent, QueueEvent},
+    queue::QueueEvent,
     session::{Channel, Command, Event},
     time::Span,
     timeline::{Revision, TimelineError},
@@ -16,56 +21,22 @@ use jamsync_protocol::{
 
 use super::{
     Outcome,
-    dac::nanos,
     plan::{Fault, Plan, QUIET_END},
     player::{Cause, Piece, Sound},
     side::Side,
 };
-
-/// Something that must not be.
-#[derive(Clone, Debug)]
-pub struct Failure {
-    /// When, in true time.
-    pub at: Span,
-    /// What, with figures.
-    pub what: String,
-}
-
-/// How often things happened.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Counters {
-    /// Jumps of the servo.
-    pub reanchors: u32,
-    /// Times in which the connection was lost for want of packets, or broken.
-    pub outages: u32,
-    /// Sleeps, each of which begins a new clock epoch.
-    pub epochs: u32,
-    /// Anchors that came and were not newer than what was known.
-    pub stale: u32,
-    /// Commands and edits that were carried out.
-    pub accepted: u32,
-    /// Commands that a session refused in words.
-    pub refused: u32,
-}
-
-/// How far apart the outputs were, beside half the path's asymmetry.
-#[derive(Clone, Debug, Default)]
-pub struct Score {
-    /// Scored a minute and more after the clocks were last troubled, in seconds.
-    pub settled: Vec<f64>,
-    /// Scored before that.
-    pub settling: Vec<f64>,
-    /// The largest error of a clock over its bound.
-    pub bound_used: f64,
-}
+use ledger::Ledger;
+pub use outcome::{Counters, Failure, Score};
 
 /// The judge.
 pub(super) struct Checks {
     lasts: Span,
     fault: Fault,
     allowed: Span,
-    expected: f64,
+    path: PathConfig,
     coarse: bool,
+    /// Nobody touches anything, so what is heard at the beginning is the entry alone.
+    calm: bool,
     /// When a clock last had to be learnt anew, and the largest bound it has claimed since: so far apart the sides
     /// may be then, for a queue that stands at that moment cannot be told from a delay.
     learns: Span,
@@ -87,37 +58,21 @@ pub(super) struct Checks {
     failure: Option<Failure>,
 }
 
-/// What became of the entries that were added.
-#[derive(Debug, Default)]
-struct Ledger {
-    added: BTreeSet<EntryId>,
-    removed: BTreeSet<EntryId>,
-    /// An undo or a refusal touched them: either is right.
-    open: BTreeSet<EntryId>,
-    edits: [Vec<BTreeSet<EntryId>>; 2],
-}
-
 /// How often the outputs are compared.
 pub(super) const SAMPLE_EVERY: Span = Span::from_millis(250);
 /// So long ago that both cards have played it.
 const LOOK_BACK: Span = Span::from_millis(300);
+/// How long the beginning is scored for, entry and all.
+const FIRST: Span = Span::from_secs(20);
 /// So long after a change of route its delay may still enter the estimate.
 const REROUTED: Span = Span::from_secs(75);
 /// No edit and no command for so long is quiet.
 const QUIET: Span = Span::from_secs(6);
 
-impl Failure {
-    /// Which rule it breaks: its words before the figures.
-    #[must_use]
-    pub fn rule(&self) -> String {
-        self.what.split(':').next().unwrap_or_default().to_owned()
-    }
-}
-
 impl Checks {
     pub(super) fn new(plan: &Plan) -> Self {
         let path = &plan.path;
-        let delays = |link: &jamsync_examples::link::LinkConfig| {
+        let delays = |link: &LinkConfig| {
             let routes: Vec<Span> = link.routes.iter().map(|route| route.delay).collect();
             [vec![link.delay], routes].concat()
         };
@@ -131,8 +86,9 @@ impl Checks {
             lasts: plan.lasts,
             fault: plan.fault,
             allowed,
-            expected: path.asymmetry_at(Span::ZERO).as_secs_f64() / 2.0,
+            path: path.clone(),
             coarse: plan.dacs.iter().any(|dac| dac.step > Span::ZERO),
+            calm: plan.actions.is_empty(),
             learns: Span::ZERO,
             learning: Span::ZERO,
             routes: [&path.a_to_b, &path.b_to_a]
@@ -242,22 +198,9 @@ impl Checks {
         side: &Side,
     ) {
         self.counters.accepted += 1;
-        let Command::Edit(intent) = command else { return };
-        let after = self.entries(side);
-        let ledger = &mut self.ledger;
-        let added: BTreeSet<EntryId> = after.difference(before).copied().collect();
-        let removed: BTreeSet<EntryId> = before.difference(&after).copied().collect();
-        let touched = added.union(&removed).copied().collect();
-        if *intent == Intent::Undo {
-            ledger.open.extend(&touched);
-            if let Some(undone) = ledger.edits[who].pop() {
-                ledger.open.extend(undone);
-            }
-            return;
+        if let Command::Edit(intent) = command {
+            self.ledger.edited(who, intent, before, &self.entries(side));
         }
-        ledger.added.extend(added);
-        ledger.removed.extend(removed);
-        ledger.edits[who].push(touched);
     }
 
     pub(super) fn happens(
@@ -291,8 +234,7 @@ impl Checks {
                 self.disturb(now, Span::from_millis(1_500));
             }
             Event::Queue(QueueEvent::Refused { edit, .. }) => {
-                let edits = self.ledger.edits[edit.author.index()].drain(..);
-                self.ledger.open.extend(edits.flatten());
+                self.ledger.refused(edit.author.index());
             }
             Event::Queue(_)
             | Event::GuestControls(_)
@@ -358,6 +300,9 @@ impl Checks {
             return Ok(());
         }
         self.judge_clocks(now, sides)?;
+        if self.calm && now <= FIRST {
+            self.score_first(now - LOOK_BACK, sides);
+        }
         let [host, guest] = sides;
         if guest.number == 0 || guest.session.timeline().last().is_none() {
             self.disturb(now, Span::from_secs(3));
@@ -417,61 +362,6 @@ impl Checks {
         Ok(())
     }
 
-    fn judge_skew(&mut self, at: Span, sides: &[Side; 2]) -> Result<(), String> {
-        let [host, guest] = sides;
-        let limit = self.allowed + self.limit(at);
-        let lengths = |sound: &Sound| {
-            host.session.queue().entry(sound.entry).map(|entry| (entry.track.rate, entry.track.length))
-        };
-        let seconds = |sound: &Sound| {
-            lengths(sound).map(|(rate, length)| {
-                (sound.position / rate.as_f64(), (length.as_f64() - sound.position) / rate.as_f64())
-            })
-        };
-        let (here, there) = (host.sound_at(at), guest.sound_at(at));
-        let skew = match (here, there) {
-            (None, None) => return Ok(()),
-            (Some(here), Some(there)) => {
-                let (Some(a), Some(b)) = (seconds(&here), seconds(&there)) else { return Ok(()) };
-                if here.entry == there.entry {
-                    a.0 - b.0
-                } else if a.0 < b.0 {
-                    a.0 + b.1
-                } else {
-                    -(a.1 + b.0)
-                }
-            }
-            (Some(alone), None) | (None, Some(alone)) => {
-                let Some((since, until)) = seconds(&alone) else { return Ok(()) };
-                let edge = limit.as_secs_f64() + 0.02;
-                if since < edge || until < edge {
-                    return Ok(());
-                }
-                let who = usize::from(here.is_none());
-                return Err(format!("only one side sounds: side {who}, {alone:?}, at {at}"));
-            }
-        };
-        let settled = at - self.troubled > Span::from_secs(60);
-        let beside = (skew - self.expected).abs();
-        if settled {
-            self.score.settled.push(beside)
-        } else {
-            self.score.settling.push(beside)
-        }
-        let name = if settled { "apart in steady state" } else { "apart" };
-        if skew.abs() > limit.as_secs_f64() {
-            return Err(format!("{name}: {:.3} ms, more than {limit}, at {at}", skew * 1e3));
-        }
-        Ok(())
-    }
-
-    /// How far apart the outputs may be beside what the path's asymmetry hides.
-    fn limit(&self, at: Span) -> Span {
-        let coarse = if self.coarse { Span::from_millis(6) } else { Span::ZERO };
-        let settled = at - self.troubled > Span::from_secs(60) && at - self.anchored > Span::from_secs(20);
-        self.learning + coarse + if settled { Span::from_millis(1) } else { Span::from_millis(4) }
-    }
-
     fn judge_queues(&self, sides: &[Side; 2]) -> Result<(), String> {
         let [host, guest] = sides
             .each_ref()
@@ -493,29 +383,6 @@ impl Checks {
         if once.len() != shown.len() {
             return Err(format!("an edit applied twice: {shown:?}"));
         }
-        for entry in self.ledger.added.difference(&self.ledger.open) {
-            if self.ledger.removed.contains(entry) == once.contains(entry) {
-                let what =
-                    if once.contains(entry) { "removed and still there" } else { "added and not there" };
-                return Err(format!("an accepted edit is lost: {entry:?} was {what}"));
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Side {
-    /// What was heard at a true time.
-    fn sound_at(&self, at: Span) -> Option<Sound> {
-        let at = nanos(at);
-        let period = self.heard.iter().rev().find(|period| period.at <= at)?;
-        #[expect(clippy::cast_precision_loss, reason = "frames of minutes are far below 2^53")]
-        let frame = period.first as f64 + (at - period.at) / period.frame_ns;
-        #[expect(clippy::cast_precision_loss, reason = "frames of minutes are far below 2^53")]
-        let piece = period.pieces.iter().rev().find(|piece| piece.first as f64 <= frame)?;
-        let sound = piece.sound?;
-        #[expect(clippy::cast_precision_loss, reason = "frames of minutes are far below 2^53")]
-        let into = frame - piece.first as f64;
-        Some(Sound { position: sound.position + sound.step * into, ..sound })
+        self.ledger.judge(&once)
     }
 }

@@ -43,6 +43,12 @@ pub struct ClockConfig {
     /// The spread below which an estimate counts as converged.
     /// Unit: span; range 100 µs to 10 ms; default 1 ms. Less: a late start of playback. More: a start out of sync.
     pub converged_spread: Span,
+    /// The spread at which a guest begins to follow the estimate: what a fresh servo corrects without a jump.
+    /// Unit: span; range 100 µs to `converged_spread`; default 500 µs. Less: a late entry. More: an entry out of sync.
+    pub entry_spread: Span,
+    /// How long after the first estimate a guest waits for that spread at most.
+    /// Unit: span; range 0 to 10 s; default 3 s. Less: an entry out of sync over jitter. More: silence over jitter.
+    pub entry_wait: Span,
     /// The fastest rate of the peer's clock against this one that is believed.
     /// Unit: ppm; range 100 to 1,000; default 500. Less: an honest bad crystal is refused. More: a liar bends time.
     pub drift_limit: Ppm,
@@ -87,6 +93,8 @@ impl Default for ClockConfig {
             silence: Span::from_secs(5),
             stable_spread: Span::from_micros(40),
             converged_spread: Span::from_millis(1),
+            entry_spread: Span::from_micros(500),
+            entry_wait: Span::from_secs(3),
             drift_limit: Ppm(500.0),
             drift_prior: Ppm(30.0),
             drift_wander: Ppm(0.05),

@@ -48,6 +48,10 @@ pub struct Clock {
     schedule: Schedule,
     estimator: Estimator,
     refused: u64,
+    /// When the first estimate came since the clocks last lost continuity.
+    known_since: Option<NodeTime>,
+    /// Whether an estimate since then was good enough to begin to follow it.
+    steady: bool,
 }
 
 impl Clock {
@@ -64,6 +68,8 @@ impl Clock {
             schedule: Schedule::new(&config, now),
             estimator: Estimator::new(config),
             refused: 0,
+            known_since: None,
+            steady: false,
         }
     }
 
@@ -98,6 +104,7 @@ impl Clock {
         if findings.contains(&Finding::Changed) {
             self.schedule.burst(&self.config, rx);
         }
+        self.judge_entry(rx);
         Ok(())
     }
 
@@ -128,6 +135,14 @@ impl Clock {
     #[must_use]
     pub fn estimate(&self, now: NodeTime) -> Option<Estimate> {
         self.estimator.estimate(now)
+    }
+
+    /// The peer's clock as known at `now`, once it is good enough to begin to play by it: the first estimates over
+    /// jitter are milliseconds off, and who follows them has to jump soon. What has begun goes on.
+    #[must_use]
+    pub fn steady_estimate(&self, now: NodeTime) -> Option<Estimate> {
+        let waited = self.known_since.is_some_and(|since| now - since >= self.config.entry_wait);
+        self.estimate(now).filter(|_| self.steady || waited)
     }
 
     /// Packets take another path from `now` on: its delays are learnt anew, while drift and bound carry over.
@@ -194,6 +209,14 @@ impl Clock {
         self.exchange.forget_readings();
         self.estimator.forget();
         self.schedule.burst(&self.config, now);
+        self.known_since = None;
+        self.steady = false;
+    }
+
+    fn judge_entry(&mut self, now: NodeTime) {
+        let Some(estimate) = self.estimate(now) else { return };
+        self.known_since.get_or_insert(now);
+        self.steady |= estimate.converged && estimate.spread <= self.config.entry_spread;
     }
 
     fn need(&self, now: NodeTime) -> Need {

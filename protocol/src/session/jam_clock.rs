@@ -25,12 +25,12 @@ pub(crate) enum JamClock {
 
 impl JamClock {
     /// The Jam clock around `now` as a line over this node's clock; `None` before a guest knows the host's
-    /// clock.
+    /// clock well enough to begin.
     pub(crate) fn map(self, clock: Option<&Clock>, now: NodeTime) -> Option<JamMap> {
         match self {
             Self::Own { zero } => Some(JamMap { node: zero, jam: JamTime::ZERO, rate: Ppm::ZERO }),
             Self::Hosts { zero } => {
-                let estimate = clock?.estimate(now)?;
+                let estimate = clock?.steady_estimate(now)?;
                 let jam = JamTime::ZERO + (estimate.peer_at(now) - zero);
                 Some(JamMap { node: now, jam, rate: estimate.drift })
             }

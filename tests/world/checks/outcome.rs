@@ -1,0 +1,52 @@
+//! What came of a world: failure, counts, skews.
+
+use jamsync_protocol::time::Span;
+
+/// Something that must not be.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// When, in true time.
+    pub at: Span,
+    /// What, with figures.
+    pub what: String,
+}
+
+/// How often things happened.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counters {
+    /// Jumps of the servo.
+    pub reanchors: u32,
+    /// Times in which the connection was lost for want of packets, or broken.
+    pub outages: u32,
+    /// Sleeps, each of which begins a new clock epoch.
+    pub epochs: u32,
+    /// Anchors that came and were not newer than what was known.
+    pub stale: u32,
+    /// Commands and edits that were carried out.
+    pub accepted: u32,
+    /// Commands that a session refused in words.
+    pub refused: u32,
+}
+
+/// How far apart the outputs were, beside half the path's asymmetry.
+#[derive(Clone, Debug, Default)]
+pub struct Score {
+    /// Scored a minute and more after the clocks were last troubled, in seconds.
+    pub settled: Vec<f64>,
+    /// Scored before that.
+    pub settling: Vec<f64>,
+    /// Scored at any time where a card reports in steps of milliseconds.
+    pub coarse: Vec<f64>,
+    /// Scored in the first 20 s, from the first instant at which both sound, in a world where nobody does anything.
+    pub first: Vec<f64>,
+    /// The largest error of a clock over its bound.
+    pub bound_used: f64,
+}
+
+impl Failure {
+    /// Which rule it breaks: its words before the figures.
+    #[must_use]
+    pub fn rule(&self) -> String {
+        self.what.split(':').next().unwrap_or_default().to_owned()
+    }
+}
