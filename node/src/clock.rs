@@ -43,7 +43,29 @@ impl NodeClock {
     /// greater answer than before means that everything learnt about other clocks is out of date.
     #[must_use]
     pub fn slept(&self) -> Span {
-        read(BOOT) - read(ClockId::Monotonic)
+        // A thread that is held up between both readings only makes the answer too small.
+        (0..READINGS).map(|_| read(BOOT) - read(ClockId::Monotonic)).max().unwrap_or_default()
+    }
+}
+
+/// Notices that the machine has slept, from what [`NodeClock::slept`] says.
+#[derive(Clone, Copy, Debug)]
+pub struct SleepWatch {
+    slept: Span,
+}
+
+impl SleepWatch {
+    /// From `slept` on.
+    #[must_use]
+    pub const fn new(slept: Span) -> Self {
+        Self { slept }
+    }
+
+    /// Whether the machine has slept since the last call.
+    pub fn handle_slept(&mut self, slept: Span) -> bool {
+        let woken = slept - self.slept >= SLEEP_MIN;
+        self.slept = self.slept.max(slept);
+        woken
     }
 }
 
@@ -52,6 +74,11 @@ fn read(id: ClockId) -> Span {
     let reading = clock_gettime(id);
     Span::from_secs(reading.tv_sec) + Span::from_nanos(reading.tv_nsec)
 }
+
+/// Readings of which the best counts.
+const READINGS: u32 = 3;
+/// Two clocks read one after the other may differ by a hiccup, but no sleep is as short as this.
+const SLEEP_MIN: Span = Span::from_millis(50);
 
 #[cfg(target_os = "linux")]
 const RAW: ClockId = ClockId::MonotonicRaw;
@@ -84,6 +111,15 @@ mod tests {
         let slack = Span::from_micros(10);
         assert!(reading - before >= off - slack, "{:?}", reading - before);
         assert!(reading - after <= off + slack, "{:?}", reading - after);
+    }
+
+    #[test]
+    fn a_sleep_is_noticed_once_and_a_hiccup_is_none() {
+        let mut watch = SleepWatch::new(Span::from_secs(5));
+        assert!(!watch.handle_slept(Span::from_millis(4_990)));
+        assert!(!watch.handle_slept(Span::from_millis(5_002)));
+        assert!(watch.handle_slept(Span::from_secs(9)));
+        assert!(!watch.handle_slept(Span::from_secs(9)));
     }
 
     #[test]

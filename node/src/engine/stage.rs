@@ -19,12 +19,13 @@ use jamsync_protocol::{
 
 use crate::{
     audio::player::{Plan, Player, Report, Source},
-    clock::NodeClock,
+    clock::{NodeClock, SleepWatch},
 };
 
 /// The session that is heard, and how.
 pub(super) struct Stage {
     clock: NodeClock,
+    sleep: SleepWatch,
     session: Session,
     /// The listener's own music while a guest of somebody else's Jam.
     parked: Option<Parked>,
@@ -59,6 +60,7 @@ impl Stage {
     pub(super) fn new(clock: NodeClock, player: Player, zero_offset: bool) -> Self {
         Self {
             clock,
+            sleep: SleepWatch::new(clock.slept()),
             session: Session::alone(clock.now()),
             parked: None,
             player,
@@ -96,6 +98,7 @@ impl Stage {
 
     /// A frame or datagram of the peer.
     pub(super) fn bytes(&mut self, channel: Channel, bytes: &[u8], at: NodeTime) -> Result<(), SessionError> {
+        self.notice_sleep(self.clock.slept());
         self.session.handle_bytes(channel, bytes, at)
     }
 
@@ -139,6 +142,7 @@ impl Stage {
 
     /// Does what is due by now.
     pub(super) fn wake(&mut self) -> Result<(), SessionError> {
+        self.notice_sleep(self.clock.slept());
         let now = self.now();
         self.session.handle_playout(playout(&self.player.report()));
         self.session.handle_timeout(now)
@@ -243,6 +247,14 @@ impl Stage {
         }
     }
 
+    /// Node time stands still while the machine sleeps, so what is known of the peer's clock is out of date after it.
+    fn notice_sleep(&mut self, slept: Span) {
+        if self.sleep.handle_slept(slept) {
+            let now = self.now();
+            self.session.handle_suspend(now);
+        }
+    }
+
     fn source(&self, entry: EntryId) -> Option<(EntryId, Source)> {
         let track = &self.session.queue().entry(entry)?.track;
         let path = self.files.get(&track.id)?.clone();
@@ -286,4 +298,52 @@ fn playout(report: &Report) -> PlayoutReport {
         ..PlayoutReport::default()
     }
     .with_correction(report.rate)
+}
+
+#[cfg(test)]
+mod tests {
+    use jamsync_protocol::{
+        media::SampleRate,
+        servo::ServoConfig,
+        wire::{codec, peer::Datagram},
+    };
+
+    use super::*;
+    use crate::audio::{player::PlayerConfig, sink::Null};
+
+    fn stage() -> Stage {
+        let clock = NodeClock::system();
+        let sink = Box::new(Null::new(SampleRate::HZ_48000));
+        let config = PlayerConfig { sink, clock, remembered: None, servo: ServoConfig::default() };
+        Stage::new(clock, Player::start(config, |_| ()).expect("a player"), false)
+    }
+
+    /// The clock epoch of the next probe.
+    fn clock_epoch(stage: &mut Stage) -> u32 {
+        let until = stage.now() + Span::from_secs(10);
+        while stage.now() < until {
+            while let Some(transmit) = stage.poll_transmit() {
+                if let Ok(Datagram::Probe(probe)) = codec::decode(&transmit.bytes)
+                    && transmit.channel == Channel::Datagram
+                {
+                    return probe.clock_epoch;
+                }
+            }
+            std::thread::yield_now();
+        }
+        panic!("no probe is due");
+    }
+
+    #[test]
+    fn after_a_sleep_the_peer_is_told_that_the_clock_begins_anew() {
+        let mut stage = stage();
+        let peer = Participant::new(1).expect("a guest");
+        stage.connected(peer, 7);
+        assert_eq!(clock_epoch(&mut stage), 0);
+        stage.sleep = SleepWatch::new(stage.clock.slept() - Span::from_secs(20));
+        stage.wake().expect("nothing plays");
+        assert_eq!(clock_epoch(&mut stage), 1);
+        stage.wake().expect("nothing plays");
+        assert_eq!(clock_epoch(&mut stage), 1, "one sleep counts once");
+    }
 }
