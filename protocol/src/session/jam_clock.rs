@@ -1,7 +1,7 @@
 //! The Jam clock of one participant: the host's own clock, or the host's clock as a guest estimates it.
 
 use crate::{
-    clock::Clock,
+    clock::Estimate,
     time::{JamTime, NodeTime, PeerTime, Ppm},
     timeline::JamMap,
 };
@@ -24,13 +24,13 @@ pub(crate) enum JamClock {
 }
 
 impl JamClock {
-    /// The Jam clock around `now` as a line over this node's clock; `None` before a guest knows the host's
-    /// clock well enough to begin.
-    pub(crate) fn map(self, clock: Option<&Clock>, now: NodeTime) -> Option<JamMap> {
+    /// The Jam clock around `now` as a line over this node's clock; `None` for a guest without an `estimate` of the
+    /// host's clock.
+    pub(crate) fn map(self, estimate: Option<Estimate>, now: NodeTime) -> Option<JamMap> {
         match self {
             Self::Own { zero } => Some(JamMap { node: zero, jam: JamTime::ZERO, rate: Ppm::ZERO }),
             Self::Hosts { zero } => {
-                let estimate = clock?.steady_estimate(now)?;
+                let estimate = estimate?;
                 let jam = JamTime::ZERO + (estimate.peer_at(now) - zero);
                 Some(JamMap { node: now, jam, rate: estimate.drift })
             }

@@ -332,7 +332,7 @@ impl Session {
     /// How this node's clock reads as Jam time around `now`; `None` while a guest does not know.
     #[must_use]
     pub fn jam_map(&self, now: NodeTime) -> Option<JamMap> {
-        self.jam_clock.map(self.peer.as_ref().map(|peer| &peer.clock), now)
+        self.jam_clock.map(self.peer.as_ref().and_then(|peer| peer.clock.steady_estimate(now)), now)
     }
 
     /// What is heard at `now`.
@@ -396,7 +396,9 @@ impl Session {
     }
 
     fn jam_now(&self, now: NodeTime) -> Result<JamTime, SessionError> {
-        Ok(self.jam_map(now).ok_or(SessionError::NotInStep)?.jam_at(now))
+        // A command may be some milliseconds off, so it need not wait for the clock that music waits for.
+        let estimate = self.peer.as_ref().and_then(|peer| peer.clock.estimate(now));
+        Ok(self.jam_clock.map(estimate, now).ok_or(SessionError::NotInStep)?.jam_at(now))
     }
 
     /// How far ahead the next change is scheduled.
