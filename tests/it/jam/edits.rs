@@ -45,8 +45,10 @@ fn edits_on_both_sides_at_once_end_in_the_same_queue_with_their_authors() {
         assert_eq!(entry.added_by == Who::You, anas, "{title} by {:?}", entry.added_by);
     }
     let bens = friends.ben.status().queue;
+    // Whose entry Ben took away depends on whose edits came first; both sides agree on it.
+    let by_ana = edited.iter().filter(|entry| entry.added_by == Who::You).count();
     let by_friend: Vec<_> = bens.iter().filter(|entry| entry.added_by != Who::You).collect();
-    assert_eq!(by_friend.len(), 3, "{bens:?}");
+    assert_eq!(by_friend.len(), by_ana, "{bens:?}");
     assert!(by_friend.iter().all(|entry| matches!(&entry.added_by, Who::Peer(ana) if ana.as_str() == "ana")));
 
     let mark = friends.ana.mark();
