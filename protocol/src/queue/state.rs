@@ -139,6 +139,22 @@ impl Queue {
         self.frozen = Some(entry);
     }
 
+    /// Forgets what was removed, what stands before `heard`, and how to take any edit back; `heard` itself stays in
+    /// any case. What is settled stays settled.
+    pub(super) fn forget_history(&mut self, heard: &[EntryId]) {
+        let floor = self.floor();
+        let first = self.slots.iter().position(|slot| heard.contains(&slot.id)).unwrap_or(0);
+        let (mut slots, mut frozen) = (Vec::new(), None);
+        for (index, slot) in self.slots.drain(..).enumerate() {
+            if heard.contains(&slot.id) || (slot.removed.is_none() && index >= first) {
+                frozen = if index < floor { Some(slot.id) } else { frozen };
+                slots.push(slot);
+            }
+        }
+        self.live = slots.iter().filter(|slot| slot.removed.is_none()).count();
+        (self.slots, self.frozen, self.effects) = (slots, frozen, Effects::default());
+    }
+
     /// Whether the edit would be refused now.
     ///
     /// # Errors

@@ -82,6 +82,13 @@ impl Availabilities {
         self.theirs.clear();
     }
 
+    /// Forgets the entries that are `gone`.
+    pub(crate) fn forget(&mut self, gone: impl Fn(EntryId) -> bool) {
+        self.mine.retain(|entry, _| !gone(*entry));
+        self.theirs.retain(|entry, _| !gone(*entry));
+        self.unsent.retain(|entry| !gone(*entry));
+    }
+
     /// How many entries are remembered, of this side and of the other.
     #[cfg(test)]
     pub(crate) fn counts(&self) -> (usize, usize) {

@@ -84,6 +84,12 @@ impl Conductor {
         &self.agreed
     }
 
+    /// Forgets what is no longer in force at `jam_now`.
+    pub(crate) fn forget_past(&mut self, jam_now: JamTime) {
+        self.agreed.forget_past(jam_now);
+        self.effective.forget_past(jam_now);
+    }
+
     /// Makes `target` so: on the host at once, on a guest for itself and as a wish. `by` and `answers` tell
     /// whose doing it is where the host acts for a guest.
     pub(crate) fn direct(

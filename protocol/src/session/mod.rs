@@ -10,7 +10,9 @@
 //! [`handle_timeout`](Session::handle_timeout).
 
 mod availability;
+mod command;
 mod conductor;
+mod connection;
 mod incoming;
 mod jam_clock;
 mod message;
@@ -33,12 +35,11 @@ use crate::{
     id::{EntryId, Participant},
     limits::{DATAGRAM_BYTES_MAX, PEER_FRAME_BYTES_MAX},
     queue::{QueueError, QueueMessage, Replica},
-    text::List,
-    time::{JamTime, NodeTime, PeerTime, Span},
+    time::{JamTime, NodeTime, Span},
     timeline::{Heard, JamMap, Lead, LeadConfig, Timeline},
     wire::{
         codec,
-        peer::{Announcement, Availability, ControlMessage, PlayoutReport, Verb, Welcome},
+        peer::{Announcement, Availability, ControlMessage, PlayoutReport, Verb},
     },
 };
 
@@ -109,50 +110,6 @@ impl Session {
         }
     }
 
-    /// A connection to `peer` is up and both sides have shown their grants. Both sides pass the same
-    /// `session_epoch`; it is the one of an earlier connection only if neither has begun anew since, and then
-    /// what was learnt of the peer's clock is kept.
-    pub fn handle_connected(&mut self, peer: Participant, session_epoch: u32, now: NodeTime) {
-        match &mut self.peer {
-            Some(known) if known.id == peer && known.session_epoch == session_epoch => {
-                // The clock goes on as it was: a connection that was lost mostly comes back over the same path,
-                // and a path that is new shows by its delays, which are weighed before they are believed.
-                known.connected = true;
-                known.welcomed = false;
-            }
-            _ => self.peer = Some(Peer::new(peer, session_epoch, now)),
-        }
-        self.availabilities.handle_connected();
-        self.replica.handle_connected(peer);
-        if let JamClock::Own { zero } = self.jam_clock {
-            let anchors = List::new(self.announced.clone()).unwrap_or_default();
-            let jam_zero = PeerTime::from_nanos(zero.as_nanos());
-            let welcome = Welcome { jam_zero, guest_controls: self.guest_controls, anchors };
-            self.tell(ControlMessage::Welcome(welcome));
-        }
-    }
-
-    /// The connection is lost. This side plays on from what it knows.
-    pub fn handle_disconnected(&mut self) {
-        if let Some(peer) = &mut self.peer {
-            peer.connected = false;
-            self.replica.handle_disconnected(peer.id);
-        }
-        self.early_wish = None;
-        self.transmits.clear();
-    }
-
-    /// The peer has left for good, by its own word or by the shell's: this side is alone again.
-    pub fn handle_peer_left(&mut self) {
-        if let Some(peer) = self.peer.take() {
-            self.replica.handle_disconnected(peer.id);
-            self.availabilities.handle_left();
-            self.early_wish = None;
-            self.transmits.clear();
-            self.events.push_back(Event::PeerLeft);
-        }
-    }
-
     /// The body of a frame or a datagram from the peer, which arrived at `now`.
     ///
     /// # Errors
@@ -186,39 +143,6 @@ impl Session {
             Channel::Datagram => {
                 self.handle_datagram(codec::decode(bytes).map_err(malformed)?, now);
                 Ok(())
-            }
-        }
-    }
-
-    /// Carries out what a person wants.
-    ///
-    /// # Errors
-    /// [`SessionError`], in words for that person; nothing was changed.
-    pub fn handle_command(&mut self, command: Command, now: NodeTime) -> Result<(), SessionError> {
-        match command {
-            Command::Edit(intent) => {
-                self.replica.edit(intent)?;
-                self.take_queue_events(now)
-            }
-            Command::GuestControls(allowed) => self.set_guest_controls(allowed),
-            Command::PeerVolume(percent) => {
-                self.check_controls()?;
-                self.peer.as_ref().filter(|peer| peer.connected).ok_or(SessionError::Alone)?;
-                self.tell(ControlMessage::Volume { percent: percent.min(100) });
-                Ok(())
-            }
-            Command::Leave => {
-                self.peer.as_ref().ok_or(SessionError::Alone)?;
-                self.tell(ControlMessage::Leaving);
-                Ok(())
-            }
-            Command::Play(_) | Command::Resume | Command::Pause | Command::Seek(_) | Command::Skip => {
-                self.check_controls()?;
-                if self.is_so_already(&command, now) {
-                    return Ok(());
-                }
-                let target = self.target_of(&command, now)?;
-                self.direct(target, self.me, None, now)
             }
         }
     }
@@ -371,28 +295,6 @@ impl Session {
     #[must_use]
     pub fn peer_report(&self) -> Option<PlayoutReport> {
         self.peer.as_ref().map(|peer| peer.report)
-    }
-
-    fn set_guest_controls(&mut self, allowed: bool) -> Result<(), SessionError> {
-        if !self.is_host() {
-            return Err(SessionError::HostOnly);
-        }
-        self.guest_controls = allowed;
-        self.tell(ControlMessage::GuestControls { allowed });
-        self.events.push_back(Event::GuestControls(allowed));
-        Ok(())
-    }
-
-    fn check_controls(&self) -> Result<(), SessionError> {
-        if self.is_host() || self.guest_controls { Ok(()) } else { Err(SessionError::GuestControlsOff) }
-    }
-
-    /// Whether a pause or a resume would change nothing.
-    fn is_so_already(&self, command: &Command, now: NodeTime) -> bool {
-        let intended = self.intended(now);
-        let playing = intended.is_some_and(|heard| heard.playing);
-        (*command == Command::Resume && playing)
-            || (*command == Command::Pause && intended.is_some() && !playing)
     }
 
     fn jam_now(&self, now: NodeTime) -> Result<JamTime, SessionError> {

@@ -1,7 +1,7 @@
 //! What the music does by itself: one track ends and the next begins, and what cannot be played on both sides
 //! is passed over. Only the host decides; a guest hears of it.
 
-use super::{Command, JamTime, NodeTime, Session, SessionError, Span, Target, Verb};
+use super::{JamTime, NodeTime, Session, SessionError, Span, Target, Verb};
 use crate::{
     id::EntryId,
     media::Frames,
@@ -13,61 +13,6 @@ use crate::{
 const FREEZE_MARGIN: Span = Span::from_millis(750);
 
 impl Session {
-    /// What a person's command makes of the timeline.
-    pub(super) fn target_of(&self, command: &Command, now: NodeTime) -> Result<Target, SessionError> {
-        let jam_now = self.jam_now(now)?;
-        let soon = jam_now + self.lead_time();
-        let heard = self.intended(now);
-        match *command {
-            Command::Play(entry) => {
-                self.replica.entry(entry).ok_or(SessionError::UnknownEntry)?;
-                if !self.availabilities.is_playable(entry) {
-                    return Err(SessionError::Unplayable);
-                }
-                let verb = if self.timeline().last().is_none() { Verb::Start } else { Verb::Play };
-                Ok(Target { verb, entry: Some(entry), position: Frames::ZERO, at: soon, playing: true })
-            }
-            Command::Pause => {
-                let heard = heard.ok_or(SessionError::NothingOn)?;
-                let position = self.within(heard.entry, heard.position);
-                Ok(Target {
-                    verb: Verb::Pause,
-                    entry: Some(heard.entry),
-                    position,
-                    at: jam_now,
-                    playing: false,
-                })
-            }
-            Command::Resume => {
-                let (entry, position) = self.resume_point(heard)?;
-                let verb = if heard.is_some() { Verb::Resume } else { Verb::Start };
-                Ok(Target { verb, entry: Some(entry), position, at: soon, playing: true })
-            }
-            Command::Seek(position) => {
-                let heard = heard.ok_or(SessionError::NothingOn)?;
-                let position = self.within(heard.entry, position);
-                let at = if heard.playing { soon } else { jam_now };
-                Ok(Target {
-                    verb: Verb::Seek,
-                    entry: Some(heard.entry),
-                    position,
-                    at,
-                    playing: heard.playing,
-                })
-            }
-            Command::Skip => {
-                let heard = heard.ok_or(SessionError::NothingOn)?;
-                let next = self.playable_after(heard.entry).ok_or(SessionError::NothingNext)?;
-                let at = if heard.playing { soon } else { jam_now };
-                let (verb, position) = (Verb::Skip, Frames::ZERO);
-                Ok(Target { verb, entry: Some(next), position, at, playing: heard.playing })
-            }
-            Command::Edit(_) | Command::GuestControls(_) | Command::PeerVolume(_) | Command::Leave => {
-                Err(SessionError::NothingOn)
-            }
-        }
-    }
-
     /// Agrees on what follows, where it is time to.
     pub(super) fn progress(&mut self, now: NodeTime) -> Result<(), SessionError> {
         if !self.is_host() {
@@ -151,29 +96,12 @@ impl Session {
         Some(Heard { entry: last.entry?, position: last.position, playing: last.playing })
     }
 
-    /// Where playing goes on: where it stands, or with the next entry where that one has ended.
-    fn resume_point(&self, heard: Option<Heard>) -> Result<(EntryId, Frames), SessionError> {
-        let Some(heard) = heard else {
-            let first = self.replica.first().map(|entry| entry.id);
-            return Ok((self.playable_from(first).ok_or(SessionError::NothingOn)?, Frames::ZERO));
-        };
-        let ended = self.replica.entry(heard.entry).is_some_and(|entry| heard.position >= entry.track.length);
-        if ended {
-            return Ok((self.playable_after(heard.entry).ok_or(SessionError::NothingNext)?, Frames::ZERO));
-        }
-        Ok((heard.entry, heard.position))
-    }
-
-    fn within(&self, entry: EntryId, position: Frames) -> Frames {
-        self.replica.entry(entry).map_or(position, |entry| position.min(entry.track.length))
-    }
-
-    fn playable_after(&self, entry: EntryId) -> Option<EntryId> {
+    pub(super) fn playable_after(&self, entry: EntryId) -> Option<EntryId> {
         self.playable_from(self.replica.next_after(entry).map(|entry| entry.id))
     }
 
     /// The first entry from `candidate` on that both sides can play.
-    fn playable_from(&self, mut candidate: Option<EntryId>) -> Option<EntryId> {
+    pub(super) fn playable_from(&self, mut candidate: Option<EntryId>) -> Option<EntryId> {
         while let Some(entry) = candidate {
             if self.availabilities.is_playable(entry) {
                 return Some(entry);

@@ -1,5 +1,6 @@
 //! Two sessions over a link in virtual time: what one does, the other hears at the same Jam time.
 
+mod history;
 mod hostile;
 
 use alloc::{collections::BinaryHeap, string::ToString, vec, vec::Vec};
@@ -11,9 +12,9 @@ use crate::{
     id::TrackId,
     media::{Frames, SampleRate, Track},
     queue::Intent,
-    text::Text,
-    time::Ppm,
-    wire::peer::{Refusal, Wish},
+    text::{List, Text},
+    time::{PeerTime, Ppm},
+    wire::peer::{Refusal, Welcome, Wish},
 };
 
 const HOST: Participant = Participant::FIRST;
@@ -43,14 +44,15 @@ struct Side {
 }
 
 /// When it arrives, a number that keeps the order, for which side, on which channel, what.
-type Packet = Reverse<(i64, u64, usize, u8, Vec<u8>)>;
+type Packet = Reverse<(i64, usize, usize, u8, Vec<u8>)>;
 
 /// Two sides and what is under way between them, by true time in nanoseconds.
 struct World {
     now: i64,
     sides: [Side; 2],
     under_way: BinaryHeap<Packet>,
-    sent: u64,
+    /// Every frame and datagram that either side has sent.
+    wire: Vec<Vec<u8>>,
     connected: bool,
     /// What a full queue adds on the way to the host.
     queueing: Span,
@@ -66,6 +68,14 @@ impl Side {
 impl World {
     /// A host with these tracks, playing, and a guest that has joined and settled for two seconds.
     fn with_tracks(tracks: Vec<Track>) -> Self {
+        let mut world = Self::before_the_jam(tracks);
+        world.connect();
+        world.run(Span::from_secs(2));
+        world
+    }
+
+    /// A host with these tracks, playing alone, and a guest that has not come yet.
+    fn before_the_jam(tracks: Vec<Track>) -> Self {
         let host = Side {
             session: Session::alone(NodeTime::ZERO + Span::from_secs(3_600_000)),
             offset: Span::from_secs(3_600_000),
@@ -82,14 +92,12 @@ impl World {
             now: 0,
             sides: [host, guest],
             under_way: BinaryHeap::new(),
-            sent: 0,
+            wire: vec![],
             connected: false,
             queueing: Span::ZERO,
         };
         world.command(0, Command::Edit(Intent::Append(tracks))).unwrap();
         world.command(0, Command::Resume).unwrap();
-        world.connect();
-        world.run(Span::from_secs(2));
         world
     }
 
@@ -123,8 +131,8 @@ impl World {
                 };
                 let queueing = if side == 1 { self.queueing } else { Span::ZERO };
                 let arrives = self.now + (DELAY + queueing).as_nanos();
-                self.sent += 1;
-                self.under_way.push(Reverse((arrives, self.sent, 1 - side, channel, transmit.bytes)));
+                self.wire.push(transmit.bytes.clone());
+                self.under_way.push(Reverse((arrives, self.wire.len(), 1 - side, channel, transmit.bytes)));
             }
         }
     }

@@ -246,3 +246,23 @@ fn an_answer_to_an_earlier_question_is_not_taken_for_the_latest_ones() {
     settle(&mut host, &mut guest);
     assert_eq!(titles(host.queue()), "abcx");
 }
+
+#[test]
+fn an_order_that_begins_anew_settles_what_was_settled_and_keeps_what_comes() {
+    let (mut host, mut guest) = pair("abcde");
+    let [a, b, c, d] = ["a", "b", "c", "d"].map(|title| named(host.queue(), title));
+    host.freeze(c).expect("remembered");
+    host.edit(Intent::Remove(alloc::vec![c])).expect("there");
+    host.edit(Intent::Remove(alloc::vec![d])).expect("there");
+    host.forget_history(&[b]);
+    assert_eq!(titles(host.queue()), "be");
+    assert_eq!((host.queue().frozen(), host.queue().len()), (Some(b), 2));
+    assert!([a, c, d].iter().all(|gone| host.entry(*gone).is_none()));
+    assert_eq!(host.edit(Intent::Undo), Err(QueueError::NothingToUndo));
+    guest.become_guest(who(0));
+    host.edit(Intent::PlayNext { after: None, tracks: tracks("x") }).expect("room");
+    settle(&mut host, &mut guest);
+    assert_eq!(titles(guest.queue()), "bxe");
+    assert!(host.queue() == guest.queue(), "the guest holds the host's state to the last tombstone");
+    assert_eq!(named(host.queue(), "x").number, 6, "names are never given twice");
+}
