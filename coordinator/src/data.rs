@@ -8,6 +8,7 @@ use std::{
 };
 
 use jamsync_protocol::identity::DeviceSecret;
+use rustix::{fs::FlockOperation, io::Errno};
 
 use crate::{
     env::{Env, NoRandomness},
@@ -38,18 +39,10 @@ impl ServerLock {
     /// [`DataError::Locked`] where another server has it.
     pub fn take(folder: &Path) -> Result<Self, DataError> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unusable(folder))?;
-        let path = folder.join(LOCK_FILE);
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(unusable(&path))?;
-        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(DataError::Locked(folder.to_owned())),
-            Err(error) => Err(unusable(&path)(error.into())),
+        let _opening = lock(&folder.join(OPENING_LOCK_FILE), FlockOperation::LockExclusive)?;
+        match lock(&folder.join(SERVER_LOCK_FILE), FlockOperation::NonBlockingLockExclusive)? {
+            Some(file) => Ok(Self { _file: file }),
+            None => Err(DataError::Locked(folder.to_owned())),
         }
     }
 }
@@ -85,6 +78,9 @@ pub enum DataError {
         /// The newest version known.
         known: i64,
     },
+    /// A server of an older version has the database open.
+    #[error("the coordinator that serves {} is of an older version than this command; use the command of its version, or restart it with this one first", .0.display())]
+    OlderServer(PathBuf),
     /// The database cannot be opened.
     #[error("cannot open the database in {}: {reason}; restore it from a backup if the disk is sound", .path.display())]
     Database {
@@ -105,6 +101,7 @@ impl DataFolder {
     /// [`DataError`].
     pub fn open(path: &Path, env: &dyn Env) -> Result<Self, DataError> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable(path))?;
+        let _opening = lock(&path.join(OPENING_LOCK_FILE), FlockOperation::LockExclusive)?;
         let file = path.join(KEY_FILE);
         let secret = match read_key(&file)? {
             Some(secret) => secret,
@@ -113,25 +110,49 @@ impl DataFolder {
         Self::with_key(path, secret)
     }
 
-    /// Opens a folder that a server has used.
+    /// Opens a folder that a server has used, perhaps beside that server, whose database is not changed then.
     ///
     /// # Errors
     /// [`DataError`].
     pub fn open_existing(path: &Path) -> Result<Self, DataError> {
         let secret = read_key(&path.join(KEY_FILE))?.ok_or_else(|| DataError::NoData(path.to_owned()))?;
+        // A server takes its lock under this one, so it does not start between the question and the opening.
+        let _opening = lock(&path.join(OPENING_LOCK_FILE), FlockOperation::LockExclusive)?;
+        let served = lock(&path.join(SERVER_LOCK_FILE), FlockOperation::NonBlockingLockExclusive)?.is_none();
+        let database = path.join(DATABASE_FILE);
+        if served && SqliteStore::is_older(&database).map_err(refused(path))? {
+            return Err(DataError::OlderServer(path.to_owned()));
+        }
         Self::with_key(path, secret)
     }
 
     fn with_key(path: &Path, secret: DeviceSecret) -> Result<Self, DataError> {
-        let store = SqliteStore::open(&path.join(DATABASE_FILE)).map_err(|error| {
-            let path = path.to_owned();
-            if let StoreError::Newer { actual, known } = error {
-                DataError::Newer { path, actual, known }
-            } else {
-                DataError::Database { path, reason: error.to_string() }
-            }
-        })?;
+        let store = SqliteStore::open(&path.join(DATABASE_FILE)).map_err(refused(path))?;
         Ok(Self { secret, store })
+    }
+}
+
+/// Takes the lock of a file, which is made where there is none; `None` where another has it and `how` does not wait.
+fn lock(path: &Path, how: FlockOperation) -> Result<Option<File>, DataError> {
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(unusable(path))?;
+    match rustix::fs::flock(&file, how) {
+        Ok(()) => Ok(Some(file)),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(unusable(path)(error.into())),
+    }
+}
+
+fn refused(folder: &Path) -> impl Fn(StoreError) -> DataError {
+    let path = folder.to_owned();
+    move |error| match error {
+        StoreError::Newer { actual, known } => DataError::Newer { path: path.clone(), actual, known },
+        other => DataError::Database { path: path.clone(), reason: other.to_string() },
     }
 }
 
@@ -146,21 +167,15 @@ fn read_key(path: &Path) -> Result<Option<DeviceSecret>, DataError> {
     }
 }
 
-/// Makes a key. It is on disk under its name before it is used, whole or not at all, and of two programs that
-/// start at once the second takes the key of the first.
+/// Makes a key. It is on disk under its name before it is used, whole or not at all.
 fn make_key(path: &Path, env: &dyn Env) -> Result<DeviceSecret, DataError> {
     let secret = DeviceSecret::from_seed(&env.entropy()?);
-    match keep(path, &secret.seed()) {
-        Ok(()) => Ok(secret),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            read_key(path)?.ok_or_else(|| unusable(path)(error))
-        }
-        Err(error) => Err(unusable(path)(error)),
-    }
+    keep(path, &secret.seed()).map_err(unusable(path))?;
+    Ok(secret)
 }
 
 fn keep(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension(format!("new{}", std::process::id()));
+    let temporary = path.with_extension("new");
     let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
@@ -181,7 +196,9 @@ fn unusable(path: &Path) -> impl Fn(io::Error) -> DataError {
 
 const KEY_FILE: &str = "coordinator.key";
 const DATABASE_FILE: &str = "coordinator.sqlite";
-const LOCK_FILE: &str = "serve.lock";
+const SERVER_LOCK_FILE: &str = "serve.lock";
+/// Held while the database is opened: SQLite lets one of two that make or migrate a file at once fail.
+const OPENING_LOCK_FILE: &str = "opening.lock";
 
 #[cfg(test)]
 mod tests {
@@ -208,6 +225,37 @@ mod tests {
         assert!(!path.join(DATABASE_FILE).exists(), "the lock comes before the database");
         drop(lock);
         assert!(ServerLock::take(&path).is_ok());
+    }
+
+    #[test]
+    fn many_open_a_new_folder_at_once() {
+        for _ in 0..10 {
+            let folder = tempfile::tempdir().expect("a folder");
+            std::thread::scope(|all| {
+                for _ in 0..4 {
+                    all.spawn(|| DataFolder::open(folder.path(), &SystemEnv).expect("opens"));
+                }
+            });
+        }
+    }
+
+    #[test]
+    fn a_command_leaves_the_database_of_an_older_server_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path();
+        drop(DataFolder::open(path, &SystemEnv).expect("opens"));
+        let version = |to: &str| {
+            let connection = rusqlite::Connection::open(path.join(DATABASE_FILE)).expect("opens");
+            connection.execute_batch(&format!("PRAGMA user_version = {to}")).expect("sets");
+        };
+        let lock = ServerLock::take(path).expect("free");
+        assert!(DataFolder::open_existing(path).is_ok(), "beside a server of the same version");
+        version("1");
+        let refused = DataFolder::open_existing(path).expect_err("older");
+        assert!(matches!(refused, DataError::OlderServer(_)), "{refused}");
+        version("2");
+        drop(lock);
+        assert!(DataFolder::open_existing(path).is_ok(), "without a server");
     }
 
     #[test]

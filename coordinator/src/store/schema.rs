@@ -7,11 +7,15 @@ use super::{StoreError, rows::db};
 /// The version of the newest migration.
 pub(super) const VERSION: i64 = 2;
 
+/// The version of a database, 0 for an empty one.
+pub(super) fn version(connection: &Connection) -> Result<i64, StoreError> {
+    connection.query_row("SELECT * FROM pragma_user_version", [], |row| row.get(0)).map_err(db)
+}
+
 /// Brings the database to [`VERSION`]. Of two programs that start at once, one does it.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(db)?;
-    let actual: i64 =
-        transaction.query_row("SELECT * FROM pragma_user_version", [], |row| row.get(0)).map_err(db)?;
+    let actual = version(&transaction)?;
     if actual > VERSION {
         return Err(StoreError::Newer { actual, known: VERSION });
     }

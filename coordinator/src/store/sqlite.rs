@@ -29,7 +29,18 @@ pub struct SqliteStore {
 pub(super) struct Rows<'a>(pub(super) &'a Connection);
 
 impl SqliteStore {
-    /// Opens the file, makes it if there is none, and brings it to the newest version.
+    /// Whether the file is of an older version, which [`open`](Self::open) would change.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn is_older(path: &Path) -> Result<bool, StoreError> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(db)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(db)?;
+        Ok(schema::version(&connection)? < schema::VERSION)
+    }
+
+    /// Opens the file, makes it if there is none, and brings it to the newest version. Of two that make or change it
+    /// at once, one may fail.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -156,7 +156,7 @@ fn refused(error: &cpal::Error) -> AudioError {
 /// Length of the buffer that is asked for. On ALSA 15 ms give periods of 10 ms and a lead of 30 ms. Shorter
 /// stutters on a busy machine and ends in endless errors over PulseAudio, longer makes controls slow.
 /// Milliseconds, 10 to 100, default 15.
-const BUFFER: Span = Span::from_millis(15);
+const BUFFER: Span = Span::from_millis(50);
 
 /// Frames taken at once at most; longer periods are taken in parts.
 const PERIOD_MAX: usize = 8_192;
