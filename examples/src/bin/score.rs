@@ -52,11 +52,12 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         None => Plan::everything_in(&a, &b),
     };
     let score = score(&a, &b, &plan)?;
-    print!("{score}");
     if let Some(path) = &arguments.json {
         let file = std::fs::File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
         serde_json::to_writer_pretty(file, &score)?;
     }
+    score.judged()?;
+    print!("{score}");
     let broken: Vec<&Assertion> = arguments.assertions.iter().filter(|claim| !claim.holds(&score)).collect();
     for assertion in &broken {
         println!("does not hold      {assertion}");

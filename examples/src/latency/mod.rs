@@ -5,7 +5,8 @@
 //! whose clocks and virtual sound cards are wrong by known amounts, and between the nodes the link model as a
 //! forwarder of their datagrams. [`simulate`] plays it in virtual time. Every run becomes a [`RunRecord`]; a [`Report`] pools the runs of one case. The
 //! nodes' own opinions are recorded beside the measurement and never enter it, except that the true clock error,
-//! which is known because both clocks are shifted on purpose, is held against the bound they claim.
+//! which is known because both clocks are shifted on purpose, is held against the bound they claim. [`peer`] compares
+//! two recordings of two real machines, whose clocks nobody knows.
 
 mod case;
 mod claim;
@@ -18,6 +19,7 @@ mod measure;
 mod music;
 mod observe;
 mod onset;
+pub mod peer;
 mod plot;
 mod record;
 mod report;

@@ -75,6 +75,16 @@ pub enum ScoreError {
         /// The rate found.
         actual: u32,
     },
+    /// The recordings do not hold the same music on both sides, so that a skew would mean nothing.
+    #[error("refused: {failed} of {sounding} windows of 1 s could not be scored, most because {reason}")]
+    Unscorable {
+        /// Windows that failed.
+        failed: usize,
+        /// Windows that should sound.
+        sounding: usize,
+        /// What became of most of them.
+        reason: &'static str,
+    },
     /// Too little to score.
     #[error("{actual} to score is too short: at least {expected} of both recordings are needed")]
     TooShort {

@@ -6,7 +6,7 @@ use jamsync_protocol::time::{Ppm, Span};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Disturbance, Plan, TrueTime, Verdict, Window,
+    Disturbance, Plan, ScoreError, TrueTime, Verdict, Window,
     number::{float, whole},
 };
 
@@ -105,6 +105,24 @@ impl Score {
         self.windows_failed == 0
             && self.disturbances.is_empty()
             && self.summary.is_some_and(|summary| summary.p99 <= limit)
+    }
+
+    /// The skew, where the recordings were fit to tell one: at least half of the windows that should sound were scored.
+    /// Music that is broken now and then is a score with failures; two recordings that meet by chance are none.
+    ///
+    /// # Errors
+    /// [`ScoreError::Unscorable`] with what is wrong with most windows.
+    pub fn judged(&self) -> Result<Summary, ScoreError> {
+        let (failed, sounding) = (self.windows_failed, self.windows_failed + self.windows_scored);
+        let reason = self.commonest_failure().map_or("no window should sound", Verdict::words);
+        let summary = self.summary.filter(|_| failed <= self.windows_scored);
+        summary.ok_or(ScoreError::Unscorable { failed, sounding, reason })
+    }
+
+    fn commonest_failure(&self) -> Option<Verdict> {
+        let failures =
+            || self.windows.iter().map(|window| window.verdict).filter(|verdict| verdict.is_failure());
+        failures().max_by_key(|one| failures().filter(|other| other == one).count())
     }
 
     /// When something happened, counted from the first instant scored.

@@ -1,0 +1,10 @@
+//! The programs of this package as a user runs them: what they refuse, and what they print.
+
+#[cfg(test)]
+mod peer;
+#[cfg(test)]
+mod recordings;
+#[cfg(test)]
+mod scenarios;
+#[cfg(test)]
+mod stage;
