@@ -57,7 +57,7 @@ fn each_link_is_within_its_goal_from_the_first_sample_on() {
         ("wan50", 60.0, 250.0, 250.0),
         ("wan50-jitter", 120.0, 400.0, 400.0),
         // Symmetric jitter of 5 ms is averaged only as fast as statistics allows (`protocol/docs/clock.md`).
-        ("wan-normal", 150.0, 500.0, 1_000.0),
+        ("wan-normal", 150.0, 500.0, 600.0),
     ];
     for (scenario, median, settled, first) in goals {
         let (mut late, mut early) = (Vec::new(), Vec::new());

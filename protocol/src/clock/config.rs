@@ -18,11 +18,14 @@ pub struct ClockConfig {
     /// Distance between pairs after the burst.
     /// Unit: span; range 100 ms to 2 s; default 250 ms. Less: traffic. More: slow convergence over jitter.
     pub interval: Span,
-    /// Distance between pairs while the spread is above `urgent_spread`, for `urgent_time` after a burst.
-    /// Unit: span; range twice `pair_gap` to `interval`; default 60 ms. Less: traffic. More: a slow start over jitter.
+    /// The least distance between pairs while the spread is above `urgent_spread`; it grows with the time since the
+    /// beginning, in proportion, until it is `interval`.
+    /// Unit: span; range twice `pair_gap` to `interval`; default 20 ms. Less: a burst that crowds a thin path. More: a
+    /// slow start over jitter.
     pub urgent_interval: Span,
-    /// For how long after the beginning of a burst a wide spread may cost more traffic.
-    /// Unit: span; range 0 to 5 min; default 120 s. Less: a slow start over jitter. More: traffic where jitter is lasting.
+    /// The time since the beginning at which the distance is `interval` even over jitter. A new beginning, as at a change
+    /// of path, is made no sooner than that after the last, so that nothing on the path can keep the rate high.
+    /// Unit: span; range 1 s to 5 min; default 90 s. Less: a slow start over jitter. More: traffic where jitter is lasting.
     pub urgent_time: Span,
     /// The spread above which probing after a burst is hastened.
     /// Unit: span; range `stable_spread` to 5 ms; default 200 µs. Less: traffic. More: a slow start over jitter.
@@ -85,8 +88,8 @@ impl Default for ClockConfig {
             burst_interval: Span::from_millis(30),
             pair_gap: Span::from_millis(10),
             interval: Span::from_millis(250),
-            urgent_interval: Span::from_millis(60),
-            urgent_time: Span::from_secs(120),
+            urgent_interval: Span::from_millis(20),
+            urgent_time: Span::from_secs(90),
             urgent_spread: Span::from_micros(200),
             stable_interval: Span::from_millis(500),
             silent_interval: Span::from_secs(1),

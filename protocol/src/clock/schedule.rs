@@ -1,4 +1,4 @@
-//! When to probe: a burst at first, then pairs at a rate that follows the need.
+//! When to probe: a burst at first, then pairs at a rate that follows the need and falls with time.
 //!
 //! Late wake-ups are never made up for: after a stall one pair goes out, not all that were missed.
 
@@ -14,6 +14,8 @@ pub(super) struct Schedule {
     second: bool,
     burst_left: u32,
     burst_began: NodeTime,
+    /// Since when a wide spread may cost more traffic.
+    hastened: NodeTime,
     heard: Option<NodeTime>,
 }
 
@@ -36,6 +38,7 @@ impl Schedule {
             second: false,
             burst_left: config.burst_pairs,
             burst_began: now,
+            hastened: now,
             heard: None,
         }
     }
@@ -67,7 +70,10 @@ impl Schedule {
     pub(super) fn heard(&mut self, config: &ClockConfig, now: NodeTime) {
         match self.heard {
             // Probes sent before the peer could answer are lost to the estimate.
-            None => self.start_burst(config, now),
+            None => {
+                self.start_burst(config, now);
+                self.hastened = now;
+            }
             Some(last) if now - last > config.silence => self.burst(config, now),
             Some(_) => {}
         }
@@ -84,6 +90,9 @@ impl Schedule {
     fn start_burst(&mut self, config: &ClockConfig, now: NodeTime) {
         self.burst_left = config.burst_pairs;
         self.burst_began = now;
+        if now - self.hastened >= config.urgent_time {
+            self.hastened = now;
+        }
         self.next = self.next.min(now);
     }
 
@@ -96,12 +105,19 @@ impl Schedule {
         }
         let pause = match need {
             Need::Stable => config.stable_interval,
-            Need::Urgent if now - self.burst_began < config.urgent_time => config.urgent_interval,
-            Need::Eager | Need::Urgent => config.interval,
+            Need::Urgent => self.urgent_interval(config, now),
+            Need::Eager => config.interval,
         };
         // Dither of up to an eighth keeps the probes from locking to a periodic load on the path.
         let dither = f64::from(self.pair.wrapping_mul(DITHER) >> 16) / f64::from(u16::MAX) - 0.5;
         pause + pause.scaled(dither / 4.0)
+    }
+
+    /// Pairs are apart by a fixed part of the time since the beginning, so that each doubling of it brings as many: an
+    /// offset that drifts is then known about as well at every age, for half the traffic of a fixed distance.
+    fn urgent_interval(&self, config: &ClockConfig, now: NodeTime) -> Span {
+        let age = (now - self.hastened).as_secs_f64() / config.urgent_time.as_secs_f64();
+        config.interval.scaled(age.clamp(0.0, 1.0)).max(config.urgent_interval)
     }
 }
 
@@ -109,3 +125,49 @@ impl Schedule {
 const BURSTS_APART: Span = Span::from_secs(2);
 /// Knuth's multiplier for hashing: it spreads consecutive pair numbers evenly.
 const DITHER: u32 = 2_654_435_761;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Probes a second in each of these stretches, in seconds, over jitter that never ends and with a `burst` asked for
+    /// at every instant if so.
+    fn rates<const N: usize>(stretches: [(i64, i64); N], burst: bool) -> [f64; N] {
+        let config = ClockConfig::default();
+        let begin = NodeTime::from_nanos(7_000_000_000);
+        let mut schedule = Schedule::new(&config, begin);
+        let mut sent = [0_u32; N];
+        let mut now = begin;
+        while now < begin + Span::from_secs(600) {
+            now = schedule.due();
+            schedule.heard(&config, now);
+            if burst {
+                schedule.burst(&config, now);
+            }
+            assert!(schedule.take(&config, Need::Urgent, now).is_some());
+            for (sent, (from, to)) in sent.iter_mut().zip(stretches) {
+                let age = now - begin;
+                *sent += u32::from(Span::from_secs(from) <= age && age < Span::from_secs(to));
+            }
+        }
+        core::array::from_fn(|n| {
+            let (from, to) = stretches[n];
+            f64::from(sent[n]) / Span::from_secs(to - from).as_secs_f64()
+        })
+    }
+
+    #[test]
+    fn jitter_that_lasts_costs_much_at_first_and_then_no_more_than_usual() {
+        let [dense, minute, after, all] = rates([(0, 5), (5, 65), (90, 150), (0, 600)], false);
+        assert!(dense > 80.0, "{dense} probes a second");
+        assert!(minute < 32.0, "{minute} probes a second");
+        assert!(after < 8.1, "{after} probes a second");
+        assert!(all < 12.0, "{all} probes a second");
+    }
+
+    #[test]
+    fn a_path_that_changes_all_the_time_does_not_keep_the_rate_high() {
+        let [all] = rates([(0, 600)], true);
+        assert!(all < 45.0, "{all} probes a second");
+    }
+}
