@@ -206,7 +206,8 @@ impl Options {
         Ok(flags)
     }
 
-    fn complete(self) -> Settings {
+    /// These settings, with defaults where they say nothing.
+    pub(crate) fn complete(self) -> Settings {
         Settings {
             listen: self.listen,
             sink: self.sink.unwrap_or_default(),

@@ -127,6 +127,12 @@ impl Paths {
         self.state.join("library.ndjson")
     }
 
+    /// How fast each audio device was last found to run.
+    #[must_use]
+    pub fn device_rates(&self) -> PathBuf {
+        self.state.join("devices.json")
+    }
+
     fn lock_file(&self) -> PathBuf {
         self.state.join("daemon.lock")
     }

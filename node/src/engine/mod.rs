@@ -8,6 +8,7 @@
 
 mod account;
 mod calls;
+mod device_rates;
 mod friends;
 mod jam;
 mod jamming;
@@ -27,7 +28,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use self::{account::Account, jam::ActiveJam, ledger::Ledger, stage::Stage};
+use self::{account::Account, device_rates::DeviceRates, jam::ActiveJam, ledger::Ledger, stage::Stage};
 use crate::{
     api::{self, ApiError, Reply},
     config::Settings,
@@ -50,6 +51,7 @@ struct Engine {
     identity: Arc<Identity>,
     endpoint: quinn::Endpoint,
     stage: Stage,
+    device_rates: DeviceRates,
     port: PeerPort,
     jam: Option<ActiveJam>,
     account: Option<Account>,

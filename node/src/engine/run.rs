@@ -70,8 +70,18 @@ impl Engine {
         if let Err(error) = self.stage.wake() {
             self.warn(format!("the music cannot go on: {error}"));
         }
+        self.note_device_rate();
         self.forget_expired_requests();
         self.give_up_unreachable_peer();
+    }
+
+    /// Keeps how fast the output runs, for the next start.
+    fn note_device_rate(&mut self) {
+        let (player, now) = (self.stage.player(), self.stage.now());
+        let (rate, dac) = (player.rate(), player.report().dac);
+        if let Err(error) = self.device_rates.note(&self.settings, rate, dac, now) {
+            tracing::warn!(%error, "the rate of the audio device is not kept");
+        }
     }
 
     fn complete(&mut self, completion: Completion) {

@@ -9,7 +9,9 @@ use jamsync_protocol::{
 };
 use tokio::{sync::mpsc, task::JoinSet};
 
-use super::{Engine, account::Account, ledger::Ledger, run::Sources, stage::Stage};
+use super::{
+    Engine, account::Account, device_rates::DeviceRates, ledger::Ledger, run::Sources, stage::Stage,
+};
 use crate::{
     api::{self, ApiError, EngineHandle, ErrorCode},
     audio::{
@@ -45,7 +47,8 @@ pub async fn start(boot: Boot) -> Result<api::Engine, ApiError> {
     let port = PeerPort::open(endpoint.clone(), raw, Arc::clone(&identity), clock, peer_sender)
         .map_err(|error| ApiError::new(ErrorCode::Failed, error.to_string(), ""))?;
     let (player_sender, player_events) = mpsc::unbounded_channel();
-    let player = open_player(&settings, clock, player_sender).await?;
+    let device_rates = DeviceRates::load(paths.device_rates(), clock.now());
+    let player = open_player(&settings, &device_rates, clock, player_sender).await?;
     let (handle, calls) = EngineHandle::channel();
     let (completions, completed) = mpsc::unbounded_channel();
     let (link_sender, link_events) = mpsc::unbounded_channel();
@@ -57,6 +60,7 @@ pub async fn start(boot: Boot) -> Result<api::Engine, ApiError> {
         identity,
         endpoint,
         stage,
+        device_rates,
         port,
         jam: None,
         account,
@@ -82,6 +86,7 @@ pub async fn start(boot: Boot) -> Result<api::Engine, ApiError> {
 /// Opens the output. A sound card may refuse once when several programs start together, so it is asked again.
 async fn open_player(
     settings: &Settings,
+    rates: &DeviceRates,
     clock: NodeClock,
     events: mpsc::UnboundedSender<PlayerEvent>,
 ) -> Result<Player, ApiError> {
@@ -92,7 +97,11 @@ async fn open_player(
             // An engine that is gone needs no events.
             let _ = events.send(event);
         };
-        match sink(settings).and_then(|sink| Player::start(player_config(settings, sink, clock), tell)) {
+        let started = sink(settings).and_then(|sink| {
+            let remembered = rates.of(settings, sink.rate());
+            Player::start(player_config(settings, sink, clock, remembered), tell)
+        });
+        match started {
             Ok(player) => return Ok(player),
             Err(AudioError::Device { .. }) if attempt < 2 => {
                 attempt += 1;
@@ -103,13 +112,18 @@ async fn open_player(
     }
 }
 
-fn player_config(settings: &Settings, sink: Box<dyn Sink>, clock: NodeClock) -> PlayerConfig {
+fn player_config(
+    settings: &Settings,
+    sink: Box<dyn Sink>,
+    clock: NodeClock,
+    remembered: Option<Ppm>,
+) -> PlayerConfig {
     let mut servo = ServoConfig::default();
     if settings.sabotage.hold_rate {
         (servo.limit, servo.feed_forward_limit) = (Ppm::ZERO, Ppm::ZERO);
         (servo.reanchor, servo.reanchor_fresh) = (Span::MAX, Span::MAX);
     }
-    PlayerConfig { sink, clock, remembered: None, servo }
+    PlayerConfig { sink, clock, remembered, servo }
 }
 
 fn sink(settings: &Settings) -> Result<Box<dyn Sink>, AudioError> {

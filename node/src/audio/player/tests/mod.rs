@@ -56,6 +56,31 @@ fn a_sound_starts_on_time_and_stays_there_whatever_clock_and_card_do() {
     }
 }
 
+/// The furthest that the sound is off within its first three seconds, on a card 150 ppm fast of which `remembered` is
+/// known and that has just been opened.
+fn worst_of_the_first_seconds(remembered: Option<Ppm>) -> Span {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sim = Sim::remembering(remembered, Ppm(150.0), Ppm(-30.0));
+    let source = sine(folder.path(), "a.wav", 44_100, 200.0, 0, 44_100 * 20);
+    sim.engine.handle_jam_map(Some(sim.map()));
+    let plan = Plan { anchors: vec![anchor(1, 1, 0, secs(0.1), true)], sources: vec![(entry(1), source)] };
+    sim.set_plan(plan);
+    sim.run_until(secs(4.0));
+    let off = (0..60).map(|n| sim.lateness(200.0, secs(0.1), secs(0.12 + 0.05 * f64::from(n))).abs());
+    off.max().unwrap()
+}
+
+#[test]
+fn a_card_whose_rate_is_remembered_is_in_step_from_the_start_and_a_wrong_memory_costs_little() {
+    // Against the node's clock, which is 30 ppm slow, the card is faster still.
+    let without = worst_of_the_first_seconds(None);
+    let with = worst_of_the_first_seconds(Some(Ppm(180.0)));
+    let wrong = worst_of_the_first_seconds(Some(Ppm(-60.0)));
+    println!("off by {without} without, {with} with, {wrong} with another card's rate");
+    assert!(with < without.scaled(0.5), "{with} with a memory, {without} without");
+    assert!(wrong < Span::from_millis(1), "{wrong} with the rate of a card 240 ppm slower");
+}
+
 #[test]
 fn a_pause_is_heard_at_once_and_without_a_click() {
     let folder = tempfile::tempdir().unwrap();

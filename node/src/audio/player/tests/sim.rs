@@ -40,9 +40,14 @@ pub(super) struct Sim {
 
 impl Sim {
     pub(super) fn new(dac: Ppm, node_rate: Ppm) -> Self {
+        Self::remembering(None, dac, node_rate)
+    }
+
+    /// A player that knows from an earlier time how fast its device runs.
+    pub(super) fn remembering(remembered: Option<Ppm>, dac: Ppm, node_rate: Ppm) -> Self {
         let (writer, reader) = playout(DEVICE);
         Self {
-            engine: Engine::new(writer, DEVICE, None, ServoConfig::default()),
+            engine: Engine::new(writer, DEVICE, remembered, ServoConfig::default()),
             reader,
             now: Span::ZERO,
             next_step: Span::ZERO,
