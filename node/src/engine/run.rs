@@ -150,6 +150,7 @@ impl Engine {
                     self.warn(format!("cannot pass over the track: {error}"));
                 }
             }
+            PlayerEvent::Damaged { reason } => self.warn(reason),
             PlayerEvent::Reanchored { by } => {
                 if let Some(jam) = &mut self.jam {
                     jam.reanchors += 1;

@@ -63,6 +63,11 @@ impl Blocks {
         self.rate
     }
 
+    /// Whether packets right after a seek may fail in a file that is whole.
+    pub(super) fn needs_run_up(&self) -> bool {
+        self.mp3
+    }
+
     /// Appends the next block's frames to `out` and gives the frame at which they begin, negative within the
     /// encoder's delay; `None` at the end of the file.
     pub(super) fn next(&mut self, out: &mut Vec<Stereo>) -> Result<Option<i64>, DecodeError> {

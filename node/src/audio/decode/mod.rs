@@ -5,7 +5,7 @@
 //! up to there. It reads one file and nothing else, and never panics on what the file holds.
 //!
 //! Every block that the codec gives is placed by its own timestamp. So one damaged packet leaves a gap of
-//! silence and everything after it stays in time.
+//! silence and everything after it stays in time; the reader tells once that something was missing.
 
 mod blocks;
 mod error;
@@ -32,6 +32,18 @@ pub struct TrackReader {
     block: Vec<Stereo>,
     block_start: i64,
     ended: bool,
+    /// Whether the next block is the first since a seek.
+    sought: bool,
+    damage: Damage,
+}
+
+/// Whether frames were found missing within the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Damage {
+    None,
+    /// From this frame on; nobody has asked yet.
+    Found(Frames),
+    Told,
 }
 
 impl TrackReader {
@@ -54,6 +66,8 @@ impl TrackReader {
                 block: Vec::new(),
                 block_start: 0,
                 ended: false,
+                sought: false,
+                damage: Damage::None,
             };
             reader.seek(length.minus(END_SLACK_MAX.plus(Frames(1))))?;
             reader.read(&mut [[0.0; 2]])?;
@@ -89,11 +103,21 @@ impl TrackReader {
             self.position = to.min(self.length);
             self.block.clear();
             self.ended = false;
+            self.sought = true;
             if self.position < self.length {
                 self.blocks.seek(self.position)?;
             }
             Ok(())
         })
+    }
+
+    /// Where the first frames lie that are missing within the file and were given as silence; told once, however
+    /// many there are.
+    #[must_use]
+    pub fn take_damage(&mut self) -> Option<Frames> {
+        let Damage::Found(at) = self.damage else { return None };
+        self.damage = Damage::Told;
+        Some(at)
     }
 
     /// Fills `out` with the next frames and says how many there were: all of them, or fewer at the end.
@@ -141,8 +165,10 @@ impl TrackReader {
         if self.ended {
             return Err(self.truncated());
         }
+        let sought = std::mem::take(&mut self.sought);
         if let Some(start) = self.blocks.next(&mut self.block)? {
             self.block_start = start;
+            self.note_gap(sought);
             return Ok(());
         }
         // A tag that counts the padding a packet too small is no damage; a missing second is.
@@ -154,6 +180,16 @@ impl TrackReader {
         self.block_start = i64::try_from(self.position.0).unwrap_or(i64::MAX);
         self.block.resize(usize::try_from(missing.0).unwrap_or_default(), [0.0; 2]);
         Ok(())
+    }
+
+    /// A block that begins behind the position follows a damaged packet. Not so at the beginning, where a file may say
+    /// that its music begins later, and after a seek in an MP3, whose first packets need those before them.
+    fn note_gap(&mut self, sought: bool) {
+        let begins = u64::try_from(self.block_start).unwrap_or(0);
+        let expected = self.position > Frames::ZERO && !(sought && self.blocks.needs_run_up());
+        if self.damage == Damage::None && expected && begins > self.position.0 {
+            self.damage = Damage::Found(self.position);
+        }
     }
 
     fn truncated(&self) -> DecodeError {

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use jamsync_protocol::id::EntryId;
+use jamsync_protocol::{id::EntryId, time::Span};
 
 use super::schedule::{Plan, Source};
 use crate::audio::decode::{DecodeError, TrackReader};
@@ -112,6 +112,15 @@ impl Deck {
         if let Some(slot) = self.slots.iter_mut().find(lent) {
             slot.state = State::Ready(Box::new(reader));
         }
+    }
+
+    /// The answer says with its name that an entry's file was found damaged and plays on.
+    pub(super) fn describe_damage(&self, entry: EntryId, at: Span) -> Option<String> {
+        let slot = self.slots.iter().find(|slot| slot.entry == entry)?;
+        let reason = format!(
+            "is damaged at {at}: what is missing there is silent and the track goes on; another copy may be whole"
+        );
+        Some(named(&slot.source.path, &reason))
     }
 
     /// A file failed while it played; the answer says so with its name.

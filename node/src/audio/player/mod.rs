@@ -73,6 +73,11 @@ pub enum PlayerEvent {
         /// The file and what is wrong with it.
         reason: String,
     },
+    /// Something is missing within an entry's file. It is silent there and plays on; told once per file.
+    Damaged {
+        /// The file, and where.
+        reason: String,
+    },
     /// The device took frames before they were ready; it was silent.
     Stalled,
     /// The device gets its frames again, in the right place.

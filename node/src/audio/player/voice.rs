@@ -3,7 +3,7 @@
 use jamsync_protocol::{
     id::EntryId,
     media::{Frames, SampleRate},
-    time::Ppm,
+    time::{Ppm, Span},
 };
 
 use super::schedule::Spot;
@@ -50,7 +50,7 @@ impl Voice {
             return Err(NotStarted { reader: Some(Box::new(reader)), reason: error.to_string() });
         }
         let segment = Segment { entry: spot.entry, start: 0, reader };
-        let mut feed = Feed { segments: vec![segment], current: 0, cursor, fault: None };
+        let mut feed = Feed { segments: vec![segment], current: 0, cursor, fault: None, damage: None };
         let phase = spot.position.max(0.0) - whole;
         let resampler = Resampler::starting_at(rate, device, phase, correction, |input| {
             feed.read(input);
@@ -128,6 +128,11 @@ impl Voice {
         self.feed.fault.take()
     }
 
+    /// The file that was found damaged since the last call, and from where on something of it was silent. It plays on.
+    pub(super) fn take_damage(&mut self) -> Option<(EntryId, Span)> {
+        self.feed.damage.take()
+    }
+
     /// Ends the sound and gives back its files.
     pub(super) fn into_readers(self) -> impl Iterator<Item = (EntryId, TrackReader)> {
         self.feed.segments.into_iter().map(|segment| (segment.entry, segment.reader))
@@ -161,6 +166,8 @@ struct Feed {
     /// The stream frame that comes next; frames below zero are silence.
     cursor: i64,
     fault: Option<(EntryId, DecodeError)>,
+    /// An entry whose file was found damaged there, of which nobody has been told.
+    damage: Option<(EntryId, Span)>,
 }
 
 #[derive(Debug)]
@@ -176,18 +183,24 @@ impl Feed {
         let before = usize::try_from(self.cursor.saturating_neg()).unwrap_or(0).min(out.len());
         let mut done = before;
         out.iter_mut().take(before).for_each(|frame| *frame = [0.0; 2]);
+        let segments = self.segments.len();
         while let Some(rest) = out.get_mut(done..).filter(|rest| !rest.is_empty()) {
             let Some(segment) = self.segments.get_mut(self.current) else {
                 rest.fill([0.0; 2]);
                 break;
             };
             match segment.reader.read(rest) {
-                Ok(0) if self.current + 1 == self.segments.len() => {
+                Ok(0) if self.current + 1 == segments => {
                     rest.fill([0.0; 2]);
                     break;
                 }
                 Ok(0) => self.current += 1,
-                Ok(count) => done += count,
+                Ok(count) => {
+                    done += count;
+                    if self.damage.is_none() {
+                        self.damage = segment.damage();
+                    }
+                }
                 Err(error) => {
                     self.fail(error);
                 }
@@ -206,6 +219,12 @@ impl Feed {
 }
 
 impl Segment {
+    /// Where the file was found damaged, the first time it is asked for.
+    fn damage(&mut self) -> Option<(EntryId, Span)> {
+        let at = self.reader.take_damage()?;
+        Some((self.entry, self.reader.rate().span_of(at)))
+    }
+
     fn end(&self) -> i64 {
         self.start.saturating_add_unsigned(self.reader.length().0)
     }

@@ -95,8 +95,11 @@ impl Engine {
         let count = usize::try_from(until.minus(self.tape.head()).0).unwrap_or(usize::MAX).min(BLOCK_FRAMES);
         let mut sound = vec![[0.0; 2]; count];
         voice.render(&mut sound);
-        let fault = voice.take_fault();
+        let (damage, fault) = (voice.take_damage(), voice.take_fault());
         self.tape.append(&mut sound, written, step);
+        if let Some(reason) = damage.and_then(|(entry, at)| self.deck.describe_damage(entry, at)) {
+            self.events.push(PlayerEvent::Damaged { reason });
+        }
         if let Some((entry, error)) = fault {
             self.retire_voice(Blend::Out);
             self.report_fault(entry, &error.to_string());

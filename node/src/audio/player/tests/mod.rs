@@ -281,3 +281,50 @@ fn without_a_jam_clock_nothing_sounds() {
     sim.run_until(secs(4.0));
     assert!(sim.loudest(secs(3.1), secs(3.9)) < 1e-6);
 }
+
+#[test]
+fn a_file_damaged_in_the_middle_is_named_once_and_plays_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = sine(folder.path(), "whole.wav", 44_100, 200.0, 0, 44_100 * 12);
+    let flac = folder.path().join("hurt.flac");
+    let plain = folder.path().join("plain.wav");
+    as_pcm(&whole.path, &plain);
+    let encoder = std::process::Command::new("flac").args(["--silent", "-o"]).args([&flac, &plain]).status();
+    let Ok(status) = encoder else {
+        eprintln!("skipped: `flac` is not installed");
+        return;
+    };
+    assert!(status.success(), "flac fails");
+    let mut bytes = std::fs::read(&flac).unwrap();
+    for third in 1..3 {
+        let middle = bytes.len() * third / 3;
+        bytes[middle..middle + 300].fill(0x55);
+    }
+    std::fs::write(&flac, &bytes).unwrap();
+    let mut sim = Sim::new(Ppm::ZERO, Ppm::ZERO);
+    sim.engine.handle_jam_map(Some(sim.map()));
+    sim.run_until(secs(0.5));
+    let source = super::Source { path: flac, ..whole };
+    sim.set_plan(Plan { anchors: vec![anchor(1, 1, 0, secs(1.0), true)], sources: vec![(entry(1), source)] });
+    sim.run_until(secs(12.0));
+    let told: Vec<_> =
+        sim.events.iter().filter(|(_, event)| *event != PlayerEvent::Entered(entry(1))).collect();
+    let [(at, PlayerEvent::Damaged { reason })] = told[..] else { panic!("{told:?}") };
+    assert!(reason.contains("hurt.flac is damaged at "), "{reason}");
+    assert!((secs(3.0)..secs(6.0)).contains(at), "told when it is reached, not at {at}");
+    let late = sim.lateness(200.0, secs(1.0), secs(11.0));
+    assert!(late.abs() < Span::from_micros(30), "what follows stays in time: {late}");
+}
+
+/// A WAV of floats as one of 16 bits.
+fn as_pcm(from: &std::path::Path, to: &std::path::Path) {
+    let mut reader = hound::WavReader::open(from).unwrap();
+    let spec =
+        hound::WavSpec { bits_per_sample: 16, sample_format: hound::SampleFormat::Int, ..reader.spec() };
+    let mut writer = hound::WavWriter::create(to, spec).unwrap();
+    for sample in reader.samples::<f32>() {
+        #[expect(clippy::cast_possible_truncation, reason = "within 16 bits")]
+        writer.write_sample((sample.unwrap() * 32_767.0).round() as i16).unwrap();
+    }
+    writer.finalize().unwrap();
+}
