@@ -6,7 +6,7 @@
 use std::{
     ffi::OsString,
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
-    io::{Read, Seek, Write},
+    io::{self, Read, Seek, Write},
     os::unix::{
         ffi::OsStrExt,
         fs::{DirBuilderExt, OpenOptionsExt},
@@ -133,6 +133,12 @@ impl Paths {
         self.state.join("devices.json")
     }
 
+    /// The Jams that the listener has asked for or accepted and that have not begun.
+    #[must_use]
+    pub fn agreements(&self) -> PathBuf {
+        self.state.join("agreements.json")
+    }
+
     fn lock_file(&self) -> PathBuf {
         self.state.join("daemon.lock")
     }
@@ -192,6 +198,16 @@ impl Paths {
             .map_err(|error| unwritable(&path, &error))?;
         Ok(StateLock { _file: file })
     }
+}
+
+/// Writes `path` whole, for this user's eyes only, so that a crash leaves the old file or the new one.
+pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let fresh = path.with_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&fresh, path)?;
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 fn unwritable(path: &Path, error: &std::io::Error) -> PathsError {

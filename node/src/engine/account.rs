@@ -3,8 +3,6 @@
 
 use std::{
     fs, io,
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -18,6 +16,8 @@ use jamsync_protocol::{
     wire::coord::{Contact, Me},
 };
 use serde::{Deserialize, Serialize};
+
+use crate::paths::replace_file;
 
 /// The account of this node at its coordinator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -122,17 +122,7 @@ impl Account {
     pub(crate) fn save(&self, path: &Path) -> Result<(), AccountError> {
         let failed = |error| AccountError::File { path: path.to_owned(), error };
         let bytes = serde_json::to_vec_pretty(self).map_err(|error| failed(error.into()))?;
-        let temporary = path.with_extension("new");
-        let mut options = fs::OpenOptions::new();
-        let write = || {
-            let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-            file.write_all(&bytes)?;
-            file.sync_all()?;
-            fs::rename(&temporary, path)?;
-            path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
-        };
-        let mut write = write;
-        write().map_err(failed)
+        replace_file(path, &bytes).map_err(failed)
     }
 
     /// This account's id.

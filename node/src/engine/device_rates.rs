@@ -3,10 +3,7 @@
 //! The rates are hints: the servo believes its stamps more. A file that is damaged or claims what no converter does is
 //! left aside.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{fs, io, path::PathBuf};
 
 use jamsync_protocol::{
     media::SampleRate,
@@ -14,7 +11,10 @@ use jamsync_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Settings, SinkKind};
+use crate::{
+    config::{Settings, SinkKind},
+    paths::replace_file,
+};
 
 /// The rates of the devices that were used last.
 #[derive(Debug)]
@@ -77,9 +77,7 @@ impl DeviceRates {
     }
 
     fn save(&self) -> io::Result<()> {
-        let fresh: &Path = &self.file.with_extension("new");
-        fs::write(fresh, serde_json::to_vec_pretty(&self.known)?)?;
-        fs::rename(fresh, &self.file)
+        replace_file(&self.file, &serde_json::to_vec_pretty(&self.known)?)
     }
 }
 

@@ -1,27 +1,36 @@
 //! The Jam requests that this node knows: which are open, and to which of them a grant may answer.
 //!
 //! A coordinator that is not honest may call anything granted. So what this node itself asked or accepted is noted
-//! here, before the coordinator hears of it, and a grant counts only where it answers that.
+//! here and on disk, before the coordinator hears of it, and a grant counts only where it answers that, once.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use jamsync_protocol::{
     id::AccountId,
     time::{Span, UtcTime},
     wire::coord::{OPEN_REQUESTS_MAX, OpenRequest, RequestId},
 };
+use serde::{Deserialize, Serialize};
+
+use crate::paths::replace_file;
 
 /// Open requests, agreements, and the names of requests that are over.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Ledger {
     open: Vec<OpenRequest>,
     agreements: Vec<Agreement>,
+    /// Where the agreements are kept.
+    file: PathBuf,
     /// The newest last. Answers to what was asked before may still call them open.
     over: VecDeque<RequestId>,
 }
 
 /// What the listener has agreed to: a Jam with a friend, in one part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Agreement {
     friend: AccountId,
     part: Part,
@@ -31,7 +40,7 @@ struct Agreement {
 }
 
 /// Who asks becomes the guest, who accepts the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Part {
     Guest,
     Host,
@@ -49,6 +58,21 @@ pub(super) enum NotAgreed {
 }
 
 impl Ledger {
+    /// The ledger of a node that starts, with the agreements in `file` that still hold; none where it cannot be read.
+    pub(super) fn load(file: &Path, now: UtcTime) -> Self {
+        let read = fs::read(file).and_then(|bytes| Ok(serde_json::from_slice::<Vec<Agreement>>(&bytes)?));
+        let mut agreements = read.unwrap_or_else(|error| {
+            if error.kind() != io::ErrorKind::NotFound {
+                tracing::warn!(%error, "what was agreed before this start is not known any more");
+            }
+            Vec::new()
+        });
+        // What ends later than any agreement can was written by another calendar.
+        agreements.retain(|known| known.until >= now && known.until - now <= AGREEMENT_LIFE_MAX);
+        agreements.truncate(AGREEMENTS_MAX);
+        Self { open: Vec::new(), agreements, file: file.to_owned(), over: VecDeque::new() }
+    }
+
     /// The open requests, oldest first.
     pub(super) fn open(&self) -> &[OpenRequest] {
         &self.open
@@ -91,11 +115,13 @@ impl Ledger {
         } else if let Some(known) = self.agreements.iter_mut().find(|known| nameless(known)) {
             (known.request, known.until) = (Some(request), expires + CALENDAR_GRACE);
         }
+        self.keep();
     }
 
     /// The coordinator refused to ask `friend`.
     pub(super) fn not_asked(&mut self, friend: AccountId) {
         self.agreements.retain(|known| known.friend != friend || known.request.is_some());
+        self.keep();
     }
 
     /// The listener accepts a request of `friend` now.
@@ -106,7 +132,11 @@ impl Ledger {
 
     /// No Jam comes of a request any more.
     pub(super) fn withdraw(&mut self, request: RequestId) {
+        let before = self.agreements.len();
         self.agreements.retain(|known| known.request != Some(request));
+        if self.agreements.len() < before {
+            self.keep();
+        }
     }
 
     /// Uses the agreement that a grant for `request` fulfils: a Jam with `friend` in which this node has `part`.
@@ -131,6 +161,7 @@ impl Ledger {
             return Err(NotAgreed::Late);
         }
         self.agreements.remove(place);
+        self.keep();
         Ok(())
     }
 
@@ -142,6 +173,15 @@ impl Ledger {
         let surplus = (self.agreements.len() + 1).saturating_sub(AGREEMENTS_MAX);
         self.agreements.drain(..surplus);
         self.agreements.push(agreement);
+        self.keep();
+    }
+
+    /// Without a disk the node still works until it ends.
+    fn keep(&self) {
+        let kept = serde_json::to_vec_pretty(&self.agreements).map_err(io::Error::from);
+        if let Err(error) = kept.and_then(|bytes| replace_file(&self.file, &bytes)) {
+            tracing::warn!(%error, "what was agreed is not kept over a restart");
+        }
     }
 }
 
@@ -174,6 +214,10 @@ mod tests {
         UtcTime::from_nanos(0) + Span::from_secs(seconds)
     }
 
+    fn ledger(folder: &Path) -> Ledger {
+        Ledger::load(&folder.join("agreements.json"), at(0))
+    }
+
     fn open(request: RequestId) -> OpenRequest {
         let friend = "ben".parse().unwrap();
         OpenRequest { request, friend, account: BEN, incoming: false, expires: at(300) }
@@ -181,7 +225,8 @@ mod tests {
 
     #[test]
     fn a_grant_needs_a_question_or_an_answer_of_ours_and_uses_it_up() {
-        let mut ledger = Ledger::default();
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = ledger(folder.path());
         // What the coordinator merely calls open is no agreement.
         assert!(ledger.insert(open(ONE)));
         assert_eq!(ledger.fulfil(ONE, BEN, Part::Guest, at(0)), Err(NotAgreed::Unasked));
@@ -198,7 +243,8 @@ mod tests {
 
     #[test]
     fn a_grant_that_comes_when_the_request_is_over_is_not_taken() {
-        let mut ledger = Ledger::default();
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = ledger(folder.path());
         ledger.asking(BEN, at(0));
         ledger.asked(BEN, ONE, at(300));
         assert_eq!(ledger.fulfil(ONE, BEN, Part::Guest, at(331)), Err(NotAgreed::Late));
@@ -208,7 +254,8 @@ mod tests {
 
     #[test]
     fn an_answer_that_overtakes_the_reply_is_taken_and_leaves_nothing_open() {
-        let mut ledger = Ledger::default();
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = ledger(folder.path());
         ledger.asking(BEN, at(0));
         assert_eq!(ledger.fulfil(ONE, BEN, Part::Guest, at(1)), Ok(()));
         assert_eq!(ledger.close(ONE), None);
@@ -223,7 +270,8 @@ mod tests {
 
     #[test]
     fn what_the_coordinator_refused_to_pass_on_is_no_agreement() {
-        let mut ledger = Ledger::default();
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = ledger(folder.path());
         ledger.asking(BEN, at(0));
         ledger.not_asked(BEN);
         assert_eq!(ledger.fulfil(ONE, BEN, Part::Guest, at(1)), Err(NotAgreed::Unasked));
@@ -231,7 +279,8 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let mut ledger = Ledger::default();
+        let folder = tempfile::tempdir().unwrap();
+        let mut ledger = ledger(folder.path());
         for number in 0..1_000_u16 {
             let mut id = [0; 16];
             id[..2].copy_from_slice(&number.to_be_bytes());
@@ -239,5 +288,26 @@ mod tests {
             ledger.close(RequestId(id));
         }
         assert_eq!((ledger.agreements.len(), ledger.over.len()), (AGREEMENTS_MAX, OVER_MAX));
+    }
+    #[test]
+    fn a_restart_forgets_no_agreement_and_brings_none_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("agreements.json");
+        let mut asked = ledger(folder.path());
+        asked.asking(BEN, at(0));
+        asked.asked(BEN, ONE, at(300));
+        asked.accepting(CLEO, TWO, at(0));
+        let mut again = Ledger::load(&file, at(100));
+        assert_eq!(again.fulfil(ONE, CLEO, Part::Guest, at(100)), Err(NotAgreed::Unasked));
+        assert_eq!(again.fulfil(ONE, BEN, Part::Guest, at(100)), Ok(()));
+        let mut spent = Ledger::load(&file, at(101));
+        assert_eq!(spent.fulfil(ONE, BEN, Part::Guest, at(101)), Err(NotAgreed::Unasked), "once");
+        assert_eq!(spent.fulfil(TWO, CLEO, Part::Host, at(101)), Ok(()));
+        let late = Ledger::load(&file, at(1_000));
+        assert_eq!(late.agreements, []);
+        asked.accepting(CLEO, TWO, at(0));
+        assert_eq!(Ledger::load(&file, at(900)).agreements, [], "what is over is over");
+        fs::write(&file, "{").unwrap();
+        assert_eq!(Ledger::load(&file, at(0)).agreements, []);
     }
 }

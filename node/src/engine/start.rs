@@ -10,7 +10,7 @@ use jamsync_protocol::{
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
-    Engine, account::Account, device_rates::DeviceRates, ledger::Ledger, run::Sources, stage::Stage,
+    Engine, account::Account, device_rates::DeviceRates, ledger::Ledger, run::Sources, stage::Stage, utc_now,
 };
 use crate::{
     api::{self, ApiError, EngineHandle, ErrorCode},
@@ -66,7 +66,7 @@ pub async fn start(boot: Boot) -> Result<api::Engine, ApiError> {
         account,
         coordinator: None,
         coordinator_state: api::Coordinator::Unset,
-        ledger: Ledger::default(),
+        ledger: Ledger::load(&paths.agreements(), utc_now()),
         index,
         volume: api::Percent::FULL,
         warnings,
