@@ -1,7 +1,7 @@
 //! The seeded world: it is clean, repeats itself, and catches builds that are wrong.
 
 use jamsync_protocol::time::Span;
-use jamsync_tests::world::{Fault, Outcome, Plan, Trouble, run, shrink};
+use jamsync_tests::world::{Fault, Lie, Outcome, Plan, Trouble, run, shrink};
 
 fn calm(scenario: &str, fault: Fault, secs: i64) -> Outcome {
     let mut plan = Plan::on(scenario, 1, Span::from_secs(secs), Trouble::None).expect("it is built in");
@@ -88,6 +88,30 @@ fn a_drift_held_at_zero_is_caught_by_an_outage() {
 fn half_the_bound_is_caught_by_an_asymmetric_path() {
     assert!(calm("asymmetric-40-1", Fault::None, 60).failure.is_none());
     assert_caught(&calm("asymmetric-40-1", Fault::HalfBound, 60), "beyond its bound");
+}
+
+#[test]
+fn probes_taken_at_face_value_are_caught_by_a_full_queue() {
+    assert!(calm("bufferbloat", Fault::None, 100).failure.is_none());
+    assert_caught(&calm("bufferbloat", Fault::FaceValue, 100), "apart");
+}
+
+#[test]
+fn a_host_that_lies_about_its_clock_costs_a_wider_bound_and_a_warning_and_no_more() {
+    for lie in [Lie::Jumps, Lie::TwiceTheRate, Lie::Echoes] {
+        let mut plan = Plan::on("wan50", 1, Span::from_secs(300), Trouble::None).expect("it is built in");
+        let honest = run(&plan);
+        plan.lie = Some(lie);
+        // No rate past the servo's limit, and the goal again once it tells the truth.
+        let outcome = run(&plan);
+        assert!(outcome.failure.is_none(), "{lie:?}: {:?}", outcome.failure);
+        assert_eq!(honest.counters.doubts, 0);
+        assert!(outcome.counters.doubts > 0, "{lie:?}: no warning");
+        let [told, lied] = outcome.score.bounds;
+        assert!(lied > told, "{lie:?}: a bound of {lied} s while it lies, {told} s before");
+        let p99 = quantile_us(&outcome.score.settled, 990);
+        assert!(p99 < 250.0, "{lie:?}: p99 {p99} us after it");
+    }
 }
 
 #[test]

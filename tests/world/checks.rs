@@ -21,6 +21,7 @@ use jamsync_protocol::{
 
 use super::{
     Outcome,
+    liar::LIES_UNTIL,
     plan::{Fault, Plan, QUIET_END},
     player::{Cause, Piece, Sound},
     side::Side,
@@ -149,6 +150,21 @@ impl Checks {
         self.disturb(now, Span::from_secs(4));
     }
 
+    /// Whether the host lies about its clock. What the guest makes of a lie is its music, but no rate beyond the servo's;
+    /// from the first probe on that tells the truth again, it is judged as ever.
+    pub(super) fn lied(&mut self, lies: bool, now: Span, guest: &Side) {
+        let bound =
+            guest.session.sync_report(guest.time(now)).map_or(0.0, |report| report.bound.as_secs_f64());
+        if lies {
+            self.distrusted[1] = Some(LIES_UNTIL);
+            self.disturb(now, Span::from_secs(6));
+        }
+        if lies || now - self.troubled > Span::from_secs(20) {
+            let kept = &mut self.score.bounds[usize::from(lies)];
+            *kept = kept.max(bound);
+        }
+    }
+
     /// A datagram that was sent at `sent` came to `who`. Only a probe tells that the peer's clock begins anew.
     pub(super) fn probed(&mut self, who: usize, sent: Span, bytes: &[u8]) {
         let is_probe = matches!(codec::decode(bytes), Ok(Datagram::Probe(_)));
@@ -236,6 +252,7 @@ impl Checks {
             Event::Queue(QueueEvent::Refused { edit, .. }) => {
                 self.ledger.refused(edit.author.index());
             }
+            Event::ClockDoubted => self.counters.doubts += 1,
             Event::Queue(_)
             | Event::GuestControls(_)
             | Event::Availability { .. }

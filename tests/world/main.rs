@@ -9,9 +9,9 @@ use std::{
     time::Instant,
 };
 
-use clap::Parser;
+use clap::{Parser, ValueEnum as _};
 use jamsync_protocol::time::Span;
-use jamsync_tests::world::{Counters, Outcome, Plan, Score, Trouble, run, shrink};
+use jamsync_tests::world::{Counters, Lie, Outcome, Plan, Score, Trouble, run, shrink};
 
 /// Runs seeded worlds of two nodes in virtual time and stops at the first that breaks a rule.
 #[derive(Debug, Parser)]
@@ -34,6 +34,9 @@ struct Options {
     /// Nobody does anything after the start: the scenario alone.
     #[arg(long)]
     calm: bool,
+    /// The host lies about its clock from 60 to 120 s; with --scenario and --calm.
+    #[arg(long, value_enum, requires_all = ["scenario", "calm"])]
+    lie: Option<Lie>,
     /// How many threads.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]
     threads: u64,
@@ -94,19 +97,23 @@ fn main() -> anyhow::Result<ExitCode> {
 fn plan(options: &Options, seed: u64) -> anyhow::Result<Plan> {
     let lasts = Span::from_secs(60 * options.minutes);
     let trouble = if options.calm { Trouble::None } else { Trouble::Everything };
-    Ok(match &options.scenario {
+    let mut plan = match &options.scenario {
         Some(name) => Plan::on(name, seed, lasts, trouble)?,
         None => Plan::draw(seed, lasts, trouble)?,
-    })
+    };
+    plan.lie = options.lie;
+    Ok(plan)
 }
 
 fn tell(options: &Options, plan: &Plan, outcome: &Outcome) {
     let Some(failure) = &outcome.failure else { return };
     let scenario = options.scenario.as_ref().map(|name| format!(" --scenario {name}")).unwrap_or_default();
     let calm = if options.calm { " --calm" } else { "" };
+    let lie = options.lie.and_then(|lie| Some(format!(" --lie {}", lie.to_possible_value()?.get_name())));
+    let lie = lie.unwrap_or_default();
     println!("seed {} on {}, after {}: {}", plan.seed, plan.scenario, failure.at, failure.what);
     println!(
-        "replay: cargo run --release -p jamsync-tests --bin world -- --seed {} --minutes {}{scenario}{calm}",
+        "replay: cargo run --release -p jamsync-tests --bin world -- --seed {} --minutes {}{scenario}{calm}{lie}",
         plan.seed, options.minutes
     );
     if options.keep_going {
@@ -130,7 +137,7 @@ struct Total {
 
 impl Total {
     fn add(&mut self, outcome: &Outcome) -> u64 {
-        let Counters { reanchors, outages, epochs, stale, accepted, refused } = outcome.counters;
+        let Counters { reanchors, outages, epochs, stale, accepted, refused, doubts: _ } = outcome.counters;
         self.worlds += 1;
         self.actions += u64::from(accepted + refused);
         for (seen, count) in self.seen.iter_mut().zip([reanchors, outages, epochs, stale]) {

@@ -6,6 +6,8 @@
 
 mod checks;
 mod dac;
+mod liar;
+mod naive;
 mod plan;
 mod player;
 mod shrink;
@@ -20,7 +22,8 @@ use jamsync_protocol::{
 
 use checks::{Checks, SAMPLE_EVERY};
 pub use checks::{Counters, Failure, Score};
-pub use plan::{Action, Deed, Fault, Plan, Trouble};
+use liar::Liar;
+pub use plan::{Action, Deed, Fault, Lie, Plan, Trouble};
 pub use shrink::shrink;
 use side::{Side, WHO};
 use wire::Packet;
@@ -53,6 +56,7 @@ struct World<'a> {
     /// From the host to the guest, and back.
     links: [Link<Packet>; 2],
     checks: Checks,
+    liar: Liar,
     next_action: usize,
     repeated: Span,
     sampled: Span,
@@ -80,6 +84,7 @@ impl<'a> World<'a> {
             sides: [Side::new(plan, 0), Side::new(plan, 1)],
             links: [Link::new(to_guest.clone(), plan.seed), Link::new(to_host.clone(), !plan.seed)],
             checks: Checks::new(plan),
+            liar: Liar::new(plan.lie, plan.seed),
             next_action: 0,
             repeated: Span::ZERO,
             sampled: Span::from_secs(1),
@@ -100,6 +105,7 @@ impl<'a> World<'a> {
             self.repeat();
             if self.sampled <= self.now {
                 self.sampled = self.now + SAMPLE_EVERY;
+                self.checks.lied(self.liar.lies_at(self.now), self.now, &self.sides[1]);
                 self.checks.sample(self.now, &self.sides)?;
             }
         }
@@ -158,6 +164,8 @@ impl<'a> World<'a> {
             Packet::Datagram { number: of, sent, bytes } if of == number && self.sides[to].connected => {
                 self.sides[to].probed = self.now;
                 self.checks.probed(to, sent, &bytes);
+                let side = &mut self.sides[to];
+                side.naive.handle_received(&bytes, side.time(self.now));
                 self.hand_in(to, Channel::Datagram, &bytes)?;
             }
             Packet::Segment { number: of, channel, at, bytes }
@@ -349,7 +357,14 @@ impl<'a> World<'a> {
             let Some(transmit) = side.session.poll_transmit(side.time(self.now)) else { break };
             let number = side.number;
             let packet = match transmit.channel {
-                Channel::Datagram => Packet::Datagram { number, sent: self.now, bytes: transmit.bytes },
+                Channel::Datagram => {
+                    side.naive.handle_sent(&transmit.bytes, side.time(self.now));
+                    let bytes = match who {
+                        0 => self.liar.twist(transmit.bytes, self.now),
+                        _ => transmit.bytes,
+                    };
+                    Packet::Datagram { number, sent: self.now, bytes }
+                }
                 channel @ (Channel::Control | Channel::Queue) => {
                     side.stream(channel).send(number, transmit.bytes, self.now)
                 }

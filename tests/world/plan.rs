@@ -11,6 +11,7 @@ use rand::{Rng, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::dac::DacPlan;
+pub use super::liar::Lie;
 
 /// All that is random about a world, drawn from its seed.
 #[derive(Clone, Debug)]
@@ -25,6 +26,8 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// A wrong build to be caught, for tests of the tests.
     pub fault: Fault,
+    /// How the host lies about its clock for a while, if it does.
+    pub lie: Option<Lie>,
     pub(super) path: PathConfig,
     pub(super) clocks: [ClockPlan; 2],
     pub(super) dacs: [DacPlan; 2],
@@ -99,6 +102,8 @@ pub enum Fault {
     HalfBound,
     /// The resampler's position is taken to be one frame off, on the guest.
     FrameOff,
+    /// The guest takes its probes at face value: the mean of the last exchanges, whatever queues they stood in.
+    FaceValue,
     /// The guest's card is timed by the guest's own clock, which then cannot be seen to be wrong.
     OwnClockDac,
     /// The guest forgets one edit that it was told of.
@@ -151,7 +156,17 @@ impl Plan {
             dacs.iter_mut().for_each(|dac| spoil(dac, &mut random));
             actions = deeds(lasts, &mut random);
         }
-        Ok(Self { seed, lasts, scenario: name.to_owned(), actions, fault: Fault::None, path, clocks, dacs })
+        Ok(Self {
+            seed,
+            lasts,
+            scenario: name.to_owned(),
+            actions,
+            fault: Fault::None,
+            lie: None,
+            path,
+            clocks,
+            dacs,
+        })
     }
 }
 

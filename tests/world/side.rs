@@ -15,6 +15,7 @@ use jamsync_protocol::{
 
 use super::{
     dac::Dac,
+    naive::Naive,
     plan::{ClockPlan, Deed, Fault, Plan},
     player::{Piece, Player, Source},
     wire::Stream,
@@ -44,6 +45,7 @@ pub(super) struct Side {
     pub(super) wishes: bool,
     pub(super) heard: VecDeque<Period>,
     pub(super) fault: Fault,
+    pub(super) naive: Naive,
     tracks: u8,
 }
 
@@ -122,6 +124,7 @@ impl Side {
             wishes: false,
             heard: VecDeque::new(),
             fault: if who == 1 { plan.fault } else { Fault::None },
+            naive: Naive::default(),
             tracks: 0,
         }
     }
@@ -191,12 +194,17 @@ impl Side {
     }
 
     fn map(&self, now: NodeTime) -> Option<JamMap> {
-        if self.fault != Fault::DriftZero {
-            return self.session.jam_map(now);
-        }
-        let probed = self.time(self.probed);
         let map = self.session.jam_map(now)?;
-        Some(JamMap { node: probed, jam: map.jam_at(probed), rate: Ppm::ZERO })
+        if self.fault == Fault::DriftZero {
+            let probed = self.time(self.probed);
+            return Some(JamMap { node: probed, jam: map.jam_at(probed), rate: Ppm::ZERO });
+        }
+        if self.fault == Fault::FaceValue
+            && let (Some(offset), Some(right)) = (self.naive.offset(), self.session.sync_report(now))
+        {
+            return Some(JamMap { jam: map.jam + (offset - right.offset), ..map });
+        }
+        Some(map)
     }
 
     /// The command of a deed, if there is something to do it to.

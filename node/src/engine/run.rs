@@ -192,6 +192,10 @@ impl Engine {
             }
             Event::Joined => tracing::info!("in step with the host"),
             Event::PeerLeft => self.end_jam(api::JamEnd::PeerLeft),
+            Event::ClockDoubted => self.warn(
+                "your friend's clock jumped or makes no sense, so both may be out of step until it is learnt anew; \
+                 if this comes again and again, your friend should restart jamsync",
+            ),
             _ => {}
         }
     }

@@ -83,3 +83,23 @@ pub enum ClockError {
         whole: Span,
     },
 }
+
+impl ClockError {
+    /// Whether no network can have caused it: the peer claims what cannot be. What is stale or repeated comes from
+    /// honest peers, too.
+    #[must_use]
+    pub const fn is_impossible(&self) -> bool {
+        match self {
+            Self::SessionEpoch { .. }
+            | Self::ClockEpoch { .. }
+            | Self::PathEpoch { .. }
+            | Self::Repeated { .. } => false,
+            Self::PairIndex { .. }
+            | Self::Range { .. }
+            | Self::EchoNeverSent { .. }
+            | Self::EchoRepeated { .. }
+            | Self::EchoAhead { .. }
+            | Self::EchoHeld { .. } => true,
+        }
+    }
+}

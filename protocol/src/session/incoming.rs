@@ -188,10 +188,10 @@ impl Session {
     pub(super) fn handle_datagram(&mut self, datagram: Datagram, now: NodeTime) {
         let Some(peer) = &mut self.peer else { return };
         match datagram {
-            // A probe that the clock does not believe is only not counted: datagrams are repeated and
-            // reordered by honest networks too.
             Datagram::Probe(probe) => {
-                let _ = peer.clock.handle_probe(&probe, now);
+                if peer.handle_probe(&probe, now) {
+                    self.events.push_back(Event::ClockDoubted);
+                }
             }
             Datagram::Report(report) => peer.report = report,
         }

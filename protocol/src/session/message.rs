@@ -68,6 +68,9 @@ pub enum Event {
     Joined,
     /// The other side has left for good.
     PeerLeft,
+    /// The other side's clock has jumped, or claims what cannot be: how well both are in step is less certain until
+    /// it has been learnt anew, and the bound says by how much. Told at most once a minute.
+    ClockDoubted,
 }
 
 /// A stream or the datagrams of a peer connection.

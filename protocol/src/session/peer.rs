@@ -1,7 +1,7 @@
 //! The other participant: its clock, its connection, and how its sound is doing.
 
 use crate::{
-    clock::{Clock, ClockConfig},
+    clock::{Clock, ClockConfig, Probe},
     id::Participant,
     time::{NodeTime, Span},
     wire::peer::{Datagram, PlayoutReport},
@@ -19,10 +19,16 @@ pub(super) struct Peer {
     /// The next report of this side is due then.
     pub(super) report_due: NodeTime,
     pub(super) my_report: PlayoutReport,
+    /// Jumps of its clock that were told of.
+    jumps_told: u64,
+    /// From then on its clock may be called doubtful again.
+    doubt_due: NodeTime,
 }
 
 /// How often a side tells the other how its sound is doing.
 const REPORT_EVERY: Span = Span::from_secs(1);
+/// How often a listener is told that the peer's clock makes no sense.
+const DOUBT_EVERY: Span = Span::from_secs(60);
 
 impl Peer {
     pub(super) fn new(id: Participant, session_epoch: u32, now: NodeTime) -> Self {
@@ -35,7 +41,23 @@ impl Peer {
             report: PlayoutReport::default(),
             report_due: now,
             my_report: PlayoutReport::default(),
+            jumps_told: 0,
+            doubt_due: now,
         }
+    }
+
+    /// Takes in a probe. Whether the listener should know that the peer's clock has jumped or claims what cannot be.
+    #[must_use]
+    pub(super) fn handle_probe(&mut self, probe: &Probe, now: NodeTime) -> bool {
+        // A probe that is only stale or repeated is no more than counted: honest networks do that too.
+        let lies = self.clock.handle_probe(probe, now).is_err_and(|error| error.is_impossible());
+        let jumps = self.clock.path_report(now).jumps;
+        let doubtful = (lies || jumps > self.jumps_told) && now >= self.doubt_due;
+        if doubtful {
+            self.jumps_told = jumps;
+            self.doubt_due = now + DOUBT_EVERY;
+        }
+        doubtful
     }
 
     /// The next datagram that is due.

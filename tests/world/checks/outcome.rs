@@ -26,6 +26,8 @@ pub struct Counters {
     pub accepted: u32,
     /// Commands that a session refused in words.
     pub refused: u32,
+    /// Warnings that the other side's clock makes no sense.
+    pub doubts: u32,
 }
 
 /// How far apart the outputs were, beside half the path's asymmetry.
@@ -41,6 +43,8 @@ pub struct Score {
     pub first: Vec<f64>,
     /// The largest error of a clock over its bound.
     pub bound_used: f64,
+    /// The guest's largest bound, in seconds, once settled and while the host told the truth; and while it lied.
+    pub bounds: [f64; 2],
 }
 
 impl Failure {

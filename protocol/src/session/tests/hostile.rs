@@ -7,6 +7,7 @@ use crate::{
     limits::ANCHORS_MAX,
     queue::{Fact, Head, Term},
     timeline::{Anchor, Revision},
+    wire::peer::Datagram,
 };
 
 const START: NodeTime = NodeTime::from_nanos(1_000_000_000);
@@ -172,4 +173,32 @@ proptest! {
             suffer(&mut session, message, &mut now)?;
         }
     }
+}
+
+#[test]
+fn a_clock_that_claims_what_cannot_be_is_told_of_once_a_minute_and_a_repeated_probe_never() {
+    let mut session = host(&[44_100]);
+    let mut told = Vec::new();
+    for second in 0..90 {
+        let now = START + Span::from_secs(second);
+        let probe = Probe {
+            session_epoch: 7,
+            clock_epoch: 0,
+            path_epoch: 0,
+            seq: u32::try_from(second).unwrap(),
+            pair: 0,
+            index: 0,
+            t_tx: now,
+            echo: None,
+        };
+        // From the tenth second on it answers what nobody asked.
+        let echo = (second >= 10).then_some(crate::clock::Echo { seq: 1_000_000, rx: now });
+        let bytes = codec::encode(&Datagram::Probe(Probe { echo, ..probe }), DATAGRAM_BYTES_MAX).unwrap();
+        for _ in 0..2 {
+            session.handle_bytes(Channel::Datagram, &bytes, now).unwrap();
+        }
+        let events = core::iter::from_fn(|| session.poll_event());
+        told.extend(events.filter(|event| *event == Event::ClockDoubted).map(|_| second));
+    }
+    assert_eq!(told, [10, 70]);
 }
