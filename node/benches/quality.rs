@@ -2,6 +2,8 @@
 //! and a clock that run at rates of their own. It prints THD+N and the deviation of pitch, and fails where either
 //! would be heard. Virtual time: the same figures on every machine.
 
+mod tone;
+
 use std::{f64::consts::TAU, process::ExitCode};
 
 use jamsync_node::audio::{
@@ -84,7 +86,7 @@ fn measure(source: u32, hertz: f64) -> Option<(f64, f64, Span)> {
             cents = cents.max(off_by(heard.get(heard.len() - CHUNKS_PER_STEP * CHUNK..)?, hertz).abs());
         }
     }
-    Some((20.0 * residue(&heard).log10(), cents, error))
+    Some((20.0 * tone::residue(&heard).log10(), cents, error))
 }
 
 /// How far the pitch of a stretch of sound is from `hertz` on the Jam clock, in cents. It is measured on the samples
@@ -104,22 +106,4 @@ fn off_by(sound: &[(f64, f64)], hertz: f64) -> f64 {
     turned -= TAU * (turned / TAU).round();
     let apart = Frames(first.len() as u64).as_f64();
     1_200.0 * (1.0 + turned / (apart * turn)).log2()
-}
-
-/// What remains of the sound, relative to it, when the best fitting tone is taken out. The phases are where the
-/// resampler says that each sample lies, so that the bend itself is no distortion.
-fn residue(sound: &[(f64, f64)]) -> f64 {
-    let (mut ss, mut cc, mut sc, mut sy, mut cy, mut yy) = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
-    for (phase, value) in sound {
-        let (s, c) = phase.sin_cos();
-        ss += s * s;
-        cc += c * c;
-        sc += s * c;
-        sy += s * value;
-        cy += c * value;
-        yy += value * value;
-    }
-    let scale = ss * cc - sc * sc;
-    let (a, b) = ((sy * cc - cy * sc) / scale, (cy * ss - sy * sc) / scale);
-    ((yy - a * sy - b * cy).max(0.0) / yy).sqrt()
 }

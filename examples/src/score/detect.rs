@@ -10,6 +10,7 @@ use jamsync_protocol::time::Span;
 use super::{
     Disturbance, DisturbanceKind, Plan, Recording, Side, TrueRange, TrueTime, Window,
     correlate::{emphasised, millis},
+    line::Line,
     number::float,
     resample::{AXIS_HZ, Both, MARGIN, aligned, sample_count, span_of},
     windows::{covered, scored_runs},
@@ -270,7 +271,7 @@ const BLOCK_MUSIC_MIN: f64 = 3e-5;
 
 /// By how much the shift jumps before block `index`, or 0 where it does not.
 fn step_at(blocks: &[Option<Block>], index: usize, least: f64) -> f64 {
-    let line = |blocks: Option<&[Option<Block>]>| Line::through(blocks?);
+    let line = |blocks: Option<&[Option<Block>]>| line_through(blocks?);
     let before = index.checked_sub(LINE).and_then(|from| line(blocks.get(from..index)));
     let after = line(blocks.get(index..index + LINE));
     let (Some(before), Some(after)) = (before, after) else { return 0.0 };
@@ -280,35 +281,11 @@ fn step_at(blocks: &[Option<Block>], index: usize, least: f64) -> f64 {
     if step.abs() >= least && step.abs() >= JUMP_OVER_SCATTER * scatter { step } else { 0.0 }
 }
 
-/// A straight line through the shifts of some blocks.
-struct Line {
-    middle: f64,
-    height: f64,
-    slope: f64,
-    /// Root of the mean square about the line, over the root of the count.
-    scatter: f64,
-}
-
-impl Line {
-    fn through(blocks: &[Option<Block>]) -> Option<Self> {
-        let points: Vec<(f64, f64)> =
-            blocks.iter().flatten().map(|block| (float(block.start), block.shift)).collect();
-        if points.len() * 2 < blocks.len() {
-            return None;
-        }
-        let count = float(points.len());
-        let middle = points.iter().map(|p| p.0).sum::<f64>() / count;
-        let height = points.iter().map(|p| p.1).sum::<f64>() / count;
-        let spread: f64 = points.iter().map(|p| (p.0 - middle).powi(2)).sum();
-        let slope = points.iter().map(|p| (p.0 - middle) * (p.1 - height)).sum::<f64>() / spread.max(1.0);
-        let line = Self { middle, height, slope, scatter: 0.0 };
-        let squares: f64 = points.iter().map(|p| (p.1 - line.at(p.0)).powi(2)).sum();
-        Some(Self { scatter: (squares / count).sqrt() / count.sqrt(), ..line })
-    }
-
-    fn at(&self, place: f64) -> f64 {
-        self.height + self.slope * (place - self.middle)
-    }
+/// A line through the shifts of some blocks, if at least half of them tell one.
+fn line_through(blocks: &[Option<Block>]) -> Option<Line> {
+    let shift = |block: &Block| (float(block.start), block.shift);
+    let points: Vec<(f64, f64)> = blocks.iter().flatten().map(shift).collect();
+    if points.len() * 2 < blocks.len() { None } else { Line::through(&points) }
 }
 
 /// How sharply the sound bends at a sample: a click bends where the music does not.

@@ -24,6 +24,7 @@ mod assertion;
 mod correlate;
 mod detect;
 mod disturbance;
+mod line;
 mod number;
 mod plan;
 mod recording;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Disturbance, Plan, ScoreError, TrueTime, Verdict, Window,
+    line::Line,
     number::{float, whole},
 };
 
@@ -160,13 +161,9 @@ pub(crate) fn percentile(sorted: &[Span], share: f64) -> Option<Span> {
 /// The slope of a straight line through the skews.
 fn drift(skews: &[(TrueTime, Span)]) -> Ppm {
     let Some(&(origin, _)) = skews.first() else { return Ppm::ZERO };
-    let points = || skews.iter().map(|(at, skew)| ((*at - origin).as_secs_f64(), skew.as_secs_f64()));
-    let count = float(skews.len());
-    let (sum_t, sum_s) = points().fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
-    let (mean_t, mean_s) = (sum_t / count, sum_s / count);
-    let spread: f64 = points().map(|(t, _)| (t - mean_t).powi(2)).sum();
-    let slope: f64 = points().map(|(t, s)| (t - mean_t) * (s - mean_s)).sum();
-    if spread > 0.0 { Ppm(slope / spread * 1e6) } else { Ppm::ZERO }
+    let point = |&(at, skew): &(TrueTime, Span)| ((at - origin).as_secs_f64(), skew.as_secs_f64());
+    let points: Vec<(f64, f64)> = skews.iter().map(point).collect();
+    Line::through(&points).map_or(Ppm::ZERO, |line| Ppm(line.slope * 1e6))
 }
 
 /// The score in plain words, one screen at most unless much went wrong.

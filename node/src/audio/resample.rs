@@ -258,6 +258,10 @@ const STRETCH_MAX: f64 = 2.1;
 const CORRECTION_LIMIT: Ppm = Ppm(2_000.0);
 
 #[cfg(test)]
+#[path = "../../benches/tone/mod.rs"]
+mod tone;
+
+#[cfg(test)]
 mod tests {
     use std::f64::consts::TAU;
 
@@ -368,19 +372,9 @@ mod tests {
             |c| Ppm(if c % 20 < 10 { 50.0 } else { -50.0 }),
         );
         let settled = output.get(CHUNK * 10..).unwrap();
-        let (mut ss, mut cc, mut sc, mut sy, mut cy, mut yy) = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
-        for (position, value) in settled {
-            let (s, c) = (turn * position).sin_cos();
-            ss += s * s;
-            cc += c * c;
-            sc += s * c;
-            sy += s * value;
-            cy += c * value;
-            yy += value * value;
-        }
-        let scale = ss * cc - sc * sc;
-        let (a, b) = ((sy * cc - cy * sc) / scale, (cy * ss - sy * sc) / scale);
-        ((yy - a * sy - b * cy).max(0.0) / yy).sqrt()
+        let tone: Vec<(f64, f64)> =
+            settled.iter().map(|(position, value)| (turn * position, *value)).collect();
+        tone::residue(&tone)
     }
 
     #[test]

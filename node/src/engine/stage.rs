@@ -14,11 +14,11 @@ use jamsync_protocol::{
     session::{Channel, Command, Event, Session, SessionError, Transmit},
     time::{JamTime, NodeTime, Span},
     timeline::{Anchor, JamMap},
-    wire::peer::{Announcement, Availability, PlayoutReport, Verb},
+    wire::peer::{Announcement, Availability, Verb},
 };
 
 use crate::{
-    audio::player::{Plan, Player, Report, Source},
+    audio::player::{Plan, Player, Source},
     clock::{NodeClock, SleepWatch},
 };
 
@@ -144,7 +144,7 @@ impl Stage {
     pub(super) fn wake(&mut self) -> Result<(), SessionError> {
         self.notice_sleep(self.clock.slept());
         let now = self.now();
-        self.session.handle_playout(playout(&self.player.report()));
+        self.session.handle_playout(self.player.report().playout());
         self.session.handle_timeout(now)
     }
 
@@ -289,16 +289,6 @@ const ANNOUNCED_MAX: usize = 32;
 
 /// Above how many entries those that have left the queue are forgotten: a few times what a queue holds.
 const SOUGHT_MAX: usize = 4_096;
-
-fn playout(report: &Report) -> PlayoutReport {
-    PlayoutReport {
-        output_latency: report.output_latency,
-        error: report.error,
-        missed_frames: report.missed_frames.0,
-        ..PlayoutReport::default()
-    }
-    .with_correction(report.rate)
-}
 
 #[cfg(test)]
 mod tests {

@@ -231,14 +231,7 @@ impl Side {
     }
 
     pub(super) fn playout(&self) -> PlayoutReport {
-        let report = self.player.report();
-        PlayoutReport {
-            output_latency: report.output_latency,
-            error: report.error,
-            missed_frames: report.missed_frames.0,
-            ..PlayoutReport::default()
-        }
-        .with_correction(report.rate)
+        self.player.report().playout()
     }
 
     /// What was heard.

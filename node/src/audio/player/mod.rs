@@ -25,6 +25,7 @@ use jamsync_protocol::{
     servo::ServoConfig,
     time::{Ppm, Span},
     timeline::JamMap,
+    wire::peer::PlayoutReport,
 };
 
 use super::{
@@ -111,6 +112,20 @@ pub struct Report {
     pub position: Option<(EntryId, Frames)>,
     /// Whether the device is silent because frames are late.
     pub stalled: bool,
+}
+
+impl Report {
+    /// What the peer is told of it.
+    #[must_use]
+    pub fn playout(&self) -> PlayoutReport {
+        PlayoutReport {
+            output_latency: self.output_latency,
+            error: self.error,
+            missed_frames: self.missed_frames.0,
+            ..PlayoutReport::default()
+        }
+        .with_correction(self.rate)
+    }
 }
 
 impl std::fmt::Debug for PlayerConfig {
