@@ -4,18 +4,15 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
-    sync::Mutex,
+    thread,
 };
 
 use jamsync_examples::score::Score;
+use jamsync_protocol::time::Span;
 use serde_json::Value;
-
-/// Two runs at once would disturb each other's clocks.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// Runs the demo with made music; its exit status and its JSON.
 fn demo(name: &str, arguments: &[&str]) -> (Option<i32>, Value) {
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
     let binary: PathBuf = target.join("release/demo");
     assert!(binary.is_file(), "{} is missing: cargo build --release --bins", binary.display());
@@ -38,8 +35,16 @@ fn score_alone(result: &Value) -> Score {
     serde_json::from_value(result["score"].clone()).expect("a score")
 }
 
+/// Both at once: each is wrong by far more than two runs disturb each other.
 #[test]
-fn a_clock_offset_forced_to_zero_is_not_in_sync() {
+fn a_clock_offset_forced_to_zero_and_a_playback_rate_held_at_one_are_not_in_sync() {
+    thread::scope(|both| {
+        both.spawn(zero_offset);
+        both.spawn(held_rate);
+    });
+}
+
+fn zero_offset() {
     let (status, result) = demo("zero-offset", &["--sabotage", "zero-offset"]);
     // 1 says that it failed, 5 that this machine was too busy besides.
     assert!(matches!(status, Some(1 | 5)), "{status:?}");
@@ -48,12 +53,12 @@ fn a_clock_offset_forced_to_zero_is_not_in_sync() {
     assert!(score.windows_failed > 0, "\n{score}");
 }
 
-#[test]
-fn a_playback_rate_held_at_one_is_not_in_sync() {
+fn held_rate() {
     let (status, result) = demo("hold-rate", &["--sabotage", "hold-rate", "--dac-ppm", "200", "-200"]);
     // 1 says that it failed, 5 that this machine was too busy besides.
     assert!(matches!(status, Some(1 | 5)), "{status:?}");
-    // Either the skew grows past the limit, or the node jumps to undo it.
     let score = score_alone(&result);
-    assert!(!score.is_in_sync(jamsync_protocol::time::Span::from_millis(1)), "\n{score}");
+    // Rates that are 400 ppm apart part by 0.4 ms in a second, until the node jumps to undo it.
+    let parted = score.summary.is_some_and(|skew| skew.p99 > Span::from_millis(1));
+    assert!(parted || score.windows_failed > 0, "\n{score}");
 }

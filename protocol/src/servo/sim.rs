@@ -43,6 +43,8 @@ pub(super) struct Scene {
     pub(super) nonsense: usize,
     /// Hidden underruns: when, and by how much everything after is later.
     pub(super) shifts: Vec<(f64, f64)>,
+    /// Reports of a sound server that are suddenly wrong and come back: when, by how much, over how long.
+    pub(super) misreports: Vec<(f64, f64, f64)>,
     /// How long the device plays silence before music starts.
     pub(super) warm: f64,
     pub(super) buffer: f64,
@@ -91,6 +93,7 @@ impl Default for Scene {
             coarse_node: false,
             nonsense: 0,
             shifts: Vec::new(),
+            misreports: Vec::new(),
             warm: 0.3,
             buffer: 0.2,
             clock_us: 0.0,
@@ -177,6 +180,12 @@ impl Card {
                 // The hardware's pointer moves in steps of its own, so the reported delay is off by up to half one.
                 let steps = frame as f64 / RATE / step;
                 stamp += (steps - libm::round(steps)) * step;
+            }
+        }
+        for &(when, by, over) in &self.scene.misreports {
+            let share = (at - when) / over;
+            if (0.0..1.0).contains(&share) {
+                stamp += by * (1.0 - share);
             }
         }
         if self.stamps < self.scene.nonsense {

@@ -35,7 +35,14 @@ impl Suspects {
         if self.run.low.is_none_or(|(least, _)| late < least) {
             self.run.low = Some((late, stamp));
         }
-        if self.run.count < length && seconds_between(rate, first.frame, stamp.frame) < RUN_SECONDS {
+        let lasted = seconds_between(rate, first.frame, stamp.frame);
+        let small = self.run.low.is_some_and(|(least, _)| libm::fabs(least) < SMALL);
+        let complete = if small {
+            lasted >= RUN_SECONDS_SMALL
+        } else {
+            self.run.count >= length || lasted >= RUN_SECONDS
+        };
+        if !complete {
             return None;
         }
         let before = core::mem::replace(&mut self.before, core::mem::take(&mut self.run));
@@ -50,3 +57,8 @@ impl Suspects {
 pub(super) const RUN: u32 = 5;
 /// A run that lasts this long, in seconds, is complete with fewer stamps.
 const RUN_SECONDS: f64 = 0.5;
+/// A shift below this, in nanoseconds, takes longer to be believed: sound servers report such shifts and take them
+/// back within seconds, and to wait costs no more than to follow a shift that was none.
+const SMALL: f64 = 3_000_000.0;
+/// Seconds that a run of small shifts lasts.
+const RUN_SECONDS_SMALL: f64 = 2.5;

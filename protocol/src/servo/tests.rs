@@ -126,19 +126,31 @@ fn nonsense_first_stamps_are_forgotten() {
 }
 
 #[test]
-fn hidden_underruns_are_found_and_made_good_at_once() {
+fn hidden_underruns_are_found_and_made_good() {
     println!("seeds {SEEDS:?}");
     let shifts = vec![(70.0, 0.01), (100.0, 0.001), (130.0, 3_600.0)];
     let shifted = Scene { shifts, seconds: 3_780.0, ..scene() };
     let limits = Limits { steady: (15.0, f64::INFINITY), reanchors: 3, ..FINE };
     for outcome in hold("underruns of 10 and 1 ms, an hour asleep", &shifted, &limits) {
-        let found = |at: f64| outcome.restarts.iter().any(|seen| (at..at + 0.3).contains(seen));
-        assert!(found(70.0) && found(100.0) && found(3_730.0), "restarts {:?}", outcome.restarts);
-        assert_eq!(outcome.restarts.len(), 3);
-        for shift in [70.0, 100.0, 3_730.0] {
-            let after = sizes(&outcome.heard, shift + 1.0, shift + 20.0);
-            assert!(quantile(&after, 1.0) < 150.0, "a second after the shift at {shift}");
+        for shift in [70.0, 3_730.0] {
+            let found = |at: &f64| (shift..shift + 0.3).contains(at);
+            assert!(outcome.restarts.iter().any(found), "{shift}: restarts {:?}", outcome.restarts);
         }
+        // A small shift may be a sound server's, which takes it back, so the line only leans towards it at first.
+        for (shift, settled) in [(70.0, 1.0), (100.0, 15.0), (3_730.0, 1.0)] {
+            let after = sizes(&outcome.heard, shift + settled, shift + 20.0);
+            assert!(quantile(&after, 1.0) < 150.0, "after the shift at {shift}");
+        }
+    }
+}
+
+#[test]
+fn a_shift_that_a_sound_server_reports_and_takes_back_is_not_followed() {
+    println!("seeds {SEEDS:?}");
+    let misreports = vec![(70.0, 0.001, 4.0), (90.0, -0.001, 4.0)];
+    let limits = Limits { steady: (15.0, 400.0), ..FINE };
+    for outcome in hold("reports off by 1 ms, back after 4 s", &Scene { misreports, ..scene() }, &limits) {
+        assert_eq!(outcome.restarts, []);
     }
 }
 

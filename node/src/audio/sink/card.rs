@@ -11,7 +11,7 @@ use jamsync_protocol::{
 };
 
 use super::{OnLost, Output, Running, Sink};
-use crate::audio::AudioError;
+use crate::audio::{AudioError, priority::prefer_this_thread};
 
 /// A card that was found and can be started.
 pub struct Card {
@@ -59,7 +59,7 @@ impl Card {
         let hertz = wanted.sample_rate();
         let rate = SampleRate::new(hertz)
             .ok_or_else(|| AudioError::Device { reason: format!("it runs at {hertz} Hz") })?;
-        let buffer = u32::try_from(rate.frames_in(BUFFER).0).unwrap_or(720);
+        let buffer = u32::try_from(rate.frames_in(BUFFER).0).unwrap_or(2_400);
         let buffer = match *wanted.buffer_size() {
             SupportedBufferSize::Range { min, max } => buffer.clamp(min, max.max(min)),
             SupportedBufferSize::Unknown => buffer,
@@ -87,7 +87,11 @@ impl Card {
         // Larger than any period, so that the callback never allocates.
         let mut sound = vec![0.0_f32; 2 * PERIOD_MAX];
         let rate = self.rate;
+        let mut preferred = false;
         let fill = move |data: &mut [T], info: &OutputCallbackInfo| {
+            if !std::mem::replace(&mut preferred, true) {
+                prefer_this_thread();
+            }
             let stamp = info.timestamp();
             let delay = stamp.playback.saturating_duration_since(stamp.callback);
             let mut delay = Span::from_secs_f64(delay.as_secs_f64());
@@ -101,8 +105,15 @@ impl Card {
         };
         // After these the card goes on by itself, and the player sees the gap in the stamps.
         let harmless = |kind| matches!(kind, ErrorKind::Xrun | ErrorKind::RealtimeDenied);
+        let mut told = false;
         let failed = move |error: cpal::Error| {
-            if !harmless(error.kind()) {
+            if harmless(error.kind()) {
+                return;
+            }
+            if std::mem::replace(&mut told, true) {
+                // A card that is gone fails again at once, for ever.
+                std::thread::sleep(FAILING_REST);
+            } else {
                 lost(error.to_string());
             }
         };
@@ -153,10 +164,13 @@ fn refused(error: &cpal::Error) -> AudioError {
     AudioError::Device { reason: error.to_string() }
 }
 
-/// Length of the buffer that is asked for. On ALSA 15 ms give periods of 10 ms and a lead of 30 ms. Shorter
-/// stutters on a busy machine and ends in endless errors over PulseAudio, longer makes controls slow.
-/// Milliseconds, 10 to 100, default 15.
+/// Length of the buffer that is asked for. On ALSA 50 ms give periods of 33 ms and a lead of 100 ms, which outlasts
+/// the stalls of a busy machine. Milliseconds, 10 to 100, default 50: shorter stutters, longer makes a pause late.
 const BUFFER: Span = Span::from_millis(50);
+
+/// Rest after each further error of a card that has failed. Milliseconds, 10 to 1,000: shorter keeps a core busy,
+/// longer delays the end of the program.
+const FAILING_REST: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// Frames taken at once at most; longer periods are taken in parts.
 const PERIOD_MAX: usize = 8_192;
