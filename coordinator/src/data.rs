@@ -150,9 +150,13 @@ fn lock(path: &Path, how: FlockOperation) -> Result<Option<File>, DataError> {
 
 fn refused(folder: &Path) -> impl Fn(StoreError) -> DataError {
     let path = folder.to_owned();
-    move |error| match error {
-        StoreError::Newer { actual, known } => DataError::Newer { path: path.clone(), actual, known },
-        other => DataError::Database { path: path.clone(), reason: other.to_string() },
+    move |error| {
+        let path = path.clone();
+        if let StoreError::Newer { actual, known } = error {
+            DataError::Newer { path, actual, known }
+        } else {
+            DataError::Database { path, reason: error.to_string() }
+        }
     }
 }
 
