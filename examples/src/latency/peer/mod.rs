@@ -20,7 +20,6 @@ use std::{io, path::PathBuf, time::Duration};
 
 use jamsync_node::clock::NodeClock;
 use jamsync_protocol::{
-    text::Text,
     time::{NodeTime, Span},
     wire::codec::CodecError,
 };
@@ -197,9 +196,7 @@ pub async fn run(options: &PeerOptions, tell: impl Fn(Progress)) -> Result<PeerR
     if let Err(error) = &outcome
         && !matches!(error, PeerError::Refused { .. } | PeerError::Gone)
     {
-        // The other side would wait in vain; one that is gone needs no reason.
-        let reason = Text::truncated(&error.to_string());
-        let _ = connection.outgoing.send(&Message::Refused(reason)).await;
+        connection.refuse(&error.to_string()).await;
     }
     outcome
 }
@@ -282,8 +279,7 @@ async fn admit(
     let message = connection.incoming.receive().await?;
     let Message::Hello { version, code: told } = message else { return Err(message.instead_of("a hello")) };
     if told != code {
-        let reason = Text::truncated("the code is not the one that the listener printed");
-        connection.outgoing.send(&Message::Refused(reason)).await?;
+        connection.refuse("the code is not the one that the listener printed").await;
         return Err(PeerError::Gone);
     }
     let welcome = Message::Welcome { version: VERSION, session_epoch, lasts };

@@ -3,7 +3,12 @@
 
 use std::{path::Path, sync::mpsc};
 
-use jamsync_protocol::{media::SampleRate, text::List, time::Ppm, wire::codec};
+use jamsync_protocol::{
+    media::SampleRate,
+    text::{List, Text},
+    time::Ppm,
+    wire::codec,
+};
 use tokio::{io::AsyncWriteExt as _, task::JoinHandle};
 
 use super::*;
@@ -29,9 +34,8 @@ fn record(name: &Path, seed: u64, volume: f32) {
     wav.finalize().unwrap();
 }
 
-/// Writes `NAME.stamps.csv`: the music began `earlier` before now, by a clock that runs `rate` faster than the system's.
-fn stamp(name: &Path, clock: NodeClock, rate: Ppm, earlier: Span) {
-    let began = clock.now() - earlier;
+/// Writes `NAME.stamps.csv`: the music began at `began`, by a clock that runs `rate` faster than the system's.
+fn stamp(name: &Path, began: NodeTime, rate: Ppm) {
     let stamp = |second: u32| {
         let since = Span::from_secs(second.into());
         format!("{},{}\n", second * RATE.hz(), (began + since + since.gained_at(rate)).as_nanos())
@@ -81,12 +85,13 @@ async fn two_machines_hours_apart_find_the_shift_between_their_recordings_within
     let [here, there] = clocks.map(|(offset, rate)| NodeClock::skewed(Span::from_secs(offset), rate));
     record(&ana, SEED, 1.0);
     record(&ben, SEED, 0.5);
-    stamp(&ana, here, rates[0], Span::from_millis(1_000));
-    stamp(&ben, there, rates[1], Span::from_millis(980));
+    let now = [here.now(), there.now()];
+    stamp(&ana, now[0] - Span::from_millis(1_000), rates[0]);
+    stamp(&ben, now[1] - Span::from_millis(980), rates[1]);
     let (port, code, listener) = listen(&ana, here, Span::from_secs(6));
     let connected = connect_to(port, code, &ben, there).await.unwrap();
     let listened = listener.await.unwrap().unwrap();
-    // Between the two readings of the clock lies the writing of a file.
+    // The two clocks are not read at the very same instant.
     let slack = 5_000.0;
     for (report, late) in [(&connected, 20_000.0), (&listened, -20_000.0)] {
         assert!((report.median_us - late).abs() < report.uncertainty_us + slack, "{report}");
@@ -104,7 +109,7 @@ async fn recordings_without_a_shift_are_within_the_uncertainty_and_never_called_
     let name = folder.path().join("both");
     record(&name, SEED, 1.0);
     let clock = NodeClock::system();
-    stamp(&name, clock, Ppm::ZERO, Span::from_secs(1));
+    stamp(&name, clock.now() - Span::from_secs(1), Ppm::ZERO);
     let (port, code, listener) = listen(&name, clock, Span::from_secs(6));
     let connected = connect_to(port, code, &name, clock).await.unwrap();
     let listened = listener.await.unwrap().unwrap();
@@ -123,7 +128,10 @@ async fn other_music_is_refused_on_both_sides() {
     let clock = NodeClock::system();
     for (name, seed) in [(&ana, SEED), (&ben, SEED + 1)] {
         record(name, seed, 1.0);
-        stamp(name, clock, Ppm::ZERO, Span::from_secs(1));
+    }
+    let began = clock.now() - Span::from_secs(1);
+    for name in [&ana, &ben] {
+        stamp(name, began, Ppm::ZERO);
     }
     let (port, code, listener) = listen(&ana, clock, Span::from_secs(6));
     let outcomes = [connect_to(port, code, &ben, clock).await, listener.await.unwrap()];
@@ -140,7 +148,10 @@ async fn a_silent_recording_is_refused_and_the_other_side_is_told() {
     let clock = NodeClock::system();
     for (name, volume) in [(&ana, 1.0), (&ben, 0.0)] {
         record(name, SEED, volume);
-        stamp(name, clock, Ppm::ZERO, Span::from_secs(1));
+    }
+    let began = clock.now() - Span::from_secs(1);
+    for name in [&ana, &ben] {
+        stamp(name, began, Ppm::ZERO);
     }
     let (port, code, listener) = listen(&ana, clock, Span::from_secs(5));
     let refused = connect_to(port, code, &ben, clock).await.expect_err("silence");
@@ -155,7 +166,7 @@ async fn a_recording_made_before_the_clocks_were_compared_is_refused() {
     let name = folder.path().join("early");
     record(&name, SEED, 1.0);
     let clock = NodeClock::system();
-    stamp(&name, clock, Ppm::ZERO, Span::from_secs(600));
+    stamp(&name, clock.now() - Span::from_secs(600), Ppm::ZERO);
     let (port, code, listener) = listen(&name, clock, Span::from_secs(1));
     let refused = connect_to(port, code, &name, clock).await.expect_err("too early").to_string();
     let told = listener.await.unwrap().expect_err("too early").to_string();

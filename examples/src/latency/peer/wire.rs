@@ -30,6 +30,9 @@ pub(super) const STAMPS_MAX: usize = 2_048;
 /// up on a slow disk, more waits long for a machine that is gone.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
+/// How long a side that was refused may take to hang up.
+const FAREWELL_MAX: Duration = Duration::from_secs(3);
+
 /// A message. The first two keep their form in every version, so that versions can be told.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Message {
@@ -99,6 +102,17 @@ impl Connection {
         let frames = FrameReader::new(PEER_FRAME_BYTES_MAX);
         let incoming = Incoming { stream, frames, bytes: vec![0; 16_384] };
         Ok(Self { incoming, outgoing: Outgoing { stream: outgoing } })
+    }
+
+    /// Ends it with a reason, and waits for the other side to hang up: closing while its bytes are unread would take
+    /// the reason back.
+    pub(super) async fn refuse(&mut self, reason: &str) {
+        // Whoever is gone needs no reason.
+        let _ = self.outgoing.send(&Message::Refused(Text::truncated(reason))).await;
+        let _ = self.outgoing.stream.shutdown().await;
+        let Incoming { stream, bytes, .. } = &mut self.incoming;
+        let hung_up = async { while stream.read(bytes).await.is_ok_and(|length| length > 0) {} };
+        let _ = timeout(FAREWELL_MAX, hung_up).await;
     }
 }
 
