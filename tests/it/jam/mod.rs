@@ -18,6 +18,7 @@ mod hostile;
 mod node;
 mod process;
 mod refusals;
+mod restart;
 mod roles;
 mod stage;
 mod stranger;
