@@ -16,6 +16,18 @@ pub struct NodeClock {
     offset: Span,
     /// How much faster than the system's clock this one runs.
     rate: Ppm,
+    /// What happens to it, for tests.
+    faults: ClockFaults,
+}
+
+/// What happens to a clock at a given reading of the system's, so that a test can show what a node does then. The
+/// system's clock itself, and all that reads it past the node's, know nothing of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClockFaults {
+    /// It jumps, unnoticed: when, and by how much, backwards where that is negative.
+    pub step: Option<(Span, Span)>,
+    /// The machine sleeps: when, and for how long.
+    pub sleep: Option<(Span, Span)>,
 }
 
 impl NodeClock {
@@ -29,14 +41,22 @@ impl NodeClock {
     /// it lets two nodes on one machine disagree as two machines do.
     #[must_use]
     pub fn skewed(offset: Span, rate: Ppm) -> Self {
-        Self { base: read(RAW), offset, rate }
+        Self { base: read(RAW), offset, rate, faults: ClockFaults::default() }
+    }
+
+    /// The same clock, to which `faults` happen.
+    #[must_use]
+    pub fn with_faults(self, faults: ClockFaults) -> Self {
+        Self { faults, ..self }
     }
 
     /// The node time now.
     #[must_use]
     pub fn now(&self) -> NodeTime {
-        let elapsed = read(RAW) - self.base;
-        NodeTime::ZERO + self.base + self.offset + elapsed + elapsed.gained_at(self.rate)
+        let system = read(RAW);
+        let elapsed = system - self.faults.slept_by(system) - self.base;
+        let shift = self.offset + self.faults.stepped_by(system);
+        NodeTime::ZERO + self.base + shift + elapsed + elapsed.gained_at(self.rate)
     }
 
     /// How long the machine has slept since it was started. While it sleeps node time stands still, so a
@@ -44,7 +64,22 @@ impl NodeClock {
     #[must_use]
     pub fn slept(&self) -> Span {
         // A thread that is held up between both readings only makes the answer too small.
-        (0..READINGS).map(|_| read(BOOT) - read(ClockId::Monotonic)).max().unwrap_or_default()
+        let slept = (0..READINGS).map(|_| read(BOOT) - read(ClockId::Monotonic)).max().unwrap_or_default();
+        slept + self.faults.slept_by(read(RAW))
+    }
+}
+
+impl ClockFaults {
+    /// By how much the clock has jumped when the system's reads `system`.
+    #[must_use]
+    pub fn stepped_by(self, system: Span) -> Span {
+        self.step.filter(|(at, _)| *at <= system).map_or(Span::ZERO, |(_, by)| by)
+    }
+
+    /// How long it has stood still by then.
+    #[must_use]
+    pub fn slept_by(self, system: Span) -> Span {
+        self.sleep.map_or(Span::ZERO, |(at, length)| (system - at).max(Span::ZERO).min(length))
     }
 }
 
@@ -111,6 +146,25 @@ mod tests {
         let slack = Span::from_micros(10);
         assert!(reading - before >= off - slack, "{:?}", reading - before);
         assert!(reading - after <= off + slack, "{:?}", reading - after);
+    }
+
+    #[test]
+    fn a_step_and_a_sleep_happen_at_their_time() {
+        let plain = NodeClock::skewed(Span::from_secs(50), Ppm::ZERO);
+        let hour = Span::from_secs(3_600);
+        let (past, future) = (read(RAW) - hour, read(RAW) + hour);
+        let off = |faults| {
+            let faulty = plain.with_faults(faults);
+            (faulty.now() - plain.now(), faulty.slept() - plain.slept())
+        };
+        let near = |found: Span, expected: Span| (found - expected).abs() < Span::from_millis(20);
+        let (step, sleep) = (Span::from_millis(-400), Span::from_secs(6));
+        let (shift, slept) = off(ClockFaults { step: Some((past, step)), sleep: None });
+        assert!(near(shift, step) && near(slept, Span::ZERO), "{shift} {slept}");
+        let (shift, slept) = off(ClockFaults { step: None, sleep: Some((past, sleep)) });
+        assert!(near(shift, -sleep) && near(slept, sleep), "{shift} {slept}");
+        let (shift, slept) = off(ClockFaults { step: Some((future, step)), sleep: Some((future, sleep)) });
+        assert!(near(shift, Span::ZERO) && near(slept, Span::ZERO), "{shift} {slept}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use clap::{Args, builder::FalseyValueParser};
 use jamsync_protocol::time::{Ppm, Span};
 use toml::de::{DeTable, DeValue};
 
-use crate::paths::Paths;
+use crate::{clock::ClockFaults, paths::Paths};
 
 /// What an engine is started with. Its state folder is locked for this process.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +44,8 @@ pub struct Settings {
     pub clock_offset: Span,
     /// Rate error added to this node's clock, for tests. Unit ppm, range -1,000 to 1,000, default 0.
     pub clock_rate: Ppm,
+    /// What happens to this node's clock, for tests. Default nothing.
+    pub clock_faults: ClockFaults,
     /// Breaks this node on purpose, to show that the measurement notices.
     pub sabotage: Sabotage,
     /// Where the friend is met instead of at its own addresses, for tests. Default none.
@@ -101,6 +103,12 @@ pub struct Options {
     /// Rate error of this node's clock in ppm, for tests
     #[arg(long, global = true, env = "JAMSYNC_CLOCK_PPM", hide_env_values = true, value_name = "PPM", value_parser = rate, allow_negative_numbers = true, hide_short_help = true)]
     pub clock_ppm: Option<Ppm>,
+    /// Let this node's clock jump, for tests: at which reading of the system's monotonic clock, and by how much
+    #[arg(long, global = true, env = "JAMSYNC_CLOCK_STEP", hide_env_values = true, value_name = "AT,BY", value_parser = two_spans, allow_hyphen_values = true, hide = true)]
+    pub clock_step: Option<(Span, Span)>,
+    /// Let this node's clock stand still as in a sleep of the machine, for tests: from which reading, and how long
+    #[arg(long, global = true, env = "JAMSYNC_TEST_SLEEP", hide_env_values = true, value_name = "AT,FOR", value_parser = two_spans, hide = true)]
+    pub test_sleep: Option<(Span, Span)>,
     /// Take the offset between the clocks for zero, to show that the measurement notices
     #[arg(long, global = true, env = "JAMSYNC_TEST_ZERO_OFFSET", hide_env_values = true, value_parser = FalseyValueParser::new(), hide = true)]
     pub test_zero_offset: bool,
@@ -152,6 +160,8 @@ impl Options {
             dac_latency_ms: self.dac_latency_ms.or(other.dac_latency_ms),
             clock_offset: self.clock_offset.or(other.clock_offset),
             clock_ppm: self.clock_ppm.or(other.clock_ppm),
+            clock_step: self.clock_step.or(other.clock_step),
+            test_sleep: self.test_sleep.or(other.test_sleep),
             test_zero_offset: self.test_zero_offset || other.test_zero_offset,
             test_hold_rate: self.test_hold_rate || other.test_hold_rate,
             test_peer_via: self.test_peer_via.or(other.test_peer_via),
@@ -194,6 +204,13 @@ impl Options {
         if let Some(rate) = self.clock_ppm {
             flag("--clock-ppm", rate.0.to_string().into());
         }
+        let both = |(at, of): (Span, Span)| format!("{}ns,{}ns", at.as_nanos(), of.as_nanos()).into();
+        if let Some(step) = self.clock_step {
+            flag("--clock-step", both(step));
+        }
+        if let Some(sleep) = self.test_sleep {
+            flag("--test-sleep", both(sleep));
+        }
         if self.test_zero_offset {
             flags.push("--test-zero-offset".into());
         }
@@ -217,6 +234,7 @@ impl Options {
             dac_latency: self.dac_latency_ms.unwrap_or(DAC_LATENCY),
             clock_offset: self.clock_offset.unwrap_or_default(),
             clock_rate: self.clock_ppm.unwrap_or_default(),
+            clock_faults: ClockFaults { step: self.clock_step, sleep: self.test_sleep },
             sabotage: Sabotage { zero_offset: self.test_zero_offset, hold_rate: self.test_hold_rate },
             peer_via: self.test_peer_via,
         }
@@ -354,6 +372,12 @@ fn span(text: &str) -> Result<Span, String> {
     let number: f64 = number.trim().parse().map_err(|_| wrong())?;
     let unit = Span::from_nanos(nanos_per_unit);
     if number.is_finite() { Ok(unit.scaled(number)) } else { Err(wrong()) }
+}
+
+/// Two lengths of time with a comma between them.
+fn two_spans(text: &str) -> Result<(Span, Span), String> {
+    let (first, second) = text.split_once(',').ok_or("must be two times with a comma between them")?;
+    Ok((span(first)?, span(second)?))
 }
 
 /// Rate errors worth testing, in ppm: crystals are within 100.

@@ -9,10 +9,10 @@ use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use jamsync_examples::{
     latency::{
-        Case, Claim, Comparison, Player, Report, Series, live, page,
+        Case, Claim, Comparison, Goal, Player, Report, Series, live, page,
         peer::{self, Code, Meeting, PeerOptions},
         simulate::Machine,
-        write_series,
+        tables, write_series,
     },
     score::{Assertion, Plan, Recording, score},
 };
@@ -37,7 +37,7 @@ enum Command {
     List,
     /// Run real nodes through a scenario
     #[command(
-        after_help = "Examples:\n  latency live lan --seconds 60\n  latency live wan50 --seeds 3 --html wan50.html --assert 'net_p99_us<=250'\n  latency live my-scenario.toml"
+        after_help = "Examples:\n  latency live lan --seconds 60\n  latency live wan50 --seeds 3 --html wan50.html --assert 'net_p99_us<=250'\n  latency live my-scenario.toml\n  latency live goals controls suspend --seeds 3 --table results.md"
     )]
     Live(Runs),
     /// Run the same machines through a scenario in virtual time, faster than they would play
@@ -75,8 +75,9 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct Runs {
-    /// The name of a scenario, or a TOML file that describes one
-    scenario: String,
+    /// Names of scenarios, TOML files that describe one, or `goals` for all that have a goal
+    #[arg(required = true, value_name = "SCENARIO")]
+    scenarios: Vec<String>,
     /// How many seeds, counted from --first-seed
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     seeds: u64,
@@ -95,7 +96,10 @@ struct Runs {
     /// Keep the recordings of live runs in this folder
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
-    /// Write the whole result to this file
+    /// Write tables with a row for each scenario to this file, in Markdown
+    #[arg(long, value_name = "FILE")]
+    table: Option<PathBuf>,
+    /// Write the whole result to this file; with several scenarios, one file for each, its name in the file's
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Write the series to this folder
@@ -186,9 +190,36 @@ async fn run(command: Command) -> anyhow::Result<bool> {
     }
 }
 
-/// Plays a case by each seed, in virtual time where a machine is given, and reports.
+/// Plays every scenario by each seed, in virtual time where a machine is given, and reports.
 async fn play(options: &Runs, machine: Option<Machine>) -> anyhow::Result<bool> {
-    let case = case(&options.scenario)?.lasting(options.seconds);
+    let with_goal = || Case::names().filter(|name| Goal::of(name).is_some());
+    let names = options.scenarios.iter().flat_map(|name| match name.as_str() {
+        "goals" => with_goal().map(str::to_owned).collect(),
+        name => vec![name.to_owned()],
+    });
+    // A name that is not known is said before hours have passed.
+    let cases = names.map(|name| case(&name)).collect::<anyhow::Result<Vec<Case>>>()?;
+    let (mut reports, mut all_hold) = (Vec::new(), true);
+    for case in cases {
+        let report = report(options, machine, case.lasting(options.seconds)).await?;
+        print!("\n{report}");
+        write_out(options, &report)?;
+        for claim in &options.claims {
+            all_hold &= holds(claim, &report)?;
+        }
+        reports.push(report);
+        if let Some(path) = &options.table {
+            std::fs::write(path, tables(&reports))
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+    }
+    if reports.iter().any(|report| report.seeds.is_empty()) {
+        bail!("no run counts: the machine was too busy each time; close other programs and run it again");
+    }
+    Ok(all_hold)
+}
+
+async fn report(options: &Runs, machine: Option<Machine>, case: Case) -> anyhow::Result<Report> {
     let music = options.results.join("music");
     let player = match machine {
         Some(machine) => Player::Simulated { music, machine },
@@ -199,28 +230,19 @@ async fn play(options: &Runs, machine: Option<Machine>) -> anyhow::Result<bool> 
     };
     let seeds = options.first_seed..options.first_seed.saturating_add(options.seeds);
     let series = Series::new(case.clone(), player, &options.results)?;
-    let runs = series.play(seeds, options.jobs.into()).await?;
-    let report = Report::of(case, runs);
-    print!("\n{report}");
-    write_out(options, &report)?;
-    let mut all_hold = true;
-    for claim in &options.claims {
-        match claim.holds(&report) {
-            Some(true) => {}
-            Some(false) => {
-                println!("does not hold      {claim}");
-                all_hold = false;
-            }
-            None => {
-                let known: Vec<&str> = report.figures().into_iter().map(|(name, _)| name).collect();
-                bail!("{claim}: there is no such figure; there are {}", known.join(", "));
-            }
-        }
+    Ok(Report::of(case, series.play(seeds, options.jobs.into()).await?))
+}
+
+/// Whether a claim holds; says so where it does not.
+fn holds(claim: &Claim, report: &Report) -> anyhow::Result<bool> {
+    let Some(holds) = claim.holds(report) else {
+        let known: Vec<&str> = report.figures().into_iter().map(|(name, _)| name).collect();
+        bail!("{claim}: there is no such figure; there are {}", known.join(", "));
+    };
+    if !holds {
+        println!("does not hold      {claim}");
     }
-    if report.seeds.is_empty() {
-        bail!("no run counts: the machine was too busy each time; close other programs and run it again");
-    }
-    Ok(all_hold)
+    Ok(holds)
 }
 
 fn case(name: &str) -> anyhow::Result<Case> {
@@ -235,13 +257,24 @@ fn case(name: &str) -> anyhow::Result<Case> {
 
 fn write_out(options: &Runs, report: &Report) -> anyhow::Result<()> {
     let failed = |path: &Path| format!("cannot write {}", path.display());
-    if let Some(path) = &options.json {
+    let named = |path: &PathBuf| match options.scenarios.as_slice() {
+        [one] if one != "goals" => path.clone(),
+        _ => {
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+            let file = PathBuf::from(format!("{stem}-{}", report.case.name));
+            path.with_file_name(match path.extension() {
+                Some(extension) => file.with_extension(extension),
+                None => file,
+            })
+        }
+    };
+    if let Some(path) = &options.json.as_ref().map(named) {
         std::fs::write(path, serde_json::to_vec_pretty(report)?).with_context(|| failed(path))?;
     }
-    if let Some(folder) = &options.csv {
+    if let Some(folder) = &options.csv.as_ref().map(named) {
         write_series(report, folder).with_context(|| failed(folder))?;
     }
-    if let Some(path) = &options.html {
+    if let Some(path) = &options.html.as_ref().map(named) {
         std::fs::write(path, page(report)).with_context(|| failed(path))?;
     }
     Ok(())

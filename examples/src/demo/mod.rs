@@ -15,6 +15,7 @@ pub use outcome::{Injected, Outcome, Step};
 use std::path::Path;
 
 use anyhow::Context;
+use jamsync_node::clock::ClockFaults;
 use jamsync_protocol::time::Span;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -65,6 +66,7 @@ fn setups(options: &Options, folder: &Path, seed: u64) -> anyhow::Result<[Setup;
             dac_latency: DAC_LATENCIES[index],
             clock_offset: Span::from_secs_f64(random.random_range(stage::HOURS) * 3_600.0),
             clock_rate: stage::CLOCK_RATES[index],
+            clock_faults: ClockFaults::default(),
             fault: fault.filter(|_| index == 0),
             peer_via: None,
         })

@@ -7,7 +7,7 @@ use jamsync_protocol::time::Span;
 use tokio::time::{Instant, sleep};
 
 use super::{music::Music, session::Session};
-use crate::rig::node::true_now;
+use crate::rig::clock::true_now;
 
 /// Plays the script to its end. A step that fails is noted, and the next one is tried.
 pub(super) async fn play(session: &mut Session, music: &Music) {

@@ -9,11 +9,7 @@ use tokio::{
 };
 
 use super::{Options, Step, outcome::Recordings};
-use crate::rig::{
-    journal::Journal,
-    node::{Story, true_now},
-    stage::Stage,
-};
+use crate::rig::{clock::true_now, journal::Journal, node::Story, stage::Stage};
 
 /// A run that is under way.
 #[derive(Debug)]

@@ -3,6 +3,11 @@
 use jamsync_protocol::time::Span;
 use serde::{Deserialize, Serialize};
 
+use super::{
+    edits::Edits,
+    happening::{ClockStep, Sleep},
+    range::{Kept as _, ranged},
+};
 use crate::link::{PathConfig, Scenario, ScenarioError};
 
 /// What a run is put through, as written in a TOML file. A scenario of the link model is one, too.
@@ -29,6 +34,21 @@ pub struct Case {
     /// What the listeners do.
     #[serde(default)]
     pub actions: Vec<Action>,
+    /// Clocks that jump, one for each node at most.
+    #[serde(default)]
+    pub clock_steps: Vec<ClockStep>,
+    /// Machines that sleep, once each at most.
+    #[serde(default)]
+    pub sleeps: Vec<Sleep>,
+    /// How long the pieces of music are, of which two play by turns. 20 to 240 s, default 240.
+    #[serde(default = "piece_s", deserialize_with = "piece_seconds")]
+    pub piece_s: u32,
+    /// Whether A has the second piece in another encoding only: the same music, but not the same file.
+    #[serde(default)]
+    pub two_encodings: bool,
+    /// Random edits of the queue; default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edits: Option<Edits>,
 }
 
 /// Something that a listener does.
@@ -46,6 +66,9 @@ pub struct Action {
     /// For a seek: by how many seconds. -3,600 to 3,600.
     #[serde(default, deserialize_with = "seek_by")]
     pub by_s: i32,
+    /// Again and again after so long, until the end of the run; default once. 4 to 3,600 s.
+    #[serde(default, deserialize_with = "again_after", skip_serializing_if = "Option::is_none")]
+    pub every_s: Option<f64>,
 }
 
 /// One of the two listeners.
@@ -91,10 +114,15 @@ pub enum CaseError {
 }
 
 /// The cases that are more than a link, in TOML. The link is that of the named scenario where the file gives none.
-const FILES: [(&str, &str, &str); 4] = [
+const FILES: [(&str, &str, &str); 9] = [
     ("dac200", "lan", include_str!("cases/dac200.toml")),
     ("pause-resume", "wan50", include_str!("cases/pause-resume.toml")),
     ("join-late", "wan50", include_str!("cases/join-late.toml")),
+    ("controls", "wan50", include_str!("cases/controls.toml")),
+    ("edits150", "wan150", include_str!("cases/edits150.toml")),
+    ("clock-step", "wan50", include_str!("cases/clock-step.toml")),
+    ("suspend", "wan50", include_str!("cases/suspend.toml")),
+    ("two-encodings", "wan50", include_str!("cases/two-encodings.toml")),
     ("long", "wifi", include_str!("cases/long.toml")),
 ];
 
@@ -113,8 +141,20 @@ impl Case {
             return Err(CaseError::Unknown { name: name.to_owned() });
         }
         let Scenario { name, about, path } = Scenario::built_in(name)?;
-        let (dac_latency_ms, join_after_s, seconds) = (dac_latency_ms(), join_after_s(), seconds());
-        Ok(Self { name, about, path, dac_latency_ms, join_after_s, seconds, actions: Vec::new() })
+        Ok(Self {
+            name,
+            about,
+            path,
+            dac_latency_ms: dac_latency_ms(),
+            join_after_s: join_after_s(),
+            seconds: seconds(),
+            actions: Vec::new(),
+            clock_steps: Vec::new(),
+            sleeps: Vec::new(),
+            piece_s: piece_s(),
+            two_encodings: false,
+            edits: None,
+        })
     }
 
     /// The names of all cases that are built in.
@@ -134,6 +174,14 @@ impl Case {
                 format!("`name` must be 1 to {NAME_MAX} letters, digits, - and _, not {:?}", case.name);
             return Err(CaseError::Malformed(what));
         }
+        for who in [Who::A, Who::B] {
+            let steps = case.clock_steps.iter().filter(|step| step.of == who).count();
+            let sleeps = case.sleeps.iter().filter(|sleep| sleep.of == who).count();
+            if steps > 1 || sleeps > 1 {
+                let what = "`clock_steps` and `sleeps` hold one for each of a and b at most";
+                return Err(CaseError::Malformed(what.to_owned()));
+            }
+        }
         Ok(case)
     }
 
@@ -142,6 +190,22 @@ impl Case {
     pub fn lasting(mut self, seconds: Option<u32>) -> Self {
         self.seconds = seconds.unwrap_or(self.seconds);
         self
+    }
+
+    /// What the listeners do in the time of the run, in order, each with its time.
+    #[must_use]
+    pub fn deeds(&self) -> Vec<(Span, Action)> {
+        let end = f64::from(self.seconds);
+        let mut all = Vec::new();
+        for action in &self.actions {
+            let mut at_s = action.at_s;
+            while at_s < end {
+                all.push((Span::from_secs_f64(at_s), action.clone()));
+                at_s += action.every_s.unwrap_or(end);
+            }
+        }
+        all.sort_by_key(|(at, _)| *at);
+        all
     }
 
     /// How late B sounds because half of the path's asymmetry cannot be measured, `elapsed` after the link began.
@@ -165,53 +229,21 @@ const fn seconds() -> u32 {
     180
 }
 
-/// A deserializer of a number within a range, so that the parser can name the line.
-macro_rules! ranged {
-    ($name:ident: $type:ty, $least:literal to $most:literal $unit:literal) => {
-        fn $name<'de, D: serde::Deserializer<'de>>(from: D) -> Result<$type, D::Error> {
-            let value = f64::deserialize(from)?;
-            if !($least..=$most).contains(&value) || value.fract().abs() > 0.0 && <$type>::WHOLE {
-                let what = format!("{value} is outside {} to {} {}", $least, $most, $unit);
-                return Err(serde::de::Error::custom(what));
-            }
-            Ok(<$type>::of(value))
-        }
-    };
-}
-
-/// A number as it is kept.
-trait Kept {
-    const WHOLE: bool;
-    fn of(value: f64) -> Self;
-}
-
-impl Kept for f64 {
-    const WHOLE: bool = false;
-    fn of(value: f64) -> Self {
-        value
-    }
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range was checked")]
-impl Kept for u32 {
-    const WHOLE: bool = true;
-    fn of(value: f64) -> Self {
-        value as Self
-    }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "the range was checked")]
-impl Kept for i32 {
-    const WHOLE: bool = true;
-    fn of(value: f64) -> Self {
-        value as Self
-    }
+const fn piece_s() -> u32 {
+    240
 }
 
 ranged!(join_after: f64, 0.0 to 600.0 "s");
 ranged!(run_seconds: u32, 20.0 to 3600.0 "whole seconds");
+ranged!(piece_seconds: u32, 20.0 to 240.0 "whole seconds");
 ranged!(action_at: f64, 0.0 to 3600.0 "s");
 ranged!(seek_by: i32, -3600.0 to 3600.0 "whole seconds");
+
+ranged!(period: f64, 4.0 to 3600.0 "s");
+
+fn again_after<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    period(from).map(Some)
+}
 
 fn dac_latencies<'de, D: serde::Deserializer<'de>>(from: D) -> Result<[u16; 2], D::Error> {
     let both = <[i64; 2]>::deserialize(from)?;
@@ -238,6 +270,15 @@ mod tests {
     }
 
     #[test]
+    fn the_scenario_that_shows_every_key_reads_and_its_actions_come_again() {
+        let case = Case::from_toml(include_str!("../../latency/my-link.toml")).expect("reads");
+        assert!(!case.sleeps.is_empty() && !case.clock_steps.is_empty());
+        let seeks = case.deeds().into_iter().filter(|(_, action)| action.deed == Deed::Seek);
+        let times: Vec<i64> = seeks.map(|(at, _)| at.as_millis() / 1_000).collect();
+        assert_eq!(times, [35, 55]);
+    }
+
+    #[test]
     fn what_a_case_must_not_say_is_refused_by_line_and_range() {
         let head = "name = \"x\"\nabout = \"y\"\n";
         for (text, wanted) in [
@@ -247,6 +288,9 @@ mod tests {
             ("dac_latency_ms = [1, 60]\n", ["line 3", "6 to 1000 ms"]),
             ("[[actions]]\nat_s = 1\nby = \"c\"\n", ["line 5", "`a` or `b`"]),
             ("[[actions]]\nat_s = -1\n", ["line 4", "0 to 3600 s"]),
+            ("[[clock_steps]]\nat_s = 9\nof = \"a\"\nby_s = 9000\n", ["line 6", "-3600 to 3600 s"]),
+            ("[[sleeps]]\nat_s = 9\nof = \"b\"\nfor_s = 0\n", ["line 6", "1 to 8 s"]),
+            ("piece_s = 3\n", ["line 3", "20 to 240 whole seconds"]),
             ("[path.a_to_b]\ndelay_ms = -3\n", ["line 4", "0 to 10000 ms"]),
         ] {
             let refused = Case::from_toml(&format!("{head}{text}")).unwrap_err().to_string();

@@ -1,6 +1,7 @@
 //! A run with real processes: a Jam of two as users drive it, through the link, recorded and scored.
 
 use std::{
+    collections::HashSet,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -10,18 +11,19 @@ use jamsync_node::api::{AnchorCause, Event, Reply, Request, SeekTo, client::Clie
 use jamsync_protocol::time::{Ppm, Span};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tokio::time::sleep;
+use tokio::{task::JoinSet, time::sleep};
 
 use super::{
-    Action, Case, CommandDelay, Deed, Lateness, Mode, Observation, RunRecord, SCHEMA_VERSION, case::Who,
-    measure::measure, music, observe::Observer,
+    Action, Case, CommandDelay, Deed, Happening, Lateness, Mode, Observation, RunRecord, SCHEMA_VERSION,
+    case::Who, happening::faults, measure::measure, music::Music, observe::Observer,
 };
 use crate::{
     lateness::Watcher,
     link::forwarder::Forwarder,
     rig::{
+        clock::{sleep_until, true_now},
         journal::Journal,
-        node::{Setup, true_now},
+        node::{Node, Setup},
         stage::{CLOCK_RATES, HOURS, Stage},
     },
     score::{Plan, Recording, Score, ScoreError, TrueTime},
@@ -40,6 +42,15 @@ pub struct Places {
 
 /// How fast the sound cards of A and B run.
 const DAC_RATES: [Ppm; 2] = [Ppm(60.0), Ppm(-40.0)];
+/// From the start of the nodes to the guest's entry, the wait for it not counted, where something is to happen to their
+/// clocks: enough to sign up, to read the music and to meet on a busy machine.
+const ENTRY_AFTER: Span = Span::from_secs(40);
+/// From asking for the Jam to the entry, about.
+const JOINING: Span = Span::from_secs(4);
+/// How long before something happens to the clocks the guest must have entered.
+const ENTRY_BEFORE: Span = Span::from_secs(3);
+/// A node is stopped a little longer than its clock stands still, so that none of it is seen.
+const SLEEP_MARGIN: Span = Span::from_millis(5);
 /// How long to wait for what the coordinator or the friend does.
 const SEEN_MAX: Duration = Duration::from_secs(30);
 
@@ -71,16 +82,23 @@ pub(super) fn build_of(program: &Path) -> anyhow::Result<String> {
 /// # Errors
 /// What kept the run from happening at all. What goes wrong in the Jam is recorded.
 pub async fn run(case: &Case, seed: u64, places: &Places) -> anyhow::Result<RunRecord> {
+    anyhow::ensure!(
+        case.edits.is_none(),
+        "{} edits the queue, which is simulated only: use `latency simulate`",
+        case.name
+    );
     let folder =
         tempfile::Builder::new().prefix("jamsync-latency-").tempdir().context("no temporary folder")?;
     let forwarder = Forwarder::start(&case.path, seed).context("cannot start the link")?;
-    let setups = setups(case, seed, folder.path(), places, &forwarder)?;
+    // Clocks are told before they start what will happen to them, so the entry is reckoned with, not known.
+    let begins = true_now() + ENTRY_AFTER + Span::from_secs_f64(case.join_after_s);
+    let setups = setups(case, seed, folder.path(), places, &forwarder, begins)?;
     let records = [setups[0].record.clone(), setups[1].record.clone()].map(Option::unwrap_or_default);
-    let files = music::queue(&places.music, case.seconds + 60)?;
+    let music = Music::of(case, &places.music)?;
     let mut watcher = Watcher::start()?;
     let stage = Stage::set(folder.path(), &places.binaries, setups).await?;
-    let mut run = Run::new(case, stage);
-    run.play(&files, &forwarder).await;
+    let mut run = Run::new(case, stage, begins);
+    run.play(&music, &forwarder).await;
     let (plan, commands, observations, troubles) = run.end().await;
     let scheduler = Lateness::of(watcher.overshoots());
     let forwarded = forwarder.stop();
@@ -94,13 +112,17 @@ pub async fn run(case: &Case, seed: u64, places: &Places) -> anyhow::Result<RunR
         score: None,
         troubles,
         observations,
+        happenings: run.happenings,
+        named_missing: [&run.stage.ana, &run.stage.ben].map(named_missing),
+        edits: None,
         commands,
         scheduler,
         link: Lateness::of(forwarded.lateness),
         datagrams: forwarded.counts.map(|counts| [counts.sent, counts.delivered]),
     };
+    record.check_names();
     match plan {
-        Some(plan) => match scored(&records, plan, &mut record) {
+        Some(plan) => match scored(&records, plan, &music, &mut record) {
             Ok(score) => record.score = Some(score),
             Err(error) => record.troubles.push(format!("not scored: {error}")),
         },
@@ -109,9 +131,14 @@ pub async fn run(case: &Case, seed: u64, places: &Places) -> anyhow::Result<RunR
     Ok(record)
 }
 
-fn scored(records: &[PathBuf; 2], plan: Plan, record: &mut RunRecord) -> Result<Score, ScoreError> {
+fn scored(
+    records: &[PathBuf; 2],
+    plan: Plan,
+    music: &Music,
+    record: &mut RunRecord,
+) -> Result<Score, ScoreError> {
     let (a, b) = (Recording::read(&records[0])?, Recording::read(&records[1])?);
-    measure(&a, &b, plan, &mut record.commands)
+    measure(&a, &b, plan, music, &mut record.commands)
 }
 
 fn setups(
@@ -120,6 +147,7 @@ fn setups(
     folder: &Path,
     places: &Places,
     forwarder: &Forwarder,
+    begins: TrueTime,
 ) -> anyhow::Result<[Setup; 2]> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let recordings = places.recordings.as_deref().unwrap_or(folder);
@@ -136,6 +164,7 @@ fn setups(
             dac_latency: Span::from_millis(i64::from(case.dac_latency_ms[index])),
             clock_offset: Span::from_secs_f64(random.random_range(HOURS) * 3_600.0),
             clock_rate: CLOCK_RATES[index],
+            clock_faults: faults(case, [Who::A, Who::B][index], begins),
             fault: None,
             peer_via: Some(forwarder.doors()[index]),
         })
@@ -152,10 +181,14 @@ struct Run<'a> {
     commands: Vec<CommandDelay>,
     troubles: Vec<String>,
     link_began: TrueTime,
+    /// When the guest's entry is reckoned with.
+    begins: TrueTime,
+    happenings: Vec<Happening>,
+    sleepers: JoinSet<()>,
 }
 
 impl<'a> Run<'a> {
-    fn new(case: &'a Case, stage: Stage) -> Self {
+    fn new(case: &'a Case, stage: Stage, begins: TrueTime) -> Self {
         Self {
             case,
             stage,
@@ -164,28 +197,30 @@ impl<'a> Run<'a> {
             commands: Vec::new(),
             troubles: Vec::new(),
             link_began: true_now(),
+            begins,
+            happenings: Happening::of_case(case, begins),
+            sleepers: JoinSet::new(),
         }
     }
 
-    async fn play(&mut self, files: &[PathBuf], forwarder: &Forwarder) {
-        if let Err(error) = self.try_to_play(files, forwarder).await {
+    async fn play(&mut self, music: &Music, forwarder: &Forwarder) {
+        if let Err(error) = self.try_to_play(music, forwarder).await {
             self.troubles.push(format!("{error:#}"));
         }
     }
 
-    async fn try_to_play(&mut self, files: &[PathBuf], forwarder: &Forwarder) -> anyhow::Result<()> {
-        self.meet(files).await?;
+    async fn try_to_play(&mut self, music: &Music, forwarder: &Forwarder) -> anyhow::Result<()> {
+        self.meet(music).await?;
         let ends = [self.stage.ana.status().await?.me.listen, self.stage.ben.status().await?.me.listen];
         forwarder.connect(ends);
         self.link_began = true_now();
         self.observer = Some(Observer::start(&self.stage).await?);
         let begun = self.join().await?;
+        self.await_happenings(begun)?;
         let mut clients = [self.stage.ana.connect().await?, self.stage.ben.connect().await?];
-        let mut actions = self.case.actions.clone();
-        actions.sort_by(|x, y| x.at_s.total_cmp(&y.at_s));
-        for action in actions.iter().filter(|action| action.at_s < f64::from(self.case.seconds)) {
-            sleep_until(begun + Span::from_secs_f64(action.at_s)).await;
-            self.act(action, &mut clients).await;
+        for (at, action) in self.case.deeds() {
+            sleep_until(begun + at).await;
+            self.act(&action, &mut clients).await;
         }
         let end = begun + Span::from_secs(i64::from(self.case.seconds));
         sleep_until(end).await;
@@ -194,7 +229,7 @@ impl<'a> Run<'a> {
     }
 
     /// Both sign up and become contacts; Ben plays, and Ana knows the same files.
-    async fn meet(&mut self, files: &[PathBuf]) -> anyhow::Result<()> {
+    async fn meet(&mut self, music: &Music) -> anyhow::Result<()> {
         let code = self.stage.join_code.clone();
         for name in ["ana", "ben"] {
             let birth = "1990-05-17";
@@ -206,10 +241,15 @@ impl<'a> Run<'a> {
         }
         let Reply::Link { link } = self.stage.ana.run(&["link"]).await? else { bail!("no link to send") };
         self.stage.ben.run(&["join", &link]).await?;
-        let files: Vec<&str> = files.iter().filter_map(|path| path.to_str()).collect();
-        self.stage.ana.run(&[&["library", "add"][..], &files].concat()).await?;
-        self.stage.ben.run(&[&["play"][..], &files].concat()).await?;
+        let text =
+            |files: &[PathBuf]| files.iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
+        let (add, play) = (["library", "add"].map(str::to_owned), ["play".to_owned()]);
+        self.stage.ana.run(&[&add[..], &text(&music.guest)].concat()).await?;
+        self.stage.ben.run(&[&play[..], &text(&music.queue)].concat()).await?;
         sleep(Duration::from_secs_f64(self.case.join_after_s)).await;
+        if !self.happenings.is_empty() {
+            sleep_until(self.begins - JOINING).await;
+        }
         Ok(())
     }
 
@@ -231,6 +271,24 @@ impl<'a> Run<'a> {
         Ok(entered)
     }
 
+    /// What the clocks were told to go through is left out of the score, and who sleeps is stopped meanwhile.
+    fn await_happenings(&mut self, begun: TrueTime) -> anyhow::Result<()> {
+        for happening in &self.happenings {
+            anyhow::ensure!(
+                happening.range.from > begun + ENTRY_BEFORE,
+                "the guest entered too late for what was to happen to it; run it on a machine with less to do"
+            );
+            self.journal.happen(&happening.what, happening.range);
+        }
+        for node in [&self.stage.ana, &self.stage.ben] {
+            if let Some((from, length)) = node.setup.clock_faults.sleep {
+                let from = TrueTime::default() + from;
+                self.sleepers.spawn(node.stopped(from - SLEEP_MARGIN, from + length + SLEEP_MARGIN)?);
+            }
+        }
+        Ok(())
+    }
+
     async fn act(&mut self, action: &Action, clients: &mut [Client; 2]) {
         let (request, what, cause) = match action.deed {
             Deed::Pause => (Request::Pause, "pause", AnchorCause::Pause),
@@ -247,8 +305,7 @@ impl<'a> Run<'a> {
         };
         let at = true_now();
         self.journal.command(what, cause, at);
-        let (by, deed) = (action.by, action.deed);
-        self.commands.push(CommandDelay { at_ns: at, by, deed, until_a_ms: None, until_b_ms: None });
+        self.commands.push(CommandDelay::of(at, action));
         if let Err(error) = client.call(request).await {
             self.troubles.push(format!("{what} at {} s: {error}", action.at_s));
         }
@@ -273,7 +330,11 @@ impl<'a> Run<'a> {
     }
 }
 
-async fn sleep_until(at: TrueTime) {
-    let left = (at - true_now()).max(Span::ZERO);
-    sleep(Duration::from_secs_f64(left.as_secs_f64())).await;
+/// How many entries a node has named as not to be had.
+fn named_missing(node: &Node) -> usize {
+    let named = node.seen.iter().filter_map(|event| {
+        let Event::TrackMissing { entry, .. } = event else { return None };
+        Some(entry)
+    });
+    named.collect::<HashSet<_>>().len()
 }

@@ -2,7 +2,7 @@
 
 use jamsync_protocol::time::Span;
 
-use super::{CommandDelay, Deed, onset};
+use super::{CommandDelay, Deed, music::Music, onset, whereabouts::Whereabouts};
 use crate::score::{Plan, Recording, Score, ScoreError, TrueRange, score};
 
 /// How long after saying that it follows the Jam the guest may be silent: what is left out around every anchor.
@@ -15,11 +15,17 @@ pub(super) fn measure(
     a: &Recording,
     b: &Recording,
     mut plan: Plan,
+    music: &Music,
     commands: &mut [CommandDelay],
 ) -> Result<Score, ScoreError> {
     find_entry(&mut plan, a);
+    let mut whereabouts = Whereabouts::of(b, music);
     for command in commands {
-        let until = |recording| onset::delay(recording, command.deed, command.at_ns);
+        let moves = whereabouts.follow(command, b);
+        let until = |recording| match &moves {
+            Some(moves) => moves.delay(recording, command.at_ns),
+            None => onset::delay(recording, command.deed, command.at_ns),
+        };
         let millis = |span: Option<Span>| span.map(|span| span.as_secs_f64() * 1e3);
         (command.until_a_ms, command.until_b_ms) = (millis(until(a)), millis(until(b)));
     }

@@ -12,7 +12,7 @@ use tokio::{
 use super::{Observation, case::Who};
 use crate::{
     rig::{
-        node::{SkewedClock, true_now},
+        clock::{SkewedClock, true_now},
         stage::Stage,
     },
     score::TrueTime,

@@ -1,8 +1,7 @@
 //! When an output obeyed a command, by its recording alone.
 //!
-//! A pause is obeyed where silence begins, a resume where it ends. A seek or skip is obeyed where the sound stops
-//! being the continuation of what was heard and begins to be what the other recording plays then; that needs the
-//! music itself and is not measured here.
+//! A pause is obeyed where silence begins, a resume where it ends. A seek or a skip is obeyed where the music goes on
+//! from another place, which needs the music itself: see `whereabouts`.
 
 use jamsync_protocol::{media::Frames, time::Span};
 
@@ -44,6 +43,13 @@ pub(super) fn delay(recording: &Recording, deed: Deed, at: TrueTime) -> Option<S
     };
     let heard = recording.time_of(Frames(u64::try_from(obeyed).ok()?))?;
     Some(heard - at)
+}
+
+/// The first frame that is heard.
+pub(super) fn first_sound(recording: &Recording) -> Option<u64> {
+    let channels = recording.channels();
+    let firsts = channels.iter().filter_map(|c| c.iter().position(|sample| sample.abs() > SILENCE));
+    u64::try_from(firsts.min()?).ok()
 }
 
 #[cfg(test)]

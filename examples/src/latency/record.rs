@@ -3,7 +3,7 @@
 use jamsync_protocol::time::Span;
 use serde::{Deserialize, Serialize};
 
-use super::{Case, Deed, case::Who};
+use super::{Action, Case, Deed, EditRecord, Happening, case::Who};
 use crate::score::{Score, TrueTime};
 
 /// The version of the JSON of records and reports. It rises when a field changes its meaning or goes away.
@@ -31,6 +31,15 @@ pub struct RunRecord {
     pub troubles: Vec<String>,
     /// What the nodes said of themselves, A's and B's by turns.
     pub observations: Vec<Observation>,
+    /// What happened to the machines by itself.
+    #[serde(default)]
+    pub happenings: Vec<Happening>,
+    /// How many entries A and B have named as not to be had by one of them, and so passed over.
+    #[serde(default)]
+    pub named_missing: [usize; 2],
+    /// The edits of the queue, where the case has any.
+    #[serde(default)]
+    pub edits: Option<EditRecord>,
     /// From each command to the sound.
     pub commands: Vec<CommandDelay>,
     /// How late the machine ran what was due.
@@ -96,10 +105,21 @@ pub struct CommandDelay {
     pub by: Who,
     /// What.
     pub deed: Deed,
+    /// For a seek: by how many seconds.
+    #[serde(default)]
+    pub by_s: i32,
     /// Until A's output obeyed; none where the recording does not show it.
     pub until_a_ms: Option<f64>,
     /// Until B's output obeyed.
     pub until_b_ms: Option<f64>,
+}
+
+impl CommandDelay {
+    /// A command that is given at `at`; what becomes of it is not known yet.
+    pub(super) const fn of(at: TrueTime, action: &Action) -> Self {
+        let Action { by, deed, by_s, .. } = *action;
+        Self { at_ns: at, by, deed, by_s, until_a_ms: None, until_b_ms: None }
+    }
 }
 
 /// How late something was, over a run.
@@ -144,6 +164,20 @@ impl RunRecord {
             Voidness::Busy
         } else {
             Voidness::Valid
+        }
+    }
+
+    /// What the nodes said of themselves while nothing had happened of which they could not know yet.
+    pub fn observations_at_peace(&self) -> impl Iterator<Item = &Observation> {
+        let happens = |at| self.happenings.iter().any(|one| one.range.from <= at && at < one.range.until);
+        self.observations.iter().filter(move |seen| !happens(seen.at_ns))
+    }
+
+    /// What is wrong where the case has a track that one side lacks: both must name it.
+    pub(super) fn check_names(&mut self) {
+        let silent = [Who::A, Who::B].into_iter().zip(self.named_missing).filter(|(_, count)| *count == 0);
+        for (who, _) in silent.filter(|_| self.case.two_encodings) {
+            self.troubles.push(format!("{who:?} does not name the track that A has in another encoding"));
         }
     }
 

@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, fmt};
 use jamsync_protocol::time::Span;
 use serde::{Deserialize, Serialize};
 
-use super::{Case, Deed, Goal, Observation, RunRecord, SCHEMA_VERSION, Voidness, case::Who, goals::SETTLED};
+use super::{
+    Case, CommandDelay, Deed, EditFigures, Goal, Observation, RunRecord, SCHEMA_VERSION, Voidness,
+    allowed::Allowed, case::Who, goals::SETTLED,
+};
 use crate::score::{TrueTime, percentile};
 
 /// The result of a case.
@@ -48,6 +51,9 @@ pub struct Report {
     pub bound_over_goal: Option<f64>,
     /// From a command to both outputs, by what was commanded.
     pub commands: BTreeMap<String, CommandFigures>,
+    /// The edits of the queue, where the case has any.
+    #[serde(default)]
+    pub edits: Option<EditFigures>,
     /// The seeds of the runs that count.
     pub seeds: Vec<u64>,
     /// The seeds of the runs that are void, because the machine was too busy.
@@ -80,8 +86,14 @@ pub struct CommandFigures {
     pub own_ms: [f64; 2],
     /// Median and 99 % until the other's.
     pub other_ms: [f64; 2],
-    /// Outputs that did not show it within 2 s.
+    /// Outputs that did not show it within 1.5 s.
     pub unseen: usize,
+    /// By how much the worst output of who gave it passed what the goals allow; negative where none did.
+    #[serde(default)]
+    pub own_over_ms: f64,
+    /// The same of the other's.
+    #[serde(default)]
+    pub other_over_ms: f64,
 }
 
 /// The machine a measurement ran on.
@@ -103,11 +115,12 @@ impl Report {
     pub fn of(case: Case, runs: Vec<RunRecord>) -> Self {
         let (valid, void): (Vec<&RunRecord>, Vec<&RunRecord>) =
             runs.iter().partition(|run| run.voidness() == Voidness::Valid);
+        let allowed = Allowed::by(&case);
         let scores = || valid.iter().filter_map(|run| run.score.as_ref());
         let seeds = |runs: &[&RunRecord]| runs.iter().map(|run| run.seed).collect();
         let worst = valid.iter().filter_map(|run| Figures::of(skews(&[*run], Span::ZERO, false)));
         let starts = scores().flat_map(|score| &score.starts);
-        let seen = || valid.iter().flat_map(|run| &run.observations);
+        let seen = || valid.iter().flat_map(|run| run.observations_at_peace());
         let guest = seen().filter(|seen| seen.by == Who::A);
         let scored = |from, net| Figures::of(skews(&valid, from, net));
         Self {
@@ -129,7 +142,11 @@ impl Report {
             bound_asked: seen().count(),
             bound_broken: seen().filter(|seen| seen.breaks_bound()).count(),
             bound_over_goal: bound_over_goal(&valid),
-            commands: commands(&valid),
+            commands: commands(&allowed, &valid),
+            edits: EditFigures::of(
+                &allowed,
+                &valid.iter().filter_map(|run| run.edits.as_ref()).collect::<Vec<_>>(),
+            ),
             seeds: seeds(&valid),
             void_seeds: seeds(&void),
             case,
@@ -142,6 +159,7 @@ impl Report {
     pub fn figures(&self) -> Vec<(&'static str, Option<f64>)> {
         let count = |n: usize| Some(float(n));
         let starts = self.start_errors_us.iter().map(|start| start.map_or(f64::INFINITY, f64::abs));
+        let over = self.commands.values().map(|figures| figures.own_over_ms.max(figures.other_over_ms));
         vec![
             ("p50_us", self.raw.map(|f| f.p50_us)),
             ("p95_us", self.raw.map(|f| f.p95_us)),
@@ -154,6 +172,12 @@ impl Report {
             ("worst_run_p99_us", self.worst_run_p99_us),
             ("start_error_us", starts.max_by(f64::total_cmp)),
             ("clock_error_max_us", self.clock_error.map(|f| f.max_us)),
+            ("command_over_ms", over.max_by(f64::total_cmp)),
+            ("commands_unseen", count(self.commands.values().map(|of| of.unseen).sum())),
+            ("edit_p99_ms", self.edits.map(|edits| edits.p99_ms)),
+            ("edit_over_ms", self.edits.map(|edits| edits.p99_ms - edits.allowed_ms)),
+            ("edits_unseen", self.edits.and_then(|edits| count(edits.unseen))),
+            ("queues_equal_ms", self.edits.and_then(|edits| edits.equal_after_ms)),
             ("bound_over_goal", self.bound_over_goal),
             ("bound_broken", count(self.bound_broken)),
             ("discontinuities", count(self.discontinuities)),
@@ -202,11 +226,17 @@ impl Report {
             let ([own, own99], [other, other99]) = (figures.own_ms, figures.other_ms);
             writeln!(
                 f,
-                "{name:<19}own output after {own:.1} ms (99 % {own99:.1}), the other's {other:.1} ms (99 % {other99:.1}); {} commands, {} outputs unseen",
-                figures.count, figures.unseen
+                "{name:<19}own output after {own:.1} ms (99 % {own99:.1}), the other's {other:.1} ms (99 % {other99:.1}); {} commands, {} outputs unseen; worst against what is allowed {:+.1} and {:+.1} ms",
+                figures.count, figures.unseen, figures.own_over_ms, figures.other_over_ms
             )?;
         }
-        Ok(())
+        let Some(edits) = self.edits else { return Ok(()) };
+        let equal = edits.equal_after_ms.map_or("NEVER".to_owned(), |ms| format!("after {ms:.1} ms"));
+        writeln!(
+            f,
+            "edits              seen by the other after {:.1} ms (99 % {:.1}, allowed {:.1}); {} edits, {} unseen; queues equal {equal}",
+            edits.p50_ms, edits.p99_ms, edits.allowed_ms, edits.count, edits.unseen
+        )
     }
 
     fn show_goal(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -266,43 +296,57 @@ fn skews(runs: &[&RunRecord], from: Span, net: bool) -> Vec<Span> {
 fn bound_over_goal(runs: &[&RunRecord]) -> Option<f64> {
     let of_run = |run: &&RunRecord| {
         let from: TrueTime = run.score.as_ref()?.from + SETTLED;
-        let settled: Vec<&Observation> = run.observations.iter().filter(|seen| seen.at_ns >= from).collect();
-        let least = run.observations.iter().map(|seen| seen.round_trip_us).min_by(f64::total_cmp)?;
+        let settled: Vec<&Observation> =
+            run.observations_at_peace().filter(|seen| seen.at_ns >= from).collect();
+        let least = run.observations_at_peace().map(|seen| seen.round_trip_us).min_by(f64::total_cmp)?;
         let most = settled.iter().map(|seen| seen.bound_us).max_by(f64::total_cmp)?;
         Some(most / (1.1 * least / 2.0 + 500.0))
     };
     runs.iter().filter_map(of_run).max_by(f64::total_cmp)
 }
 
-fn commands(runs: &[&RunRecord]) -> BTreeMap<String, CommandFigures> {
-    let mut by_deed: BTreeMap<String, [Vec<Option<f64>>; 2]> = BTreeMap::new();
+fn commands(allowed: &Allowed, runs: &[&RunRecord]) -> BTreeMap<String, CommandFigures> {
+    let mut by_deed: BTreeMap<String, Vec<&CommandDelay>> = BTreeMap::new();
     for command in runs.iter().flat_map(|run| &run.commands) {
         let name = match command.deed {
             Deed::Pause => "pause",
             Deed::Resume => "resume",
-            // Where the recordings alone do not show the instant, nothing is claimed.
-            Deed::Seek | Deed::Skip => continue,
+            Deed::Seek => "seek",
+            Deed::Skip => "skip",
         };
-        let (own, other) = match command.by {
-            Who::A => (command.until_a_ms, command.until_b_ms),
-            Who::B => (command.until_b_ms, command.until_a_ms),
-        };
-        let [owns, others] = by_deed.entry(name.to_owned()).or_default();
-        owns.push(own);
-        others.push(other);
+        by_deed.entry(name.to_owned()).or_default().push(command);
     }
-    let figures = |both: [Vec<Option<f64>>; 2]| {
-        let unseen = both.iter().flatten().filter(|value| value.is_none()).count();
-        let count = both[0].len();
-        let [own_ms, other_ms] = both.map(|values| {
-            let mut spans: Vec<Span> =
-                values.into_iter().flatten().map(|ms| Span::from_secs_f64(ms * 1e-3)).collect();
+    by_deed.into_iter().map(|(name, commands)| (name, CommandFigures::of(allowed, &commands))).collect()
+}
+
+impl CommandFigures {
+    fn of(allowed: &Allowed, commands: &[&CommandDelay]) -> Self {
+        let taken = |command: &CommandDelay| match command.by {
+            Who::A => [command.until_a_ms, command.until_b_ms],
+            Who::B => [command.until_b_ms, command.until_a_ms],
+        };
+        let [own, other] = [0, 1].map(|side: usize| {
+            let of = |command: &&CommandDelay| Some((taken(command)[side]?, allowed.of(command)[side]));
+            let seen: Vec<(f64, Span)> = commands.iter().filter_map(of).collect();
+            let mut spans: Vec<Span> = seen.iter().map(|(ms, _)| Span::from_secs_f64(ms * 1e-3)).collect();
             spans.sort();
-            [0.5, 0.99].map(|share| percentile(&spans, share).map_or(0.0, |span| span.as_secs_f64() * 1e3))
+            let shares = [0.5, 0.99].map(|share| percentile(&spans, share).map_or(0.0, millis));
+            let over = seen.iter().map(|(ms, allowed)| ms - millis(*allowed));
+            (shares, over.max_by(f64::total_cmp).unwrap_or(0.0), spans.len())
         });
-        CommandFigures { count, own_ms, other_ms, unseen }
-    };
-    by_deed.into_iter().map(|(name, both)| (name, figures(both))).collect()
+        Self {
+            count: commands.len(),
+            own_ms: own.0,
+            other_ms: other.0,
+            unseen: 2 * commands.len() - own.2 - other.2,
+            own_over_ms: own.1,
+            other_over_ms: other.1,
+        }
+    }
+}
+
+fn millis(span: Span) -> f64 {
+    span.as_secs_f64() * 1e3
 }
 
 fn micros(span: Span) -> f64 {

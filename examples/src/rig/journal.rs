@@ -10,6 +10,8 @@ use crate::score::{Anchor, Plan, TrueRange, TrueTime};
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     commands: Vec<Command>,
+    /// What happened without a command, and until when it may be heard.
+    happenings: Vec<(String, TrueRange)>,
     /// When the Jam's music began on both sides.
     begun: Option<TrueTime>,
     /// When the second side entered, where that is scored.
@@ -38,6 +40,11 @@ impl Journal {
     /// The command `what` is about to be run.
     pub(crate) fn command(&mut self, what: &'static str, cause: AnchorCause, at: TrueTime) {
         self.commands.push(Command { what, cause, at });
+    }
+
+    /// Something happens that nobody commanded and that may be heard within `range`.
+    pub(crate) fn happen(&mut self, what: &str, range: TrueRange) {
+        self.happenings.push((what.to_owned(), range));
     }
 
     /// Both sides have begun to play together.
@@ -71,12 +78,14 @@ impl Journal {
             sounds: true,
         });
         let commanded = self.commands.iter().filter_map(|command| command.anchor(effects));
-        let anchors: Vec<Anchor> = entry.into_iter().chain(commanded).collect();
+        let mut anchors: Vec<Anchor> = entry.into_iter().chain(commanded).collect();
         let mut pauses = Vec::new();
         for (index, pause) in anchors.iter().enumerate().filter(|(_, anchor)| !anchor.sounds) {
             let until = anchors.get(index + 1).map_or(span.until, |next| next.effect.from);
             pauses.push(TrueRange { from: pause.effect.until, until });
         }
+        let happened = self.happenings.iter().cloned();
+        anchors.extend(happened.map(|(what, effect)| Anchor { what, effect, sounds: true }));
         Some(Plan { span, anchors, pauses })
     }
 }

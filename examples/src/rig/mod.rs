@@ -5,6 +5,7 @@
 //! serves to tell the story and to name the instants at which an anchor took effect, and such an instant counts
 //! only within `journal::EFFECT_MAX` of the command that caused it, so that a node cannot excuse a failure.
 
+pub(crate) mod clock;
 pub(crate) mod journal;
 pub(crate) mod node;
 pub(crate) mod stage;

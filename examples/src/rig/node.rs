@@ -9,9 +9,12 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use jamsync_node::api::{AnchorCause, Body, Event, Reply, ServerLine, Snapshot, client::Client};
-use jamsync_protocol::time::{NodeTime, Ppm, Span};
-use rustix::time::{ClockId, clock_gettime};
+use jamsync_node::{
+    api::{AnchorCause, Body, Event, Reply, ServerLine, Snapshot, client::Client},
+    clock::ClockFaults,
+};
+use jamsync_protocol::time::{Ppm, Span};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
@@ -19,6 +22,7 @@ use tokio::{
     time::timeout,
 };
 
+use super::clock::{SkewedClock, sleep_until, true_now};
 use crate::score::TrueTime;
 
 /// How one node is set up.
@@ -40,6 +44,8 @@ pub(crate) struct Setup {
     pub(crate) clock_offset: Span,
     /// How fast its clock runs.
     pub(crate) clock_rate: Ppm,
+    /// What happens to its clock.
+    pub(crate) clock_faults: ClockFaults,
     /// A fault to prove that the measurement notices, as a flag of the daemon.
     pub(crate) fault: Option<&'static str>,
     /// Where it meets its friend instead of at the friend's own address.
@@ -101,6 +107,9 @@ impl Node {
         }
         command.arg(flag("clock-offset", format!("{}ns", setup.clock_offset.as_nanos())));
         command.arg(flag("clock-ppm", setup.clock_rate.0.to_string()));
+        let both = |(at, of): (Span, Span)| format!("{}ns,{}ns", at.as_nanos(), of.as_nanos());
+        command.args(setup.clock_faults.step.map(|step| flag("clock-step", both(step))));
+        command.args(setup.clock_faults.sleep.map(|sleep| flag("test-sleep", both(sleep))));
         command.args(setup.fault);
         if let Some(via) = setup.peer_via {
             command.arg(flag("test-peer-via", via.to_string()));
@@ -234,7 +243,29 @@ impl Node {
 
     /// Its clock, as it was made wrong.
     pub(crate) const fn clock(&self) -> SkewedClock {
-        SkewedClock { offset: self.setup.clock_offset, rate: self.setup.clock_rate, started: self.started }
+        SkewedClock {
+            offset: self.setup.clock_offset,
+            rate: self.setup.clock_rate,
+            started: self.started,
+            faults: self.setup.clock_faults,
+        }
+    }
+
+    /// Stops the daemon's process at `from` and lets it go on at `until`, as if its machine slept.
+    pub(crate) fn stopped(
+        &self,
+        from: TrueTime,
+        until: TrueTime,
+    ) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+        let id = self.daemon.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let id = id.context("the daemon has ended")?;
+        Ok(async move {
+            for (at, signal) in [(from, Signal::STOP), (until, Signal::CONT)] {
+                sleep_until(at).await;
+                // A process that has ended meanwhile is noticed by what it no longer answers.
+                let _ = kill_process(id, signal);
+            }
+        })
     }
 
     /// Ends the daemon so that its recording is complete.
@@ -251,41 +282,6 @@ impl Node {
         command
     }
 }
-
-/// A node's clock, as it was made wrong.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SkewedClock {
-    offset: Span,
-    rate: Ppm,
-    /// The instant from which the rate counts, to within the time that a process takes to start.
-    started: TrueTime,
-}
-
-impl SkewedClock {
-    /// What it reads at a true time.
-    pub(crate) fn reading(self, at: TrueTime) -> NodeTime {
-        let shifted = at + self.offset + (at - self.started).gained_at(self.rate);
-        NodeTime::from_nanos(shifted.as_nanos())
-    }
-
-    /// The true time at which it has this reading.
-    pub(crate) fn true_time(self, reading: NodeTime) -> TrueTime {
-        let shifted = TrueTime::from_nanos(reading.as_nanos()) - self.offset;
-        let elapsed = shifted - self.started;
-        shifted - elapsed.gained_at(self.rate)
-    }
-}
-
-/// The true time now.
-pub(crate) fn true_now() -> TrueTime {
-    let reading = clock_gettime(TRUE_CLOCK);
-    TrueTime::default() + Span::from_secs(reading.tv_sec) + Span::from_nanos(reading.tv_nsec)
-}
-
-#[cfg(target_os = "linux")]
-const TRUE_CLOCK: ClockId = ClockId::MonotonicRaw;
-#[cfg(not(target_os = "linux"))]
-const TRUE_CLOCK: ClockId = ClockId::Monotonic;
 
 /// A command of jamsync on one state folder, which ends with this program.
 fn jamsync(binary: &Path, home: &Path) -> Command {

@@ -90,7 +90,15 @@ impl Skews {
             let middle = stretch.from + span_of(block.start + BLOCK / 2);
             (middle, self.at(middle) + block.shift / float(AXIS_HZ))
         });
-        Self(refined.collect())
+        let noisy: Vec<(TrueTime, f64)> = refined.collect();
+        // A median keeps a jump where it is, and does not follow a single block that is taken for its neighbour's tone.
+        let smooth = |index: usize| {
+            let around = noisy.iter().take(index + MEDIAN_REACH + 1).skip(index.saturating_sub(MEDIAN_REACH));
+            let mut skews: Vec<f64> = around.map(|(_, skew)| *skew).collect();
+            skews.sort_by(f64::total_cmp);
+            skews.get(skews.len() / 2).copied().unwrap_or(0.0)
+        };
+        Self(noisy.iter().enumerate().map(|(index, (at, _))| (*at, smooth(index))).collect())
     }
 
     /// On the straight line between the two nearest points, which is continued beyond the ends.
@@ -107,6 +115,8 @@ impl Skews {
 
 /// How often the skews are refined: the second time takes away what the straight slope misses in the treble.
 const REFINEMENTS: usize = 2;
+/// How many blocks to either side the median of the refined skews takes in.
+const MEDIAN_REACH: usize = 3;
 /// A shift of a block that is still explained by a straight slope, in samples.
 const SHIFT_TRUSTED: f64 = 2.0;
 

@@ -24,6 +24,7 @@ mod assertion;
 mod correlate;
 mod detect;
 mod disturbance;
+pub(crate) mod follow;
 mod line;
 mod number;
 mod plan;
@@ -112,7 +113,7 @@ pub enum ScoreError {
 pub fn score(a: &Recording, b: &Recording, plan: &Plan) -> Result<Score, ScoreError> {
     plan.check()?;
     let both = resample::Both::render(a, b, plan.span);
-    let windows = windows::measure(&both, plan);
+    let windows = windows::measure(b, &both, plan);
     let starts = windows::start_errors(&both, plan);
     let disturbances = detect::find(a, b, &both, &windows, plan);
     Ok(Score::of(plan, windows, starts, disturbances))

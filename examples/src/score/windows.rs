@@ -4,10 +4,10 @@ use jamsync_protocol::time::Span;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Plan, StartError, TrueRange, TrueTime,
-    correlate::{Correlator, emphasised, loudest, millis, rms},
+    Plan, Recording, StartError, TrueRange, TrueTime,
+    correlate::{Correlator, Peak, emphasised, loudest, millis, rms},
     number::float,
-    resample::{AXIS_HZ, Both, span_of},
+    resample::{AXIS_HZ, Both, aligned, span_of},
 };
 
 /// One window of the scored span.
@@ -84,6 +84,11 @@ const WINDOW: usize = AXIS_HZ;
 const HOP: usize = AXIS_HZ / 4;
 /// The largest skew that is searched.
 const REACH: usize = AXIS_HZ / 2;
+/// How fast the skew may change within a window, in parts per million: a player that corrects itself changes its rate
+/// by up to 300. Over a second, 100 of them already smear what is above 5 kHz, so that no one lag fits all of it.
+const RATES_PPM: [f64; 10] = [-75.0, 75.0, -150.0, 150.0, -225.0, 225.0, -300.0, 300.0, -375.0, 375.0];
+/// The least likeness at one lag that makes other rates worth a try: two pieces of music have less.
+const RATES_TRIED_ABOVE: f64 = 0.3;
 /// Below this root of the mean square, -70 dB of full scale, a window is silent.
 pub(super) const SILENCE_RMS: f64 = 3.2e-4;
 /// Above this, -60 dB of full scale, a sample in a pause is heard.
@@ -94,9 +99,14 @@ const START: usize = millis(100);
 const START_REACH: usize = millis(50);
 
 /// Every window of the scored span.
-pub(super) fn measure(both: &Both, plan: &Plan) -> Vec<Window> {
-    let correlator = Correlator::new(WINDOW, REACH);
-    let (a, b) = (emphasised(&both.a), emphasised(&both.b));
+pub(super) fn measure(second: &Recording, both: &Both, plan: &Plan) -> Vec<Window> {
+    let matcher = Matcher {
+        correlator: Correlator::new(WINDOW, REACH),
+        second,
+        both,
+        a: emphasised(&both.a),
+        b: emphasised(&both.b),
+    };
     let starts = (0..).map(|n| super::resample::MARGIN + n * HOP);
     let last = super::resample::MARGIN + both.samples - WINDOW.min(both.samples);
     let judge = |start| {
@@ -112,7 +122,7 @@ pub(super) fn measure(both: &Both, plan: &Plan) -> Vec<Window> {
                 (true, true) => Verdict::BothSilent,
                 (true, false) => Verdict::FirstSilent,
                 (false, true) => Verdict::SecondSilent,
-                (false, false) => skew(&correlator, &a, &b, start),
+                (false, false) => matcher.skew(start),
             }
         };
         Window { at: both.time_of(start + WINDOW / 2), verdict }
@@ -120,13 +130,42 @@ pub(super) fn measure(both: &Both, plan: &Plan) -> Vec<Window> {
     starts.take_while(|start| *start <= last).map(judge).collect()
 }
 
-/// The skew of a window in which both sides play.
-fn skew(correlator: &Correlator, a: &[Vec<f32>], b: &[Vec<f32>], start: usize) -> Verdict {
-    match correlator.measure(a, b, start) {
-        Some(peak) if peak.is_clear() => {
-            Verdict::Scored { skew: lag_span(peak.lag), likeness: peak.likeness }
+/// Finds the skew of windows in which both sides play.
+struct Matcher<'a> {
+    correlator: Correlator,
+    second: &'a Recording,
+    both: &'a Both,
+    a: Vec<Vec<f32>>,
+    b: Vec<Vec<f32>>,
+}
+
+impl Matcher<'_> {
+    /// The skew in the middle of the window that begins at `start`.
+    fn skew(&self, start: usize) -> Verdict {
+        let Some(still) = self.correlator.measure(&self.a, &self.b, start) else {
+            return Verdict::NoClearPeak;
+        };
+        let mut best = still;
+        if !still.is_clear() && still.likeness >= RATES_TRIED_ABOVE {
+            let moving = RATES_PPM.iter().filter_map(|rate| self.moving(start, rate * 1e-6));
+            best = moving.fold(still, |best, peak| if peak.likeness > best.likeness { peak } else { best });
         }
-        _ => Verdict::NoClearPeak,
+        if best.is_clear() {
+            Verdict::Scored { skew: lag_span(best.lag), likeness: best.likeness }
+        } else {
+            Verdict::NoClearPeak
+        }
+    }
+
+    /// The best match where the second side falls behind by `rate` seconds in a second.
+    fn moving(&self, start: usize, rate: f64) -> Option<Peak> {
+        let first = start.checked_sub(REACH)?;
+        let (origin, length) = (self.both.time_of(first), WINDOW + 2 * REACH);
+        let middle = self.both.time_of(start + WINDOW / 2);
+        let b = aligned(self.second, origin, length, |at| rate * (at - middle).as_secs_f64());
+        let a: Option<Vec<Vec<f32>>> =
+            self.a.iter().map(|channel| Some(channel.get(first..first + length)?.to_vec())).collect();
+        self.correlator.measure(&a?, &emphasised(&b), REACH)
     }
 }
 
@@ -170,4 +209,43 @@ pub(super) fn scored_runs(windows: &[Window]) -> Vec<std::ops::Range<usize>> {
 pub(super) fn covered(run: &[Window]) -> Option<TrueRange> {
     let half = span_of(WINDOW / 2);
     Some(TrueRange { from: run.first()?.at - half, until: run.last()?.at + half })
+}
+
+#[cfg(test)]
+mod tests {
+    use jamsync_protocol::media::SampleRate;
+
+    use super::*;
+    use crate::tones::Piece;
+
+    #[test]
+    fn the_skew_of_a_player_that_corrects_itself_is_found_and_other_music_is_none() {
+        let rate = SampleRate::HZ_48000;
+        let recording = |seed, ppm| {
+            let sound = Piece::new(seed, 6).render(rate, 6, 0.0, ppm);
+            let channels = [0, 1].map(|side| sound.iter().map(|frame| frame[side]).collect());
+            Recording::on_one_clock(rate, channels.into()).expect("valid")
+        };
+        let from = TrueTime::from_nanos(1_500_000_000);
+        let plan = Plan { span: TrueRange { from, until: from + Span::from_secs(3) }, ..Plan::default() };
+        let measured = |first: &Recording, second: &Recording| {
+            measure(second, &Both::render(first, second, plan.span), &plan)
+        };
+        let still = recording(1, 0.0);
+        for ppm in [0.0, 110.0, -190.0, 300.0] {
+            let windows = measured(&still, &recording(1, ppm));
+            assert_eq!(windows.len(), 9);
+            for window in windows {
+                // Who plays faster is ahead by more and more.
+                let ahead = (window.at - TrueTime::default()).scaled(-ppm * 1e-6);
+                let skew = window.verdict.skew().map(|skew| (skew - ahead).abs());
+                assert!(
+                    skew.is_some_and(|off| off < Span::from_micros(15)),
+                    "{ppm} ppm, {skew:?}: {window:?}"
+                );
+            }
+        }
+        let other = measured(&still, &recording(2, 0.0));
+        assert!(other.iter().all(|window| window.verdict == Verdict::NoClearPeak), "{other:?}");
+    }
 }

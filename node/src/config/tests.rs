@@ -69,6 +69,8 @@ proptest! {
             dac_latency_ms: Some(Span::from_micros(12_500)),
             clock_offset: offset.map(Span::from_nanos),
             clock_ppm: None,
+            clock_step: offset.map(|offset| (Span::from_secs(9), Span::from_nanos(offset))),
+            test_sleep: offset.map(|offset| (Span::from_nanos(offset), Span::from_secs(6))),
             test_zero_offset: zero,
             test_hold_rate: !zero,
             test_peer_via: port.map(|port| SocketAddr::from(([127, 0, 0, 1], port))),

@@ -40,7 +40,8 @@ pub async fn start(boot: Boot) -> Result<api::Engine, ApiError> {
     let account_file = state.join("account.json");
     let account = Account::load(&account_file)
         .map_err(|error| ApiError::new(ErrorCode::StateUnwritable, error.to_string(), ""))?;
-    let clock = NodeClock::skewed(settings.clock_offset, settings.clock_rate);
+    let clock =
+        NodeClock::skewed(settings.clock_offset, settings.clock_rate).with_faults(settings.clock_faults);
     let (endpoint, raw) = socket::endpoint(settings.listen)
         .map_err(|error| ApiError::new(ErrorCode::NoPort, error.to_string(), ""))?;
     let (peer_sender, peer_events) = mpsc::channel(PEER_EVENTS_WAITING);

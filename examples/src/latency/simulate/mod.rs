@@ -5,6 +5,7 @@
 //!
 //! Nothing here sleeps or asks for the time, so that a seed gives the same samples again.
 
+mod editor;
 mod side;
 #[cfg(test)]
 mod tests;
@@ -19,15 +20,15 @@ use jamsync_protocol::{
     id::{Participant, TrackId},
     media::Track,
     queue::Intent,
-    session::{Channel, Command, Event},
+    session::{Channel, Command},
     time::{Ppm, Span},
 };
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::{
-    Action, Case, CommandDelay, Deed, Lateness, Mode, Observation, RunRecord, SCHEMA_VERSION, case::Who,
-    measure::measure, music,
+    Action, Case, CommandDelay, Deed, Happening, Lateness, Mode, Observation, RunRecord, SCHEMA_VERSION,
+    case::Who, happening::faults, measure::measure, music::Music,
 };
 use crate::{
     link::{Link, wire::Packet},
@@ -37,6 +38,7 @@ use crate::{
     },
     score::TrueTime,
 };
+use editor::Editor;
 use side::{Setup, Side, track};
 
 /// The machine that is imagined.
@@ -80,32 +82,19 @@ const PATIENCE: Span = Span::from_millis(300);
 /// # Errors
 /// Where the music cannot be made or the case cannot be played at all.
 pub fn run(case: &Case, seed: u64, music: &Path, machine: Machine, build: &str) -> anyhow::Result<RunRecord> {
-    let files = music::queue(music, case.seconds + 60)?;
-    let mut world = World::new(case, seed, &files, machine)?;
+    let music = Music::of(case, music)?;
+    let mut world = World::new(case, seed, &music, machine)?;
     world.run()?;
     let effects = world.sides.each_ref().map(|side| side.effects.clone()).concat();
-    let counts = world.links.each_ref().map(Link::counts);
-    let mut record = RunRecord {
-        schema_version: SCHEMA_VERSION,
-        mode: Mode::Simulated,
-        build: build.to_owned(),
-        case: case.clone(),
-        seed,
-        link_began_ns: TrueTime::default() + world.link_began,
-        score: None,
-        troubles: world.troubles,
-        observations: world.observations,
-        commands: world.commands,
-        scheduler: Lateness::default(),
-        link: Lateness::default(),
-        datagrams: counts.map(|counts| [counts.sent, counts.delivered]),
-    };
+    let plan = world.journal.plan_by(&effects);
     let [a, b] = &mut world.sides;
-    match world.journal.plan_by(&effects) {
-        Some(plan) => match measure(&a.recording()?, &b.recording()?, plan, &mut record.commands) {
-            Ok(score) => record.score = Some(score),
-            Err(error) => record.troubles.push(format!("not scored: {error}")),
-        },
+    let recordings = [a.recording()?, b.recording()?];
+    let mut record = world.into_record(seed, build);
+    record.check_names();
+    let [a, b] = &recordings;
+    match plan.map(|plan| measure(a, b, plan, &music, &mut record.commands)) {
+        Some(Ok(score)) => record.score = Some(score),
+        Some(Err(error)) => record.troubles.push(format!("not scored: {error}")),
         None => record.troubles.push("the two never played together".to_owned()),
     }
     Ok(record)
@@ -122,21 +111,23 @@ struct World<'a> {
     link_began: Span,
     /// When the guest entered.
     entered: Option<Span>,
-    actions: Vec<Action>,
+    /// What is still to be done, the last first.
+    actions: Vec<(Span, Action)>,
+    editor: Option<Editor>,
     observed: Span,
     repeated: Span,
     journal: Journal,
+    happenings: Vec<Happening>,
     commands: Vec<CommandDelay>,
     observations: Vec<Observation>,
     troubles: Vec<String>,
 }
 
 impl<'a> World<'a> {
-    fn new(case: &'a Case, seed: u64, files: &[PathBuf], machine: Machine) -> anyhow::Result<Self> {
+    fn new(case: &'a Case, seed: u64, music: &Music, machine: Machine) -> anyhow::Result<Self> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let tracks: Vec<Track> = files.iter().map(|path| track(path)).collect::<anyhow::Result<_>>()?;
-        let known: HashMap<TrackId, PathBuf> =
-            tracks.iter().map(|track| track.id).zip(files.iter().cloned()).collect();
+        let tracks: Vec<Track> = music.queue.iter().map(|path| track(path)).collect::<anyhow::Result<_>>()?;
+        let known = [known_by(&music.guest)?, known_by(&music.queue)?];
         let mut side = |index: usize| {
             let setup = Setup {
                 clock_offset: Span::from_secs_f64(random.random_range(HOURS) * 3_600.0),
@@ -144,19 +135,19 @@ impl<'a> World<'a> {
                 dac_rate: DAC_RATES[index],
                 dac_latency: Span::from_millis(i64::from(case.dac_latency_ms[index])),
                 seed: random.random(),
-                files: known.clone(),
+                files: known[index].clone(),
             };
             Side::new(setup, index == HOST)
         };
         let mut sides = [side(GUEST), side(HOST)];
         let host = &mut sides[HOST];
         let zero = host.time(Span::ZERO);
-        host.session.handle_command(Command::Edit(Intent::Append(tracks)), zero)?;
+        host.session.handle_command(Command::Edit(Intent::Append(tracks.clone())), zero)?;
         host.session.handle_command(Command::Resume, zero)?;
         let link_began = Span::from_secs_f64(case.join_after_s).max(Span::from_secs(1));
-        let mut actions = case.actions.clone();
-        actions.retain(|action| action.at_s < f64::from(case.seconds));
-        actions.sort_by(|x, y| y.at_s.total_cmp(&x.at_s));
+        let mut actions = case.deeds();
+        actions.reverse();
+        let editor = case.edits.clone().map(|edits| Editor::new(edits, random.random(), tracks.clone()));
         let links = [
             Link::new(case.path.a_to_b.clone(), seed.wrapping_mul(2)),
             Link::new(case.path.b_to_a.clone(), seed.wrapping_mul(2).wrapping_add(1)),
@@ -171,9 +162,11 @@ impl<'a> World<'a> {
             link_began,
             entered: None,
             actions,
+            editor,
             observed: Span::ZERO,
             repeated: Span::ZERO,
             journal: Journal::default(),
+            happenings: Vec::new(),
             commands: Vec::new(),
             observations: Vec::new(),
             troubles: Vec::new(),
@@ -187,6 +180,7 @@ impl<'a> World<'a> {
             self.now = self.next_instant().max(self.now);
             self.carry()?;
             self.act();
+            self.edit();
             for who in [GUEST, HOST] {
                 self.attend(who)?;
             }
@@ -202,19 +196,47 @@ impl<'a> World<'a> {
         Ok(())
     }
 
+    /// What is left of it, but for the sound.
+    fn into_record(self, seed: u64, build: &str) -> RunRecord {
+        let counts = self.links.each_ref().map(Link::counts);
+        RunRecord {
+            schema_version: SCHEMA_VERSION,
+            mode: Mode::Simulated,
+            build: build.to_owned(),
+            case: self.case.clone(),
+            seed,
+            link_began_ns: TrueTime::default() + self.link_began,
+            score: None,
+            troubles: self.troubles,
+            observations: self.observations,
+            happenings: self.happenings,
+            named_missing: self.sides.each_ref().map(|side| side.missing.len()),
+            edits: self.editor.as_ref().map(|editor| editor.record(&self.sides)),
+            commands: self.commands,
+            scheduler: Lateness::default(),
+            link: Lateness::default(),
+            datagrams: counts.map(|counts| [counts.sent, counts.delivered]),
+        }
+    }
+
     fn next_instant(&self) -> Span {
         let mut next = (self.observed + OBSERVE_EVERY).min(self.repeated + PATIENCE.scaled(0.5));
         for (side, link) in self.sides.iter().zip(&self.links) {
             let arrives = link.poll_timeout().map(|arrives| arrives + self.link_began);
             let mail = [side.inbox.front(), side.outbox.front()].map(|first| first.map(|(at, _)| *at));
-            let waits = [arrives, mail[0], mail[1], Some(side.wakes), Some(side.sounds_next())];
+            let wakes = side.awake_from(side.wakes);
+            let waits = [arrives, mail[0], mail[1], Some(wakes), Some(side.sounds_next())];
             next = waits.into_iter().flatten().fold(next, Span::min);
         }
-        self.next_action().map_or(next, |at| next.min(at))
+        self.next_action().into_iter().chain(self.next_edit()).fold(next, Span::min)
+    }
+
+    fn next_edit(&self) -> Option<Span> {
+        self.editor.as_ref()?.due(self.entered?)
     }
 
     fn next_action(&self) -> Option<Span> {
-        Some(self.entered? + Span::from_secs_f64(self.actions.last()?.at_s))
+        Some(self.entered? + self.actions.last()?.0)
     }
 
     /// How late a process is this time.
@@ -232,6 +254,9 @@ impl<'a> World<'a> {
             }
             while let Some(packet) = self.links[from].poll_packet(self.now - self.link_began) {
                 let late = self.late();
+                if self.sides[to].awake_from(self.now) > self.now {
+                    continue;
+                }
                 let last = self.sides[to].inbox.back().map_or(self.now, |(at, _)| *at);
                 self.sides[to].inbox.push_back((last.max(self.now + late), packet));
             }
@@ -250,6 +275,7 @@ impl<'a> World<'a> {
 
     fn arrive(&mut self, to: usize, packet: Packet) -> anyhow::Result<()> {
         let (now, side) = (self.now, &mut self.sides[to]);
+        side.notice_sleep(now);
         match packet {
             Packet::Hello { number } if to == HOST => {
                 if number > side.number {
@@ -289,11 +315,15 @@ impl<'a> World<'a> {
     /// What a node does by itself at this instant.
     fn attend(&mut self, who: usize) -> anyhow::Result<()> {
         let now = self.now;
-        self.sides[who].sound(now);
-        if self.sides[who].wakes > now {
+        let side = &mut self.sides[who];
+        if side.awake_from(now) > now {
             return Ok(());
         }
-        let side = &mut self.sides[who];
+        side.notice_sleep(now);
+        side.sound(now);
+        if side.wakes > now {
+            return Ok(());
+        }
         if side.connected && now - side.heard_from > IDLE {
             side.disconnect();
         }
@@ -317,8 +347,8 @@ impl<'a> World<'a> {
         loop {
             let side = &mut self.sides[who];
             while let Some(event) = side.session.poll_event() {
-                if let Event::Moved(announcement) = event {
-                    side.announce(announcement);
+                if let Err(error) = side.handle_event(event, now) {
+                    self.troubles.push(format!("the music cannot go on: {error}"));
                 }
             }
             let Some(transmit) = side.session.poll_transmit(side.time(now)) else { break };
@@ -341,7 +371,7 @@ impl<'a> World<'a> {
 
     fn act(&mut self) {
         while self.next_action().is_some_and(|at| at <= self.now) {
-            let Some(action) = self.actions.pop() else { return };
+            let Some((_, action)) = self.actions.pop() else { return };
             let who = if action.by == Who::A { GUEST } else { HOST };
             let side = &mut self.sides[who];
             let now = side.time(self.now);
@@ -353,8 +383,7 @@ impl<'a> World<'a> {
             };
             let at = TrueTime::default() + self.now;
             self.journal.command(what, cause, at);
-            let (by, deed) = (action.by, action.deed);
-            self.commands.push(CommandDelay { at_ns: at, by, deed, until_a_ms: None, until_b_ms: None });
+            self.commands.push(CommandDelay::of(at, &action));
             let outcome = command.map(|command| side.session.handle_command(command, now));
             match outcome {
                 Some(Ok(())) => {}
@@ -365,9 +394,22 @@ impl<'a> World<'a> {
         }
     }
 
+    fn edit(&mut self) {
+        if self.next_edit().is_none_or(|due| due > self.now) {
+            return;
+        }
+        if let Some(editor) = &mut self.editor {
+            let who = editor.edit(&mut self.sides, self.now);
+            self.drain(who);
+        }
+    }
+
     /// Repeats what was lost, and notes what the nodes believe.
     fn look(&mut self) {
         let now = self.now;
+        if let Some(editor) = &mut self.editor {
+            editor.look(&self.sides, now);
+        }
         if self.repeated + PATIENCE.scaled(0.5) <= now {
             self.repeated = now;
             for who in [GUEST, HOST] {
@@ -381,8 +423,7 @@ impl<'a> World<'a> {
             }
         }
         if self.entered.is_none() && self.sides[GUEST].effects.iter().any(|effect| effect.playing) {
-            self.entered = Some(now);
-            self.journal.enter(TrueTime::default() + now);
+            self.enter(TrueTime::default() + now);
         }
         if self.observed + OBSERVE_EVERY <= now {
             self.observed = now;
@@ -391,4 +432,21 @@ impl<'a> World<'a> {
             self.observations.extend(seen.into_iter().flatten());
         }
     }
+
+    /// The guest plays: from now on the case's times count.
+    fn enter(&mut self, at: TrueTime) {
+        self.entered = Some(self.now);
+        self.journal.enter(at);
+        self.happenings = Happening::of_case(self.case, at);
+        for happening in &self.happenings {
+            self.journal.happen(&happening.what, happening.range);
+        }
+        self.sides[GUEST].suffer(faults(self.case, Who::A, at));
+        self.sides[HOST].suffer(faults(self.case, Who::B, at));
+    }
+}
+
+/// Which file is which track.
+fn known_by(files: &[PathBuf]) -> anyhow::Result<HashMap<TrackId, PathBuf>> {
+    files.iter().map(|path| Ok((track(path)?.id, path.clone()))).collect()
 }

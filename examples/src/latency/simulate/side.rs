@@ -2,7 +2,7 @@
 //! amounts.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     path::{Path, PathBuf},
 };
 
@@ -13,23 +13,25 @@ use jamsync_node::{
         player::{Plan, PlayerEvent, Source, SteppedPlayer},
         sink::{DacModel, DacPeriod},
     },
+    clock::{ClockFaults, SleepWatch},
 };
 use jamsync_protocol::{
     id::{EntryId, Participant, TrackId},
     media::{Frames, SampleRate, Track},
+    queue::{EditId, Entry, QueueEvent},
     servo::ServoConfig,
-    session::{Channel, Command, Session},
+    session::{Channel, Command, Event, Session},
     text::Text,
     time::{NodeTime, Ppm, Span},
     timeline::Anchor,
-    wire::peer::{Announcement, PlayoutReport, Verb},
+    wire::peer::{Announcement, Availability, PlayoutReport, Verb},
 };
 
 use super::PARTICIPANTS;
 use crate::{
     latency::{Observation, case::Who},
     link::wire::{Packet, Stream},
-    rig::node::Effect,
+    rig::{clock::SkewedClock, node::Effect},
     score::{Recording, ScoreError, Stamp, TrueTime},
 };
 
@@ -49,8 +51,11 @@ pub(super) struct Side {
     pub(super) wakes: Span,
     pub(super) effects: Vec<Effect>,
     pub(super) reanchors: u32,
-    offset: Span,
-    rate: Ppm,
+    pub(super) missing: HashSet<EntryId>,
+    /// Which edit was shown when.
+    pub(super) edits: Vec<(EditId, Span)>,
+    clock: SkewedClock,
+    sleep: SleepWatch,
     player: SteppedPlayer,
     steps: Span,
     files: HashMap<TrackId, PathBuf>,
@@ -95,8 +100,15 @@ impl Side {
             wakes: Span::ZERO,
             effects: Vec::new(),
             reanchors: 0,
-            offset: setup.clock_offset,
-            rate: setup.clock_rate,
+            missing: HashSet::new(),
+            edits: Vec::new(),
+            clock: SkewedClock {
+                offset: setup.clock_offset,
+                rate: setup.clock_rate,
+                started: TrueTime::default(),
+                faults: ClockFaults::default(),
+            },
+            sleep: SleepWatch::new(Span::ZERO),
             player: SteppedPlayer::new(DEVICE, ServoConfig::default()),
             steps: Span::ZERO,
             files: setup.files,
@@ -113,13 +125,50 @@ impl Side {
 
     /// What the node's clock reads at a true time.
     pub(super) fn time(&self, now: Span) -> NodeTime {
-        NodeTime::ZERO + self.offset + now + now.gained_at(self.rate)
+        self.clock.reading(TrueTime::default() + now)
     }
 
     /// The true time of a reading, rounded up.
     pub(super) fn when(&self, reading: NodeTime) -> Span {
-        let elapsed = reading - NodeTime::ZERO - self.offset;
-        elapsed - elapsed.gained_at(self.rate) + Span::from_micros(1)
+        self.clock.true_time(reading) - TrueTime::default() + Span::from_micros(1)
+    }
+
+    /// From now on these faults happen to its clock and its machine.
+    pub(super) fn suffer(&mut self, faults: ClockFaults) {
+        self.clock.faults = faults;
+    }
+
+    /// The first instant from `at` on at which its machine is awake.
+    pub(super) fn awake_from(&self, at: Span) -> Span {
+        let end = self.clock.faults.sleep.map(|(from, length)| (from, from + length));
+        end.filter(|(from, until)| (*from..*until).contains(&at)).map_or(at, |(_, until)| until)
+    }
+
+    /// As a node does before it looks at anything else.
+    pub(super) fn notice_sleep(&mut self, now: Span) {
+        if self.sleep.handle_slept(self.clock.faults.slept_by(now)) {
+            let node_now = self.time(now);
+            self.session.handle_suspend(node_now);
+        }
+    }
+
+    /// Looks for the files of entries that are new.
+    fn seek_files(&mut self, now: Span) -> anyhow::Result<()> {
+        let node_now = self.time(now);
+        let known = |id: &Entry| self.session.availability_here(id.id).is_some();
+        let new: Vec<(EntryId, TrackId)> = self
+            .session
+            .queue()
+            .entries()
+            .filter(|entry| !known(entry))
+            .map(|e| (e.id, e.track.id))
+            .collect();
+        for (entry, track) in new {
+            let found = self.files.contains_key(&track);
+            let availability = if found { Availability::Ready } else { Availability::Missing };
+            self.session.handle_availability(entry, availability, node_now)?;
+        }
+        Ok(())
     }
 
     pub(super) fn stream(&mut self, channel: Channel) -> &mut Stream {
@@ -141,18 +190,38 @@ impl Side {
         }
     }
 
-    pub(super) fn announce(&mut self, announcement: Announcement) {
-        self.announced.push(announcement);
+    /// Takes in what happened to the session.
+    ///
+    /// # Errors
+    /// Where an entry that is not to be had leads to no next track.
+    pub(super) fn handle_event(&mut self, event: Event, now: Span) -> anyhow::Result<()> {
+        if let Event::Moved(announcement) = event {
+            self.announced.push(announcement);
+        } else if let Event::Queue(event) = event {
+            if let QueueEvent::Changed { edit, .. } | QueueEvent::Refused { edit, .. } = event {
+                self.edits.push((edit, now));
+            }
+            self.seek_files(now)?;
+        } else if let Event::Availability { entry, availability: Availability::Missing, .. } = event {
+            self.missing.insert(entry);
+        }
+        Ok(())
     }
 
     /// When the card or the player want attention next.
     pub(super) fn sounds_next(&self) -> Span {
-        self.period.wakes.min(self.steps)
+        self.awake_from(self.period.wakes.min(self.steps))
     }
 
     /// The card's callback and the player's step, where they are due.
     pub(super) fn sound(&mut self, now: Span) {
+        if self.awake_from(now) > now {
+            return;
+        }
         while self.period.wakes <= now {
+            // A card whose buffer ran dry stands still and goes on from there.
+            self.period.due += (now - (self.period.due + self.latency)).max(Span::ZERO);
+            self.card.stand_still_until(self.period.due);
             let mut sound = vec![[0.0; 2]; self.card.period_frames()];
             let heard = self.period.due + self.latency;
             let entered = self.time(now);

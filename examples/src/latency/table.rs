@@ -1,0 +1,103 @@
+//! Several reports as tables in Markdown, a row for each scenario: what is published.
+
+use std::fmt::Write as _;
+
+use super::{Figures, Report};
+
+/// The tables: the skew, and what commands and edits took where there were any.
+#[must_use]
+pub fn tables(reports: &[Report]) -> String {
+    let mut text = String::new();
+    // Writing to a text cannot fail.
+    let _ = skews(&mut text, reports)
+        .and_then(|()| commands(&mut text, reports))
+        .and_then(|()| edits(&mut text, reports));
+    text
+}
+
+fn skews(text: &mut String, reports: &[Report]) -> std::fmt::Result {
+    writeln!(
+        text,
+        "Skew in µs, p50 / p99.\n\n\
+         | scenario | runs | goal | result | after 60 s | worst | clock error p99 | entry, worst | failed windows | \
+         discontinuities | bound broken | bound / its goal | void |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|---|"
+    )?;
+    for report in reports {
+        let pair = |figures: Option<Figures>| {
+            figures.map_or("none".to_owned(), |of| format!("{:.1} / {:.1}", of.p50_us, of.p99_us))
+        };
+        let goal = report.goal.map_or("none".to_owned(), |goal| {
+            let after = goal.p99_after_60_s_us.map_or(String::new(), |us| format!("; after 60 s {us}"));
+            format!("{} / {}{after}", goal.p50_us, goal.p99_us)
+        });
+        let firsts = report.runs.iter().filter_map(|run| run.score.as_ref()?.starts.first()?.skew);
+        let entry = firsts
+            .map(|skew| skew.abs())
+            .max()
+            .map_or("none".to_owned(), |skew| format!("{:.0}", skew.as_secs_f64() * 1e6));
+        writeln!(
+            text,
+            "| {} | {} of {} s | {goal} | {} | {} | {:.1} | {:.0} | {entry} | {} | {} | {} of {} | {:.2} | {} |",
+            report.case.name,
+            report.seeds.len(),
+            report.case.seconds,
+            pair(report.net),
+            pair(report.net_after_60_s),
+            report.net.map_or(f64::NAN, |of| of.max_us),
+            report.clock_error.map_or(f64::NAN, |of| of.p99_us),
+            report.failures,
+            report.discontinuities,
+            report.bound_broken,
+            report.bound_asked,
+            report.bound_over_goal.unwrap_or(f64::NAN),
+            report.void_seeds.len(),
+        )?;
+    }
+    Ok(())
+}
+
+fn commands(text: &mut String, reports: &[Report]) -> std::fmt::Result {
+    if reports.iter().all(|report| report.commands.is_empty()) {
+        return Ok(());
+    }
+    writeln!(
+        text,
+        "\nFrom the command to the sound in ms, p50 / p99; the worst against what is allowed, negative within it.\n\n\
+         | scenario | command | count | own output | other's output | own, worst | other's, worst | unseen |\n\
+         |---|---|---|---|---|---|---|---|"
+    )?;
+    for report in reports {
+        for (name, of) in &report.commands {
+            let ([own, own99], [other, other99]) = (of.own_ms, of.other_ms);
+            writeln!(
+                text,
+                "| {} | {name} | {} | {own:.1} / {own99:.1} | {other:.1} / {other99:.1} | {:+.1} | {:+.1} | {} |",
+                report.case.name, of.count, of.own_over_ms, of.other_over_ms, of.unseen
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn edits(text: &mut String, reports: &[Report]) -> std::fmt::Result {
+    let edited: Vec<_> =
+        reports.iter().filter_map(|report| Some((&report.case.name, report.edits?))).collect();
+    if edited.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        text,
+        "\nFrom an edit to its being seen on the other side, in ms.\n\n\
+         | scenario | edits | p50 / p99 | allowed for p99 | unseen | queues equal after |\n|---|---|---|---|---|---|"
+    )?;
+    for (name, of) in edited {
+        let equal = of.equal_after_ms.map_or("never".to_owned(), |ms| format!("{ms:.1}"));
+        writeln!(
+            text,
+            "| {name} | {} | {:.1} / {:.1} | {:.1} | {} | {equal} |",
+            of.count, of.p50_ms, of.p99_ms, of.allowed_ms, of.unseen
+        )?;
+    }
+    Ok(())
+}
