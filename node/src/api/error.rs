@@ -47,6 +47,8 @@ pub enum ErrorCode {
     StateUnwritable,
     /// Another daemon runs on the same state folder.
     AlreadyRunning,
+    /// The request begins a Jam and there is one already.
+    InJam,
 }
 
 impl ApiError {
@@ -81,6 +83,7 @@ impl ErrorCode {
             Self::NoAudioDevice => 11,
             Self::StateUnwritable => 12,
             Self::AlreadyRunning => 13,
+            Self::InJam => 14,
         }
     }
 
@@ -91,7 +94,7 @@ impl ErrorCode {
     }
 
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Failed,
         Self::Usage,
         Self::NoDaemon,
@@ -105,6 +108,7 @@ impl ErrorCode {
         Self::NoAudioDevice,
         Self::StateUnwritable,
         Self::AlreadyRunning,
+        Self::InJam,
     ];
 }
 

@@ -263,7 +263,7 @@ Exit status:
   4  not in a Jam                     11  no such audio device
   5  refused, with the reason         12  the state folder cannot be written
   6  friend or coordinator            13  another daemon works in the state folder
-     unreachable";
+     unreachable                     14  in a Jam already: jamsync leave";
 
 #[cfg(test)]
 mod tests {

@@ -21,6 +21,7 @@ impl Engine {
     /// Asks a friend for a Jam.
     pub(super) fn request_jam(&mut self, to: Handle) -> Result<Work, ApiError> {
         let (account, link) = self.signed_in()?;
+        self.require_no_jam(None)?;
         let known = account.contacts.iter().find(|contact| contact.handle == to);
         let friend = known.map(|known| known.account);
         if let Some(friend) = friend {
@@ -56,6 +57,7 @@ impl Engine {
         let open = self.the_request(from, true)?;
         if accept {
             self.signed_in()?;
+            self.require_no_jam(Some(&open.friend))?;
             self.ledger.accepting(open.account, open.request, utc_now());
         }
         let answer = if accept { Verdict::Accept } else { Verdict::Decline };
@@ -145,6 +147,17 @@ impl Engine {
         let expired: Vec<RequestId> =
             open.filter(|request| request.expires < limit).map(|request| request.request).collect();
         expired.into_iter().for_each(|id| self.close_request(id, RequestOutcome::Expired));
+    }
+
+    /// One Jam at a time. A friend who is away and asks again has begun anew, so that Jam is over for both.
+    fn require_no_jam(&self, asking: Option<&Handle>) -> Result<(), ApiError> {
+        match &self.jam {
+            Some(jam) if jam.link.is_some() || asking != Some(jam.with()) => {
+                let what = format!("you are in a Jam with {}", jam.with());
+                Err(ApiError::new(ErrorCode::InJam, what, "leave it with `jamsync leave` first"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn the_request(&self, friend: Option<&Handle>, incoming: bool) -> Result<OpenRequest, ApiError> {

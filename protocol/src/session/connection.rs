@@ -54,15 +54,17 @@ impl Session {
         self.transmits.clear();
     }
 
-    /// The peer has left for good, by its own word or by the shell's: this side is alone again.
+    /// The Jam with the peer is over, by the shell's word: this side is alone again. No event tells what the shell
+    /// knows; the peer's own farewell is told as [`Event::PeerLeft`].
     pub fn handle_peer_left(&mut self) {
         if let Some(peer) = self.peer.take() {
             self.replica.handle_disconnected(peer.id);
             self.availabilities.handle_left();
             self.early_wish = None;
             self.transmits.clear();
-            self.events.push_back(Event::PeerLeft);
         }
+        // It was said of a Jam that is over, and must not end the next one.
+        self.events.retain(|event| *event != Event::PeerLeft);
     }
 
     /// Forgets, as the host, what was before the Jam that begins.

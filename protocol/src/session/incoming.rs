@@ -69,6 +69,7 @@ impl Session {
             }
             ControlMessage::Leaving => {
                 self.handle_peer_left();
+                self.events.push_back(Event::PeerLeft);
                 Ok(())
             }
         }

@@ -66,7 +66,7 @@ pub enum Event {
     },
     /// The guest knows where the Jam stands and plays along from now on.
     Joined,
-    /// The other side has left for good.
+    /// The other side has said that it leaves for good.
     PeerLeft,
     /// The other side's clock has jumped, or claims what cannot be: how well both are in step is less certain until
     /// it has been learnt anew, and the bound says by how much. Told at most once a minute.

@@ -446,6 +446,15 @@ fn leaving_ends_the_other_sides_jam_and_its_music_goes_on() {
 }
 
 #[test]
+fn a_side_that_ended_the_jam_itself_is_not_told_that_the_other_left() {
+    let mut world = World::with_tracks(vec![track(1, 60)]);
+    world.command(0, Command::Leave).unwrap();
+    world.sides[0].session.handle_peer_left();
+    world.drain(0);
+    assert!(!world.sides[0].events.contains(&Event::PeerLeft));
+}
+
+#[test]
 fn a_flood_is_named() {
     let mut world = World::with_tracks(vec![track(1, 60)]);
     let entry = EntryId { author: HOST, number: 999 };

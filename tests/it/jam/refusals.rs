@@ -2,7 +2,7 @@
 
 use jamsync_node::api::{ErrorCode, Event};
 
-use super::stage::{Friends, Stage, befriend};
+use super::stage::{Friends, Stage, befriend, in_step};
 
 #[test]
 fn a_free_requester_is_refused_and_may_be_asked() {
@@ -56,6 +56,36 @@ fn a_guest_is_refused_while_the_host_has_guest_controls_off() {
     });
     friends.ana.run(&["skip"]);
     friends.hear("the guest's skip", |now| now.title.as_str() == "Piece 2");
+}
+
+#[test]
+fn one_jam_at_a_time_and_after_leaving_the_next_begins() {
+    let mut friends = Friends::meet();
+    let mut carl = friends.stage.person("carl", "1990-05-17");
+    befriend(&friends.ben, &mut carl);
+    let music = friends.stage.music(1, 60);
+    friends.begin_jam_with(&music);
+    let mark = friends.ben.mark();
+    carl.run(&["request", "ben"]);
+    let opened = |event: &Event| matches!(event, Event::RequestOpened { .. }).then_some(());
+    friends.ben.event_since(mark, "the second request", opened);
+    for refused in ["request", "accept"] {
+        let reason = friends.ben.fails(&[refused, "carl"], ErrorCode::InJam);
+        assert!(reason.contains("ana") && reason.contains("`jamsync leave`"), "{reason}");
+    }
+    assert_eq!(friends.ben.status().requests.len(), 1, "it stays open");
+    friends.hear("the Jam, undisturbed", |now| now.playing && now.title.as_str() == "Piece 1");
+    assert!(friends.ana.status().jam.is_some());
+
+    friends.ben.run(&["leave"]);
+    friends.ben.run(&["accept"]);
+    for node in [&mut friends.ben, &mut carl] {
+        node.until("the next Jam stands", |node| in_step(&node.status()).then_some(()));
+    }
+    let with = |node: &super::node::Node| node.status().jam.map(|jam| jam.with.to_string());
+    assert_eq!(with(&friends.ben).as_deref(), Some("carl"));
+    assert_eq!(with(&friends.ana), None);
+    friends.assert_sound();
 }
 
 /// Rounded so that dividing by 366 never names a later year than this one.
