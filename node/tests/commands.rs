@@ -97,6 +97,14 @@ fn the_first_command_starts_a_daemon_and_stop_ends_it() {
 }
 
 #[test]
+fn a_relative_state_folder_is_the_one_it_names() {
+    let node = Node::new();
+    let output = node.command(&["status", "--json"]).env("JAMSYNC_HOME", "home").output().expect("runs");
+    let reply: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(reply["reply"]["pid"].as_i64(), Some(node.pid()), "the same daemon by its whole name");
+}
+
+#[test]
 fn commands_at_the_same_moment_share_one_daemon() {
     let node = Node::new();
     let start = || node.command(&["status", "--json"]).stdout(Stdio::piped()).spawn().expect("starts");

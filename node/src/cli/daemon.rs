@@ -36,6 +36,8 @@ where
     if manner.detached {
         // This fails only for a leader of a process group, which then has no terminal to lose.
         let _ = rustix::process::setsid();
+        // Every path is absolute by now. Where this fails, all that is lost is that a disk cannot be taken out.
+        let _ = std::env::set_current_dir("/");
     }
     start_log();
     let mut signals = Signals::new().map_err(|error| failed(&error))?;

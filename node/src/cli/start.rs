@@ -78,7 +78,6 @@ async fn launch(paths: &Paths, options: &Options) -> Result<(), ApiError> {
     let mut child = Command::new(std::env::current_exe().map_err(cannot)?)
         .args(options.to_flags().map_err(cannot)?)
         .args(["daemon", "--detached"])
-        .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log)
