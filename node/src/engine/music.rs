@@ -45,6 +45,10 @@ struct Intake {
     behind: Option<EntryId>,
     /// Whether some were added before.
     begun: bool,
+    /// Why some of them are not in the queue or do not play, for who asked.
+    failed: Option<ApiError>,
+    /// Whether who asked has been answered; what fails later is told as a warning.
+    answered: bool,
 }
 
 impl Engine {
@@ -67,7 +71,13 @@ impl Engine {
         let reader = Reader {
             index: Arc::clone(&self.index),
             completions: self.completions.clone(),
-            intake: Arc::new(Mutex::new(Intake { purpose, behind: None, begun: false })),
+            intake: Arc::new(Mutex::new(Intake {
+                purpose,
+                behind: None,
+                begun: false,
+                failed: None,
+                answered: false,
+            })),
             answer: Some(answer),
             queued: Queued::default(),
             answers_early: purpose != Purpose::Know,
@@ -226,7 +236,11 @@ impl Reader {
         self.complete(
             Box::new(move |engine| {
                 let mut intake = locked(&intake);
-                engine.admit(&mut intake, batch).map(|()| Reply::Done)
+                match engine.admit(&mut intake, batch) {
+                    Err(error) if !intake.answered => intake.failed = intake.failed.take().or(Some(error)),
+                    outcome => outcome?,
+                }
+                Ok(Reply::Done)
             }),
             None,
         );
@@ -236,12 +250,16 @@ impl Reader {
     fn reply(&mut self) {
         let Some(answer) = self.answer.take() else { return };
         let queued = self.queued.clone();
+        let intake = Arc::clone(&self.intake);
         self.complete(
             Box::new(move |_| {
-                if queued.added > 0 {
-                    return Ok(Reply::Queued(queued));
+                let mut intake = locked(&intake);
+                intake.answered = true;
+                match intake.failed.take() {
+                    Some(error) => Err(error),
+                    None if queued.added > 0 => Ok(Reply::Queued(queued)),
+                    None => Err(queued.nothing()),
                 }
-                Err(queued.nothing())
             }),
             Some(answer),
         );

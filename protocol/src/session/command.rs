@@ -46,7 +46,8 @@ impl Session {
     /// What a person's command makes of the timeline.
     fn target_of(&self, command: &Command, now: NodeTime) -> Result<Target, SessionError> {
         let jam_now = self.jam_now(now)?;
-        let soon = jam_now + self.lead_time();
+        let lead = self.lead_time();
+        let soon = self.timeline().place(jam_now + lead, lead, jam_now);
         let heard = self.intended(now);
         match *command {
             Command::Play(entry) => {

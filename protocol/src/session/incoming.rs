@@ -168,6 +168,8 @@ impl Session {
             self.tell(ControlMessage::AnchorLate { by: jam_now - wish.at });
         }
         let Wish { number, verb, entry, position, at, playing } = wish;
+        // A guest that asks quickly does not know yet how many of its wishes wait here.
+        let at = self.timeline().place(at, self.lead_time(), jam_now);
         let mut target = Target { verb, entry: Some(entry), position, at, playing };
         // Both sides resumed in the same moment: the music begins once, not again some milliseconds later.
         let last = self.timeline().last().copied();

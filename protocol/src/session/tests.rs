@@ -6,6 +6,8 @@ mod hostile;
 use alloc::{collections::BinaryHeap, string::ToString, vec, vec::Vec};
 use core::cmp::Reverse;
 
+use rand::{Rng, SeedableRng};
+
 use super::*;
 use crate::{
     clock::Probe,
@@ -443,6 +445,44 @@ fn leaving_ends_the_other_sides_jam_and_its_music_goes_on() {
     world.run(Span::from_millis(100));
     assert!(world.sides[0].events.contains(&Event::PeerLeft));
     assert!(world.heard(0).unwrap().playing);
+}
+
+/// Twenty commands in a row, far quicker than the slow outputs' lead, by one side or by both in turn.
+#[test]
+fn the_last_of_many_rapid_commands_stands_on_both_sides() {
+    for seed in 0u64..12 {
+        let mut world = World::with_tracks((1..=40).map(|number| track(number, 60)).collect());
+        let slow = PlayoutReport { output_latency: Span::from_millis(250), ..PlayoutReport::default() };
+        world.sides.iter_mut().for_each(|side| side.session.handle_playout(slow));
+        world.run(Span::from_secs(2));
+        let entries = world.entries(0);
+        let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+        let mut asked = 0;
+        for step in 0..20 {
+            asked = match seed % 3 {
+                2 => step % 2,
+                side => usize::try_from(side).unwrap(),
+            };
+            let position = Frames(44_100 * random.random_range(1..40));
+            let command = match random.random_range(0..3) {
+                0 => Command::Skip,
+                1 => Command::Seek(position),
+                _ => Command::Play(entries[random.random_range(0..20)]),
+            };
+            assert_eq!(world.command(asked, command), Ok(()), "seed {seed}, command {step}");
+            world.run(Span::from_millis(random.random_range(0..40)));
+        }
+        // The other side's last wish is answered, so that this one is the last in every order.
+        world.run(Span::from_millis(100));
+        world.command(asked, Command::Seek(Frames(44_100 * 45))).unwrap();
+        let meant = world.sides[asked].session.intended(world.sides[asked].time(world.now)).unwrap();
+        world.run(Span::from_secs(2));
+        let heard = world.assert_together();
+        assert_eq!((heard.entry, heard.playing), (meant.entry, true), "seed {seed}");
+        assert!(heard.position > Frames(44_100 * 45), "seed {seed}: {heard:?}");
+        let failed = |event: &Event| matches!(event, Event::WishFailed(_));
+        assert!(!world.sides.iter().any(|side| side.events.iter().any(failed)), "seed {seed}");
+    }
 }
 
 #[test]

@@ -102,6 +102,18 @@ impl Timeline {
         self.upcoming(now).count() < ANCHORS_MAX
     }
 
+    /// When an anchor that is wanted at `at` takes effect, so that the timeline has room however fast people ask: at
+    /// `at`, but into the last place no sooner than `lead` behind the next one. Until that next one takes effect
+    /// everything else that is asked for goes to this same place, and supersedes what nobody can have heard.
+    #[must_use]
+    pub(crate) fn place(&self, at: JamTime, lead: Span, now: JamTime) -> JamTime {
+        let waiting: Vec<JamTime> = self.upcoming(now).map(|anchor| anchor.at).collect();
+        let before = waiting.iter().filter(|waits| **waits < at).count();
+        let next = waiting.first().filter(|_| before + 1 == ANCHORS_MAX);
+        let place = next.map_or(at, |next| at.max(*next + lead));
+        waiting.get(ANCHORS_MAX - 1).map_or(place, |last| place.min(*last))
+    }
+
     /// The newest revision taken.
     #[must_use]
     pub fn revision(&self) -> Option<Revision> {
@@ -219,6 +231,22 @@ mod tests {
                 let _ = timeline.handle_anchor(anchor(counter, at, playing), now);
                 prop_assert!(timeline.anchors().len() <= ANCHORS_MAX + 2);
                 prop_assert!(timeline.anchors().is_sorted_by(|a, b| a.at < b.at && a.revision < b.revision));
+            }
+        }
+
+        #[test]
+        fn however_fast_people_ask_there_is_room_and_no_anchor_waits_longer_than_two_leads(
+            steps in prop::collection::vec((0i64..400, 50i64..3_000), 1..100),
+        ) {
+            let (mut timeline, mut now) = (Timeline::new(), 0);
+            for (counter, (pause, lead)) in (1u64..).zip(steps) {
+                now += pause;
+                let lead = Span::from_millis(lead);
+                let at = timeline.place(ms(now) + lead, lead, ms(now));
+                let asked = Anchor { at, ..anchor(counter, 0, true) };
+                prop_assert_eq!(timeline.handle_anchor(asked, ms(now)), Ok(()));
+                prop_assert_eq!(timeline.last(), Some(&asked));
+                prop_assert!(at - ms(now) <= Span::from_secs(6));
             }
         }
     }
