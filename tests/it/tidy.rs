@@ -97,6 +97,28 @@ fn the_protocol_takes_in_only_what_is_agreed() {
 }
 
 #[test]
+fn nothing_else_stands_at_the_top() {
+    let expected = [
+        "CHANGELOG.md",
+        "Cargo.lock",
+        "Cargo.toml",
+        "LICENSE-APACHE",
+        "LICENSE-MIT",
+        "README.md",
+        "coordinator",
+        "examples",
+        "node",
+        "protocol",
+        "target",
+        "tests",
+    ];
+    for entry in fs::read_dir(root()).expect("the root can be read") {
+        let name = entry.expect("an entry can be read").file_name().to_string_lossy().into_owned();
+        assert!(name.starts_with('.') || expected.contains(&name.as_str()), "{name} stands at the top level");
+    }
+}
+
+#[test]
 fn nothing_of_one_machine_is_in_the_project() {
     // Put together here, so that this file does not hold them.
     let words = [["/wo", "rk/"], ["/ro", "ot/"], ["/ho", "me/"]].map(|parts| parts.concat());

@@ -1,6 +1,9 @@
 //! The music of the runs: made by rule, the same for all, made once and kept.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use anyhow::Context;
 use jamsync_protocol::{media::SampleRate, time::Span};
@@ -86,12 +89,35 @@ fn other_encoding(of: &Path) -> anyhow::Result<PathBuf> {
     })
 }
 
-/// The file at `path`, made where it is missing. A half-written piece must not be taken for one.
+/// The file at `path`, made where it is missing. A half-written piece must not be taken for one, and several runs at once
+/// may make the same.
 fn made(path: &Path, make: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<PathBuf> {
+    static MAKING: AtomicU32 = AtomicU32::new(0);
     if !path.is_file() {
-        let making = path.with_extension("new");
+        let number = MAKING.fetch_add(1, Ordering::Relaxed);
+        let making = path.with_extension(format!("{}-{number}.new", std::process::id()));
         make(&making)?;
-        std::fs::rename(&making, path)?;
+        std::fs::rename(&making, path).with_context(|| format!("cannot make {}", path.display()))?;
     }
     Ok(path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_runs_make_the_same_piece_at_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::thread::scope(|all| {
+            for _ in 0..4 {
+                all.spawn(|| piece(folder.path(), 1, 20).expect("makes it"));
+            }
+        });
+        assert_eq!(
+            std::fs::read_dir(folder.path()).expect("a folder").count(),
+            1,
+            "one piece, nothing half made"
+        );
+    }
 }
