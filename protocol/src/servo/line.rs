@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use super::{
     fit::{Fit, Prior, Sample, fit},
+    pace::Pace,
     suspects::{RUN, Suspects},
     window::{Bin, Stamp, Window, seconds_between},
 };
@@ -33,6 +34,7 @@ pub struct AudibleLine {
     tolerance: f64,
     suspects: Suspects,
     scratch: Vec<f64>,
+    pace: Option<Pace>,
 }
 
 /// What a stamp meant to the line.
@@ -71,7 +73,18 @@ impl AudibleLine {
             tolerance: TOLERANCE,
             suspects: Suspects::default(),
             scratch: Vec::new(),
+            pace: None,
         }
+    }
+
+    /// A callback that came at `entered`, and the sink's report that its first frame, `frame`, is heard `delay` later.
+    /// Unlike [`handle_stamp`](Self::handle_stamp) this sees through reports that are wrong for seconds, as those of
+    /// sound servers are, by the pace at which the callbacks come.
+    pub fn handle_callback(&mut self, frame: Frames, entered: NodeTime, delay: Span) -> LineEvent {
+        let rate = self.rate;
+        let pace = self.pace.get_or_insert_with(|| Pace::new(rate));
+        let audible = pace.audible(frame, entered, delay);
+        self.handle_stamp(frame, audible)
     }
 
     /// A stamp: `frame` will be audible (or was) at `audible`, as far as the sink can tell. The time is that of

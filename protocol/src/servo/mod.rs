@@ -51,6 +51,7 @@
 mod control;
 mod fit;
 mod line;
+mod pace;
 mod suspects;
 mod window;
 

@@ -143,7 +143,7 @@ impl Engine {
 
     fn take_stamps(&mut self, now: NodeTime) {
         while let Some(stamp) = self.tape.writer().poll_stamp() {
-            if self.line.handle_stamp(stamp.frame, stamp.entered + stamp.delay) == LineEvent::Restarted {
+            if self.line.handle_callback(stamp.frame, stamp.entered, stamp.delay) == LineEvent::Restarted {
                 self.servo.handle_start(now);
             }
             let latency = self.report.output_latency;

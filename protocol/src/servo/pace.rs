@@ -1,0 +1,152 @@
+//! The pace of a device's callbacks, which shows when its reports of delay are wrong.
+//!
+//! At every callback a sink says how long it takes until the next frame is heard. Sound servers work that out from a
+//! model of the device, and where the machine is busy the model errs by milliseconds for seconds, both ways. The
+//! callbacks themselves still come as the device uses up frames: late at times, never early. So the callbacks have a
+//! line of their own, and what the reports say beyond it is compared with what they usually said.
+
+use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
+
+use super::{AudibleLine, LineEvent, fit::median};
+use crate::{
+    media::{Frames, SampleRate},
+    time::{NodeTime, Span},
+};
+
+/// The line of the callbacks, and the delay that the reports usually give beyond it.
+#[derive(Debug, Clone)]
+pub(super) struct Pace {
+    rate: SampleRate,
+    callbacks: Box<AudibleLine>,
+    /// When a callback last fitted its line.
+    fitted: Option<NodeTime>,
+    /// Delays beyond the line of the callbacks in nanoseconds: one for each [`PART`] of the last [`PARTS`].
+    parts: VecDeque<f64>,
+    part: Vec<f64>,
+    part_since: Frames,
+    /// It belongs to the device's buffer, so it holds on where the device has moved.
+    usual: Option<f64>,
+    scratch: Vec<f64>,
+}
+
+impl Pace {
+    pub(super) fn new(rate: SampleRate) -> Self {
+        Self {
+            rate,
+            callbacks: Box::new(AudibleLine::new(rate, None)),
+            fitted: None,
+            parts: VecDeque::with_capacity(PARTS + 1),
+            part: Vec::with_capacity(PART_MAX),
+            part_since: Frames::ZERO,
+            usual: None,
+            scratch: Vec::with_capacity(PARTS),
+        }
+    }
+
+    /// When `frame` will be audible, its callback having come at `entered` with a report of `delay`: by that report, or,
+    /// where it is wrong in a way that no device is, by the pace of the callbacks.
+    pub(super) fn audible(&mut self, frame: Frames, entered: NodeTime, delay: Span) -> NodeTime {
+        let reported = entered + delay;
+        let event = self.callbacks.handle_stamp(frame, entered);
+        let Some(paced) = self.callbacks.audible_at(frame) else { return reported };
+        let beyond = (reported - paced).as_secs_f64() * 1e9;
+        if event == LineEvent::Fine {
+            self.fitted = Some(entered);
+            self.learn(frame, beyond);
+        }
+        let steady = self.fitted.is_some_and(|at| entered.since(at) < UNFIT_MAX)
+            && self.callbacks.spread() < SPREAD_MAX;
+        match self.usual {
+            Some(usual) if steady && MISREPORT.contains(&libm::fabs(beyond - usual)) => {
+                paced + Span::from_secs_f64(usual * 1e-9)
+            }
+            _ => reported,
+        }
+    }
+
+    fn learn(&mut self, frame: Frames, beyond: f64) {
+        if self.part.is_empty() {
+            self.part_since = frame;
+        }
+        self.part.push(beyond);
+        if self.rate.span_of(frame.minus(self.part_since)) < PART && self.part.len() < PART_MAX {
+            return;
+        }
+        if let Some(middle) = median(&mut self.part) {
+            self.parts.push_back(middle);
+        }
+        self.part.clear();
+        if self.parts.len() > PARTS {
+            self.parts.pop_front();
+        }
+        if self.parts.len() >= PARTS_LEAST {
+            self.scratch.clear();
+            self.scratch.extend(&self.parts);
+            self.usual = mode(&mut self.scratch);
+        }
+    }
+}
+
+/// Where `values` are densest: of the narrowest half of them the narrowest half, and so on. The half-sample mode of
+/// Bickel and Frühwirth (2006). `None` without a value.
+fn mode(values: &mut [f64]) -> Option<f64> {
+    values.sort_unstable_by(f64::total_cmp);
+    let mut dense: &[f64] = values;
+    while dense.len() > 3 {
+        let half = dense.len().div_ceil(2);
+        let width = |part: &&[f64]| part.last().unwrap_or(&0.0) - part.first().unwrap_or(&0.0);
+        dense = dense.windows(half).min_by(|a, b| f64::total_cmp(&width(a), &width(b)))?;
+    }
+    dense.get(dense.len() / 2).copied()
+}
+
+/// A report is wrong where it is this far from the usual one, in nanoseconds. What is nearer is left to the line, and
+/// what is further, such as other headphones, is no error. 0.3 to 20 ms: PulseAudio was seen to err by up to 15 ms.
+const MISREPORT: core::ops::Range<f64> = 300_000.0..20_000_000.0;
+/// Length of the parts whose middle delays are kept.
+const PART: Span = Span::from_millis(250);
+/// Most callbacks of a part; it closes early at that many.
+const PART_MAX: usize = 64;
+/// Parts kept: what the reports dwell at for the greater part of 30 s is usual.
+const PARTS: usize = 120;
+/// Parts from which on something is usual: 5 s.
+const PARTS_LEAST: usize = 20;
+/// For how long callbacks may be off their line while the line is believed: late ones come one by one, after a hidden
+/// underrun all are off.
+const UNFIT_MAX: Span = Span::from_millis(300);
+/// The most uncertain line of callbacks that may overrule a report. Devices that work in blocks of seconds, or wake up by
+/// a timer of their own, are above it.
+const SPREAD_MAX: Span = Span::from_micros(1_000);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mode_is_where_values_dwell() {
+        let mut values = [75.0, 74.0, 70.0, 78.0, 83.0, 88.9, 89.0, 89.1, 89.0, 89.2];
+        let dwelt = mode(&mut values).expect("values");
+        assert!((88.9..=89.2).contains(&dwelt), "{dwelt}");
+        assert_eq!(mode(&mut []), None);
+    }
+
+    #[test]
+    fn a_misreport_is_replaced_and_other_headphones_are_not() {
+        let mut pace = Pace::new(SampleRate::HZ_48000);
+        let mut heard = |n: u64, delay: Span| {
+            let entered = NodeTime::ZERO + Span::from_millis(10 * i64::try_from(n).expect("small"));
+            pace.audible(Frames(480 * n), entered, delay) - entered
+        };
+        let usual = Span::from_millis(80);
+        for n in 0..1_000 {
+            assert_eq!(heard(n, usual), usual);
+        }
+        let tolerated = Span::from_micros(10);
+        for n in 1_000..1_500 {
+            let judged = heard(n, Span::from_millis(77));
+            assert!((judged - usual).abs() < tolerated, "{judged:?}");
+        }
+        let wireless = Span::from_millis(280);
+        assert_eq!(heard(1_500, wireless), wireless);
+    }
+}
