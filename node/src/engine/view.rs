@@ -103,7 +103,7 @@ impl Engine {
             length: entry.track.duration(),
             playing: heard.playing,
             by: self.who_did(by, verb),
-            added_by: self.who(entry.id.author),
+            added_by: self.added_by(entry.id),
             state: self.state_of(entry.id),
         })
     }
@@ -127,7 +127,7 @@ impl Engine {
             title: entry.track.title.clone(),
             artist: entry.track.artist.clone(),
             length: entry.track.duration(),
-            added_by: self.who(entry.id.author),
+            added_by: self.added_by(entry.id),
             state: self.state_of(entry.id),
         }
     }
@@ -167,6 +167,12 @@ impl Engine {
         self.friend()
     }
 
+    /// Who added an entry. What an earlier friend left behind is the listener's own, as a next Jam will name it.
+    fn added_by(&self, entry: EntryId) -> Who {
+        let met = self.jam.as_ref().is_some_and(|jam| jam.met.is_some());
+        if met { self.who(entry.author) } else { Who::You }
+    }
+
     /// Who did something: nobody, where the music went on by itself.
     pub(super) fn who_did(&self, by: Participant, verb: Verb) -> Who {
         match verb {
@@ -181,7 +187,7 @@ impl Engine {
         }
     }
 
-    /// The friend in this Jam; outside one, what an earlier friend added is the program's.
+    /// The friend in this Jam; outside one, what an earlier friend did is the program's.
     pub(super) fn friend(&self) -> Who {
         self.jam.as_ref().map_or(Who::Program, |jam| Who::Peer(Handle::clone(jam.with())))
     }

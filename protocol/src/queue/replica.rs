@@ -205,10 +205,12 @@ impl Replica {
     /// As the host, lets the order begin anew with the queue as it is: what was removed or has been played, which edit
     /// did what, and how to take it back is forgotten, so that nobody who joins from here on is told of it. Names are
     /// still never given twice. `heard` is what plays or is about to; it is kept even where it was removed, and with
-    /// nothing heard nothing counts as played. A guest keeps everything.
+    /// nothing heard nothing counts as played. What others added is the host's own from here on, but for `heard`. A
+    /// guest keeps everything.
     pub fn forget_history(&mut self, heard: &[EntryId]) {
         if matches!(self.role, Role::Host { .. }) {
-            self.ordered.forget_history(heard);
+            self.ordered.forget_history(self.me, heard);
+            self.next_entry = self.next_entry.max(self.ordered.used(self.me).entry.saturating_add(1));
             self.log = Log::starting_at(self.log.head());
             self.own.clear();
             self.own_bytes = 0;

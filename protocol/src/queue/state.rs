@@ -140,17 +140,26 @@ impl Queue {
     }
 
     /// Forgets what was removed, what stands before `heard`, and how to take any edit back; `heard` itself stays in
-    /// any case. What is settled stays settled.
-    pub(super) fn forget_history(&mut self, heard: &[EntryId]) {
+    /// any case. What is settled stays settled. What others than `host` added becomes the host's under a new name: who
+    /// joins may stand in the place of one who has left. Only `heard` keeps its name, for anchors name it.
+    pub(super) fn forget_history(&mut self, host: Participant, heard: &[EntryId]) {
         let floor = self.floor();
         let first = self.slots.iter().position(|slot| heard.contains(&slot.id)).unwrap_or(0);
         let (mut slots, mut frozen) = (Vec::new(), None);
-        for (index, slot) in self.slots.drain(..).enumerate() {
-            if heard.contains(&slot.id) || (slot.removed.is_none() && index >= first) {
+        let mut used = self.used(host);
+        for (index, mut slot) in self.slots.drain(..).enumerate() {
+            let is_heard = heard.contains(&slot.id);
+            if is_heard || (slot.removed.is_none() && index >= first) {
+                if slot.id.author != host && !is_heard {
+                    used.entry = used.entry.saturating_add(1);
+                    slot.id = EntryId { author: host, number: used.entry };
+                    slot.entry = Arc::new(Entry { id: slot.id, track: slot.entry.track.clone() });
+                }
                 frozen = if index < floor { Some(slot.id) } else { frozen };
                 slots.push(slot);
             }
         }
+        self.used.insert(host, used);
         self.live = slots.iter().filter(|slot| slot.removed.is_none()).count();
         (self.slots, self.frozen, self.effects) = (slots, frozen, Effects::default());
     }

@@ -55,5 +55,10 @@ fn with_a_host_who_plays_nothing_it_begins_paused_and_both_hear_the_first_music_
     friends.hear("the guest's music", |now| now.playing && now.title.as_str() == "Piece 1");
     let by = friends.ben.status().now.expect("plays").added_by;
     assert!(matches!(&by, Who::Peer(ana) if ana.as_str() == "ana"), "{by:?}");
+    friends.ana.run(&["leave"]);
+    friends.ben.until("what the guest left behind is the host's own", |ben| {
+        let status = ben.status();
+        (status.jam.is_none() && status.now.is_some_and(|now| now.added_by == Who::You)).then_some(())
+    });
     friends.assert_sound();
 }

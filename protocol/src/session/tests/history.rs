@@ -50,6 +50,27 @@ fn what_left_the_queue_before_the_jam_is_never_sent() {
 }
 
 #[test]
+fn what_an_earlier_guest_added_is_the_hosts_and_never_the_next_guests() {
+    let mut world = World::with_tracks(vec![named("hosts", 1, 240)]);
+    edit(&mut world, 1, Intent::Append(vec![named("guests", 2, 60), named("another", 3, 60)]));
+    world.command(1, Command::Leave).unwrap();
+    world.run(Span::from_millis(100));
+    world.sides[0].session.handle_peer_left();
+    world.sides[1].session = Session::guest(guest_id(), HOST);
+    world.connect();
+    world.run(Span::from_secs(2));
+    assert_eq!(titles(&world, 1), ["hosts", "guests", "another"]);
+    assert!(world.entries(0).iter().all(|entry| entry.author == HOST), "{:?}", world.entries(0));
+    edit(&mut world, 0, Intent::Append(vec![named("later", 4, 60)]));
+    edit(&mut world, 1, Intent::Append(vec![named("mine", 5, 60)]));
+    assert_eq!(titles(&world, 0), ["hosts", "guests", "another", "later", "mine"]);
+    assert_eq!(world.entries(0), world.entries(1));
+    let authors = world.entries(0).iter().map(|entry| entry.author.index()).collect::<Vec<_>>();
+    assert_eq!(authors, [0, 0, 0, 0, 1]);
+    assert_eq!(world.assert_together().entry, world.entries(0)[0]);
+}
+
+#[test]
 fn undo_reaches_back_to_the_beginning_of_the_jam() {
     let mut world = host_with_a_past();
     world.connect();
