@@ -267,6 +267,25 @@ fn numbers_mean_the_entries_that_are_shown() {
     failure(&node.run(&["play", "6.mp3"]), 9);
 }
 
+#[test]
+fn what_has_ended_says_how_it_plays_again_and_a_place_behind_the_end_is_refused() {
+    let node = Node::new();
+    wav(&node.folder.path().join("1.wav"), 1);
+    assert!(node.run(&["play", "1.wav"]).status.success());
+    let sentence = failure(&node.run(&["seek", "59:00"]), 2);
+    assert!(sentence.contains("1:00 long"), "{sentence}");
+    assert!(node.run(&["seek", "0:59.5"]).status.success());
+    let status = || String::from_utf8(node.run(&["status"]).stdout).expect("UTF-8");
+    assert!((0..1_000).any(|_| status().contains("Ended")), "{}", status());
+    assert!(status().contains("`jamsync seek 0`"), "{}", status());
+    for command in ["skip", "resume"] {
+        let sentence = failure(&node.run(&[command]), 8);
+        assert!(sentence.contains("`jamsync seek 0`") && !sentence.contains("both"), "{sentence}");
+    }
+    assert!(node.run(&["seek", "0"]).status.success());
+    assert!((0..1_000).any(|_| status().contains("Playing")), "{}", status());
+}
+
 /// A minute of silence; `number` makes one differ from the next.
 fn wav(path: &std::path::Path, number: i16) {
     let sample_format = hound::SampleFormat::Int;

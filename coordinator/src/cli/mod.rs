@@ -8,7 +8,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use jamsync_protocol::{
     id::Handle,
     identity::{Tier, join_code::CoordinatorAddress},
@@ -43,7 +43,11 @@ async fn run(arguments: Arguments) -> Result<(), CliError> {
     match arguments.command {
         Command::Serve(options) => serve::serve(options, json).await,
         Command::JoinCode(options) => admin::join_code(options, json).await,
-        Command::Account { data, action } => admin::account(&data.data, action, json).await,
+        Command::Account { data: Some(data), action } => admin::account(&data, action, json).await,
+        Command::Account { data: None, .. } => {
+            let what = "name the coordinator's folder with --data DIR or JAMSYNC_COORDINATOR_DATA";
+            Arguments::command().error(ErrorKind::MissingRequiredArgument, what).exit()
+        }
     }
 }
 
@@ -72,8 +76,10 @@ enum Command {
     JoinCode(JoinCodeOptions),
     /// Look at accounts or change their tier; works while the server runs.
     Account {
-        #[command(flatten)]
-        data: DataOption,
+        /// Folder that holds the coordinator's key and database.
+        // Required all the same: an option that may stand behind the action too cannot be marked so.
+        #[arg(long, global = true, value_name = "DIR", env = "JAMSYNC_COORDINATOR_DATA")]
+        data: Option<PathBuf>,
         #[command(subcommand)]
         action: AccountAction,
     },
@@ -214,13 +220,22 @@ fn address(text: &str) -> Result<CoordinatorAddress, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_folder_of_accounts_may_be_named_before_and_behind_what_to_do() {
+        for line in ["account --data D list", "account list --data D", "account show ana --data D"] {
+            let parsed =
+                Arguments::try_parse_from(["jamsync-coordinator"].into_iter().chain(line.split(' ')));
+            let command = parsed.map(|parsed| parsed.command);
+            let Ok(Command::Account { data, .. }) = &command else { panic!("{line}: {command:?}") };
+            assert_eq!(data.as_deref(), Some(std::path::Path::new("D")), "{line}");
+        }
     }
 
     #[test]

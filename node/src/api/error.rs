@@ -58,6 +58,13 @@ impl ApiError {
         Self { code, message: message.into(), remedy: remedy.into() }
     }
 
+    /// A failure of kind `code` as one sentence, in which what to do next stands behind the last semicolon.
+    #[must_use]
+    pub(crate) fn from_sentence(code: ErrorCode, sentence: &str) -> Self {
+        let (message, remedy) = sentence.rsplit_once("; ").unwrap_or((sentence, ""));
+        Self::new(code, message, remedy)
+    }
+
     /// The failure of an engine that has ended.
     #[must_use]
     pub fn engine_gone() -> Self {
@@ -126,6 +133,16 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn a_sentence_comes_apart_into_what_happened_and_what_to_do() {
+        let error = ApiError::from_sentence(ErrorCode::Unreachable, "no answer (a; b); check the network");
+        assert_eq!(
+            (error.message.as_str(), error.remedy.as_str()),
+            ("no answer (a; b)", "check the network")
+        );
+        assert_eq!(ApiError::from_sentence(ErrorCode::Failed, "it broke").remedy, "");
+    }
 
     #[test]
     fn every_kind_has_an_exit_status_of_its_own() {

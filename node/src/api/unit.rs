@@ -14,13 +14,13 @@ pub(super) mod ms {
     }
 }
 
-/// Microseconds with a fraction, so that nothing measured is rounded away.
+/// Microseconds with three decimals, so that nothing measured is rounded away and nothing is there that was not.
 pub(super) mod us {
     use jamsync_protocol::time::Span;
     use serde::{Deserialize, Deserializer, Serializer};
 
     pub(crate) fn serialize<S: Serializer>(span: &Span, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(span.as_secs_f64() * 1e6)
+        serializer.serialize_f64((span.as_secs_f64() * 1e9).round() / 1e3)
     }
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
         f64::deserialize(deserializer).map(|micros| Span::from_secs_f64(micros / 1e6))
@@ -81,5 +81,22 @@ pub(super) mod hex {
         D: Deserializer<'de>,
     {
         String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jamsync_protocol::time::Span;
+
+    #[test]
+    fn microseconds_have_three_decimals_and_come_back_as_they_were() {
+        for (nanos, text) in [(164_204, "164.204"), (-1, "-0.001"), (8_300, "8.3"), (0, "0.0")] {
+            let span = Span::from_nanos(nanos);
+            let mut json = Vec::new();
+            super::us::serialize(&span, &mut serde_json::Serializer::new(&mut json)).expect("a number");
+            assert_eq!(String::from_utf8_lossy(&json), text);
+            let back = super::us::deserialize(&mut serde_json::Deserializer::from_slice(&json));
+            assert_eq!(back.expect("a number"), span);
+        }
     }
 }

@@ -168,10 +168,17 @@ fn jam_words(jam: &Jam) -> String {
 }
 
 fn now_words(now: &NowPlaying, snapshot: &Snapshot) -> Vec<String> {
-    let state = if now.playing { "Playing" } else { "Paused" };
+    let ended = !now.playing && now.position >= now.length;
+    let state = match now.playing {
+        true => "Playing",
+        false if ended => "Ended",
+        false => "Paused",
+    };
     let place = format!("{} / {}", place(now.position), place(now.length));
     let mut notes = vec![format!("added by {}", who(&now.added_by))];
-    if snapshot.jam.is_some() && now.by != Who::Program {
+    if ended {
+        notes.push("`jamsync seek 0` plays it again".to_owned());
+    } else if snapshot.jam.is_some() && now.by != Who::Program {
         let did = if now.playing { "started" } else { "paused" };
         notes.push(format!("{did} by {}", who(&now.by)));
     }

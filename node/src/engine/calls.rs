@@ -119,17 +119,29 @@ impl Engine {
         let nothing =
             || ApiError::new(ErrorCode::NotFound, "nothing is playing", "add music with `jamsync play`");
         let heard = session.intended(self.stage.now()).ok_or_else(nothing)?;
-        let rate = session.queue().entry(heard.entry).ok_or_else(nothing)?.track.rate;
+        let track = &session.queue().entry(heard.entry).ok_or_else(nothing)?.track;
+        let (rate, length) = (track.rate, track.duration());
         let wanted = match to {
             SeekTo::PositionMs(ms) => Span::from_millis(i64::try_from(ms).unwrap_or(i64::MAX)),
+            // A step beyond the end goes to the end, a place that the track has not got is a mistake.
             SeekTo::ByMs(ms) => rate.span_of(heard.position) + Span::from_millis(ms),
         };
+        if matches!(to, SeekTo::PositionMs(_)) && wanted > length {
+            let what = format!("the track is {} long", clock(length));
+            return Err(ApiError::new(ErrorCode::Usage, what, "name a place before its end"));
+        }
         self.command(Command::Seek(rate.frames_in(wanted)))
     }
 
     fn require_jam(&self) -> Result<(), ApiError> {
         if self.jam.is_some() { Ok(()) } else { Err(not_in_jam()) }
     }
+}
+
+/// A length as people write it: `4:51`.
+fn clock(length: Span) -> String {
+    let seconds = length.as_millis() / 1_000;
+    format!("{}:{:02}", seconds / 60, seconds % 60)
 }
 
 /// The audio devices of this computer.

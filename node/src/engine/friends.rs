@@ -354,7 +354,7 @@ pub(super) fn link_error(error: LinkError) -> ApiError {
         LinkError::Unreachable { .. } => ErrorCode::Unreachable,
         _ => ErrorCode::Failed,
     };
-    ApiError::new(code, error.to_string(), "")
+    ApiError::from_sentence(code, &error.to_string())
 }
 
 /// How many pages of contacts are read at most: 64 pages of 64.

@@ -300,8 +300,14 @@ pub(super) fn session_error(error: &SessionError) -> ApiError {
         SessionError::Alone => ErrorCode::NotInJam,
         _ => ErrorCode::Failed,
     };
-    ApiError::new(code, error.to_string(), "")
+    match error {
+        SessionError::NothingNext => ApiError::new(code, error.to_string(), NOTHING_NEXT_REMEDY),
+        _ => ApiError::from_sentence(code, &error.to_string()),
+    }
 }
+
+const NOTHING_NEXT_REMEDY: &str =
+    "`jamsync play FILE|DIR` plays something else, `jamsync seek 0` this track again";
 
 /// How often the loop looks around in a Jam and alone. A shorter one wakes the processor for nothing, a longer
 /// one delays what nobody announces, such as the end of a request's life.

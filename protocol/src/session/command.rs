@@ -76,15 +76,11 @@ impl Session {
             }
             Command::Seek(position) => {
                 let heard = heard.ok_or(SessionError::NothingOn)?;
+                // What has played to its end was not paused by anybody, so it plays again.
+                let playing = heard.playing || self.has_ended(heard);
                 let position = self.within(heard.entry, position);
-                let at = if heard.playing { soon } else { jam_now };
-                Ok(Target {
-                    verb: Verb::Seek,
-                    entry: Some(heard.entry),
-                    position,
-                    at,
-                    playing: heard.playing,
-                })
+                let at = if playing { soon } else { jam_now };
+                Ok(Target { verb: Verb::Seek, entry: Some(heard.entry), position, at, playing })
             }
             Command::Skip => {
                 let heard = heard.ok_or(SessionError::NothingOn)?;
@@ -127,11 +123,14 @@ impl Session {
             let first = self.replica.first().map(|entry| entry.id);
             return Ok((self.playable_from(first).ok_or(SessionError::NothingOn)?, Frames::ZERO));
         };
-        let ended = self.replica.entry(heard.entry).is_some_and(|entry| heard.position >= entry.track.length);
-        if ended {
+        if self.has_ended(heard) {
             return Ok((self.playable_after(heard.entry).ok_or(SessionError::NothingNext)?, Frames::ZERO));
         }
         Ok((heard.entry, heard.position))
+    }
+
+    fn has_ended(&self, heard: Heard) -> bool {
+        self.replica.entry(heard.entry).is_some_and(|entry| heard.position >= entry.track.length)
     }
 
     fn within(&self, entry: EntryId, position: Frames) -> Frames {

@@ -123,14 +123,14 @@ pub enum SessionError {
     /// Nothing is on.
     #[error("nothing is playing; add a track first")]
     NothingOn,
-    /// No later entry can be played on both sides.
-    #[error("no further track in the queue can be played on both sides")]
+    /// No later entry can be played on every side.
+    #[error("no further track in the queue can be played")]
     NothingNext,
     /// The entry is not in the queue.
     #[error("that entry is not in the queue")]
     UnknownEntry,
     /// The entry cannot be played on one of the sides.
-    #[error("that track cannot be played on both sides")]
+    #[error("that track cannot be played by everyone who listens")]
     Unplayable,
     /// A guest that does not know the host's clock yet.
     #[error("not in step with the host yet; try again in a second")]

@@ -267,6 +267,18 @@ fn tracks_follow_each_other_to_the_nanosecond_and_the_last_one_ends_in_a_stand()
 }
 
 #[test]
+fn what_has_ended_plays_again_where_somebody_seeks() {
+    let mut world = World::with_tracks(vec![track(1, 4)]);
+    world.run(Span::from_secs(5));
+    assert!(!world.assert_together().playing);
+    assert_eq!(world.command(1, Command::Resume), Err(SessionError::NothingNext));
+    world.command(1, Command::Seek(Frames::ZERO)).unwrap();
+    world.run(Span::from_secs(1));
+    let heard = world.assert_together();
+    assert!(heard.playing && heard.position < Frames(44_100), "{heard:?}");
+}
+
+#[test]
 fn a_track_that_one_side_lacks_is_passed_over_on_both() {
     let mut world = World::with_tracks(vec![track(1, 6), track(2, 6), track(3, 6)]);
     let entries = world.entries(0);
