@@ -102,7 +102,7 @@ impl World {
             program: Text::truncated("test"),
             clock: NodeClock::system(),
         };
-        let (sender, events) = mpsc::unbounded_channel();
+        let (sender, events) = mpsc::channel(8);
         let link = CoordinatorLink::spawn(endpoint, config, &identity, sender).expect("a link");
         let secret = DeviceSecret::from_seed(&[seed; 32]);
         let log = DeviceLog::found(&secret, [seed; 16]);
@@ -134,7 +134,7 @@ fn serve(folder: &tempfile::TempDir, env: &Arc<ManualEnv>, listen: SocketAddr) -
 
 struct Person {
     link: CoordinatorLink,
-    events: mpsc::UnboundedReceiver<LinkEvent>,
+    events: mpsc::Receiver<LinkEvent>,
     secret: DeviceSecret,
     log: VerifiedLog,
     address: SocketAddr,

@@ -65,7 +65,7 @@ struct Engine {
     run: u32,
     events: broadcast::Sender<api::Event>,
     completions: mpsc::UnboundedSender<Completion>,
-    link_events: mpsc::UnboundedSender<LinkEvent>,
+    link_events: mpsc::Sender<LinkEvent>,
     /// What is still being said about Jams that are over; waited for, briefly, at the end.
     farewells: JoinSet<()>,
     stopping: bool,

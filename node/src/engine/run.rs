@@ -27,7 +27,7 @@ pub(super) struct Sources {
     pub(super) peer_events: mpsc::Receiver<PeerEvent>,
     pub(super) player_events: mpsc::UnboundedReceiver<PlayerEvent>,
     pub(super) completed: mpsc::UnboundedReceiver<Completion>,
-    pub(super) link_events: mpsc::UnboundedReceiver<LinkEvent>,
+    pub(super) link_events: mpsc::Receiver<LinkEvent>,
 }
 
 impl Engine {

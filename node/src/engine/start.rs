@@ -52,7 +52,7 @@ pub async fn start(boot: Boot) -> Result<api::Engine, ApiError> {
     let player = open_player(&settings, &device_rates, clock, player_sender).await?;
     let (handle, calls) = EngineHandle::channel();
     let (completions, completed) = mpsc::unbounded_channel();
-    let (link_sender, link_events) = mpsc::unbounded_channel();
+    let (link_sender, link_events) = mpsc::channel(LINK_EVENTS_WAITING);
     let index = Arc::new(Index::open(&paths.library_index()));
     let stage = Stage::new(clock, player, settings.sabotage.zero_offset);
     let mut engine = Engine {
@@ -148,3 +148,6 @@ fn sink(settings: &Settings) -> Result<Box<dyn Sink>, AudioError> {
 
 /// Frames of peers that may wait for the loop, in number; a full inbox slows their streams and drops probes.
 const PEER_EVENTS_WAITING: usize = 256;
+
+/// Events of the coordinator that may wait for the loop, in number; a full inbox slows its stream, and nothing is lost.
+const LINK_EVENTS_WAITING: usize = 64;

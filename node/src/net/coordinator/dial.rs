@@ -13,7 +13,7 @@ use jamsync_protocol::{
     },
 };
 use quinn::{Connection, ConnectionError};
-use tokio::{net::lookup_host, task::JoinSet, time::sleep};
+use tokio::{net::lookup_host, sync::mpsc, task::JoinSet, time::sleep};
 
 use super::{
     LinkEvent, LinkState, Shared,
@@ -31,7 +31,7 @@ pub(super) async fn keep_connected(shared: Arc<Shared>) {
             Ok(Greeted { connection, observed, now, signed_up }) => {
                 pause = PAUSE_LEAST;
                 shared.state.send_replace(LinkState::Connected { observed });
-                tell(&shared, LinkEvent::Connected { observed, now, signed_up });
+                tell(&shared.events, LinkEvent::Connected { observed, now, signed_up }).await;
                 shared.connection.send_replace(Some(connection.clone()));
                 let reason = pass_events(&shared, &connection, &mut cursor).await;
                 shared.connection.send_replace(None);
@@ -40,7 +40,7 @@ pub(super) async fn keep_connected(shared: Arc<Shared>) {
             }
             Err(reason) => reason,
         };
-        note_unreachable(&shared, reason);
+        note_unreachable(&shared, reason).await;
         tokio::select! {
             () = sleep(pause) => pause = (pause * 2).min(PAUSE_MOST),
             () = shared.hurry.notified() => sleep(PAUSE_LEAST).await,
@@ -49,14 +49,14 @@ pub(super) async fn keep_connected(shared: Arc<Shared>) {
 }
 
 /// Says once that the coordinator is away, and keeps the newest reason.
-fn note_unreachable(shared: &Shared, reason: String) {
+async fn note_unreachable(shared: &Shared, reason: String) {
     tracing::info!(reason, "the coordinator cannot be reached");
     let since = match &*shared.state.borrow() {
         LinkState::Unreachable { since, .. } => Some(*since),
         LinkState::Connecting | LinkState::Connected { .. } => None,
     };
     if since.is_none() {
-        tell(shared, LinkEvent::Unreachable { reason: reason.clone() });
+        tell(&shared.events, LinkEvent::Unreachable { reason: reason.clone() }).await;
     }
     let since = since.unwrap_or_else(|| shared.config.clock.now());
     shared.state.send_replace(LinkState::Unreachable { since, reason });
@@ -148,7 +148,7 @@ async fn pass_events(shared: &Shared, connection: &Connection, cursor: &mut Even
                     Err(AskError::Failed(error)) => return error.to_string(),
                 };
                 match codec::decode::<NumberedEvent>(&frame) {
-                    Ok(event) => pass(shared, event, cursor),
+                    Ok(event) => pass(&shared.events, event, cursor).await,
                     Err(error) => return format!("an event cannot be read: {error}"),
                 }
             }
@@ -165,21 +165,22 @@ async fn pass_events(shared: &Shared, connection: &Connection, cursor: &mut Even
 }
 
 /// Passes an event on once and in order.
-fn pass(shared: &Shared, event: NumberedEvent, cursor: &mut EventNumber) {
+async fn pass(events: &mpsc::Sender<LinkEvent>, event: NumberedEvent, cursor: &mut EventNumber) {
     if event.number <= *cursor {
         tracing::warn!(number = event.number.0, "the coordinator repeated an event; left out");
         return;
     }
     if cursor.0 != 0 && event.number.0 > cursor.0 + 1 {
-        tell(shared, LinkEvent::Missed);
+        tell(events, LinkEvent::Missed).await;
     }
     *cursor = event.number;
-    tell(shared, LinkEvent::Event(event));
+    tell(events, LinkEvent::Event(event)).await;
 }
 
-fn tell(shared: &Shared, event: LinkEvent) {
+/// Tells the node once it has room: meanwhile nothing more is read, and the stream's window holds the coordinator back.
+async fn tell(events: &mpsc::Sender<LinkEvent>, event: LinkEvent) {
     // Without a receiver the node is shutting down.
-    drop(shared.events.send(event));
+    drop(events.send(event).await);
 }
 
 /// Why a connection ended.
@@ -204,3 +205,35 @@ const PAUSE_MOST: Duration = Duration::from_secs(30);
 const STAGGER: Duration = Duration::from_millis(150);
 /// How long one address may take to answer.
 const ATTEMPT_TIME_MAX: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use jamsync_protocol::wire::coord::{CoordEvent, RequestId};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn events_wait_while_the_node_has_no_room_and_all_arrive_in_order() {
+        let (sender, mut inbox) = mpsc::channel(1);
+        let event = |number| NumberedEvent {
+            number: EventNumber(number),
+            event: CoordEvent::RequestExpired { request: RequestId([0; 16]) },
+        };
+        let passing = tokio::spawn(async move {
+            let mut cursor = EventNumber::default();
+            for number in 1..=20 {
+                pass(&sender, event(number), &mut cursor).await;
+            }
+        });
+        for expected in 1..=20 {
+            tokio::task::yield_now().await;
+            assert!(inbox.len() <= 1, "{}", inbox.len());
+            let next = inbox.recv().await;
+            assert!(
+                matches!(&next, Some(LinkEvent::Event(numbered)) if numbered.number.0 == expected),
+                "{next:?}"
+            );
+        }
+        passing.await.expect("ends");
+    }
+}

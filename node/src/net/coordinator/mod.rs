@@ -131,7 +131,7 @@ struct Shared {
     endpoint: Endpoint,
     config: LinkConfig,
     client: ClientConfig,
-    events: mpsc::UnboundedSender<LinkEvent>,
+    events: mpsc::Sender<LinkEvent>,
     state: watch::Sender<LinkState>,
     connection: watch::Sender<Option<Connection>>,
     acknowledged: watch::Sender<EventNumber>,
@@ -151,7 +151,7 @@ impl CoordinatorLink {
         endpoint: Endpoint,
         config: LinkConfig,
         identity: &Identity,
-        events: mpsc::UnboundedSender<LinkEvent>,
+        events: mpsc::Sender<LinkEvent>,
     ) -> Result<Self, TlsError> {
         let mut client = ClientConfig::new(Arc::new(tls::client(identity, config.coordinator, ALPN)?));
         client.transport_config(transport());
