@@ -7,7 +7,7 @@
 //! No exchange of packets can tell a path that is slower one way from clocks that differ, so the result carries an
 //! uncertainty of at least half the least round trip. What lies within it is never called in sync.
 //!
-//! Everything from the other side is bounded: messages by their frame, the recording by [`excerpt::FRAMES_MAX`],
+//! Everything from the other side is bounded: messages by their frame, the recording by `excerpt::FRAMES_MAX`,
 //! waiting by a time. A listener talks only to who knows its code. Nothing is encrypted: the code keeps strangers
 //! out, not those who can read the path.
 
