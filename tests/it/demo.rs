@@ -18,7 +18,7 @@ fn demo(name: &str, arguments: &[&str]) -> (Option<i32>, Value) {
     assert!(binary.is_file(), "{} is missing: cargo build --release --bins", binary.display());
     let json = target.join(format!("demo-{name}.json"));
     let output = Command::new(binary)
-        .args(["--seed", "3", "--seconds", "20", "--json"])
+        .args(["--seed", "3", "--seconds", "30", "--json"])
         .arg(&json)
         .args(arguments)
         .output()
