@@ -120,6 +120,8 @@ const SPREAD_MAX: Span = Span::from_micros(1_000);
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -148,5 +150,41 @@ mod tests {
         }
         let wireless = Span::from_millis(280);
         assert_eq!(heard(1_500, wireless), wireless);
+    }
+
+    #[test]
+    fn a_delay_that_stays_changed_is_believed_once_it_is_usual() {
+        let mut pace = Pace::new(SampleRate::HZ_48000);
+        let mut heard = |n: u64, delay: Span| {
+            let entered = NodeTime::ZERO + Span::from_millis(10 * i64::try_from(n).expect("small"));
+            pace.audible(Frames(480 * n), entered, delay) - entered
+        };
+        for n in 0..3_000 {
+            let _ = heard(n, Span::from_millis(80));
+        }
+        let changed = Span::from_millis(90);
+        let followed =
+            (3_000..6_000).position(|n| (heard(n, changed) - changed).abs() < Span::from_micros(10));
+        let seconds = followed.expect("it is followed") / 100;
+        assert!((12..18).contains(&seconds), "after {seconds} s");
+    }
+
+    proptest! {
+        #[test]
+        fn no_callback_breaks_it(
+            callbacks in proptest::collection::vec((any::<u64>(), any::<i64>(), any::<i64>(), any::<bool>()), 0..400),
+        ) {
+            let rate = SampleRate::HZ_48000;
+            let mut pace = Pace::new(rate);
+            let mut frame = 0_u64;
+            for (wild, time, delay, sane) in callbacks {
+                frame = if sane { frame.saturating_add(wild % 100_000) } else { wild };
+                let time = if sane { rate.span_of(Frames(frame)).as_nanos() } else { time };
+                let delay = Span::from_nanos(if sane { delay % 100_000_000 } else { delay });
+                let _ = pace.audible(Frames(frame), NodeTime::from_nanos(time), delay);
+                prop_assert!(pace.parts.len() <= PARTS && pace.part.len() < PART_MAX);
+                prop_assert!(pace.usual.is_none_or(f64::is_finite));
+            }
+        }
     }
 }
