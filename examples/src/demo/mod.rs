@@ -20,7 +20,10 @@ use jamsync_protocol::time::Span;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::rig::{node::Setup, stage};
+use crate::rig::{
+    node::{LOOPBACK, Setup},
+    stage,
+};
 
 use crate::lateness::Watcher;
 
@@ -68,6 +71,7 @@ fn setups(options: &Options, folder: &Path, seed: u64) -> anyhow::Result<[Setup;
             clock_rate: stage::CLOCK_RATES[index],
             clock_faults: ClockFaults::default(),
             fault: fault.filter(|_| index == 0),
+            listen: LOOPBACK,
             peer_via: None,
         })
     };

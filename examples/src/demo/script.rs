@@ -36,7 +36,7 @@ pub(super) async fn play(session: &mut Session, music: &Music) {
 
 /// Sign-up, link, contact.
 async fn meet(session: &mut Session) {
-    let code = session.stage.join_code.clone();
+    let code = session.stage.coordinator.join_code.clone();
     for name in ["ana", "ben"] {
         let birth = "1990-05-17";
         let sign_up = ["init", "--coordinator", &code, "--handle", name, "--birth", birth, "--market", "DE"];

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     edits::Edits,
     happening::{ClockStep, Sleep},
+    incident::{Kill, NewAddress},
     range::{Kept as _, ranged},
 };
 use crate::link::{PathConfig, Scenario, ScenarioError};
@@ -40,6 +41,12 @@ pub struct Case {
     /// Machines that sleep, once each at most.
     #[serde(default)]
     pub sleeps: Vec<Sleep>,
+    /// Processes that are killed and started again, each once at most. `live` only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kills: Vec<Kill>,
+    /// Nodes that get a new address. `live` only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub new_addresses: Vec<NewAddress>,
     /// How long the pieces of music are, of which two play by turns. 20 to 240 s, default 240.
     #[serde(default = "piece_s", deserialize_with = "piece_seconds")]
     pub piece_s: u32,
@@ -114,7 +121,7 @@ pub enum CaseError {
 }
 
 /// The cases that are more than a link, in TOML. The link is that of the named scenario where the file gives none.
-const FILES: [(&str, &str, &str); 9] = [
+const FILES: [(&str, &str, &str); 13] = [
     ("dac200", "lan", include_str!("cases/dac200.toml")),
     ("pause-resume", "wan50", include_str!("cases/pause-resume.toml")),
     ("join-late", "wan50", include_str!("cases/join-late.toml")),
@@ -122,6 +129,10 @@ const FILES: [(&str, &str, &str); 9] = [
     ("edits150", "wan150", include_str!("cases/edits150.toml")),
     ("clock-step", "wan50", include_str!("cases/clock-step.toml")),
     ("suspend", "wan50", include_str!("cases/suspend.toml")),
+    ("new-address", "wan50", include_str!("cases/new-address.toml")),
+    ("guest-killed", "wan50", include_str!("cases/guest-killed.toml")),
+    ("host-killed", "wan50", include_str!("cases/host-killed.toml")),
+    ("coordinator-killed", "wan50", include_str!("cases/coordinator-killed.toml")),
     ("two-encodings", "wan50", include_str!("cases/two-encodings.toml")),
     ("long", "wifi", include_str!("cases/long.toml")),
 ];
@@ -151,6 +162,8 @@ impl Case {
             actions: Vec::new(),
             clock_steps: Vec::new(),
             sleeps: Vec::new(),
+            kills: Vec::new(),
+            new_addresses: Vec::new(),
             piece_s: piece_s(),
             two_encodings: false,
             edits: None,
@@ -181,6 +194,11 @@ impl Case {
                 let what = "`clock_steps` and `sleeps` hold one for each of a and b at most";
                 return Err(CaseError::Malformed(what.to_owned()));
             }
+        }
+        let again = |kill: &Kill| case.kills.iter().filter(|other| other.of == kill.of).count() > 1;
+        if case.kills.iter().any(again) {
+            let what = "`kills` holds one for each of a, b and the coordinator at most";
+            return Err(CaseError::Malformed(what.to_owned()));
         }
         Ok(case)
     }
@@ -279,6 +297,13 @@ mod tests {
     }
 
     #[test]
+    fn a_process_that_is_killed_twice_is_refused() {
+        let kill = "[[kills]]\nat_s = 9\nof = \"b\"\naway_s = 5\n";
+        let refused = Case::from_toml(&format!("name = \"x\"\nabout = \"y\"\n{kill}{kill}")).unwrap_err();
+        assert!(refused.to_string().contains("one for each"), "{refused}");
+    }
+
+    #[test]
     fn what_a_case_must_not_say_is_refused_by_line_and_range() {
         let head = "name = \"x\"\nabout = \"y\"\n";
         for (text, wanted) in [
@@ -290,6 +315,9 @@ mod tests {
             ("[[actions]]\nat_s = -1\n", ["line 4", "0 to 3600 s"]),
             ("[[clock_steps]]\nat_s = 9\nof = \"a\"\nby_s = 9000\n", ["line 6", "-3600 to 3600 s"]),
             ("[[sleeps]]\nat_s = 9\nof = \"b\"\nfor_s = 0\n", ["line 6", "1 to 8 s"]),
+            ("[[kills]]\nat_s = 9\nof = \"a\"\naway_s = 500\n", ["line 6", "0 to 120 s"]),
+            ("[[kills]]\nat_s = 9\nof = \"c\"\naway_s = 5\n", ["line 5", "`coordinator`"]),
+            ("[[new_addresses]]\nat_s = 1\n", ["line 4", "5 to 3600 s"]),
             ("piece_s = 3\n", ["line 3", "20 to 240 whole seconds"]),
             ("[path.a_to_b]\ndelay_ms = -3\n", ["line 4", "0 to 10000 ms"]),
         ] {

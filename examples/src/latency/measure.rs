@@ -2,7 +2,7 @@
 
 use jamsync_protocol::time::Span;
 
-use super::{CommandDelay, Deed, music::Music, onset, whereabouts::Whereabouts};
+use super::{Deed, RunRecord, music::Music, onset, whereabouts::Whereabouts};
 use crate::score::{Plan, Recording, Score, ScoreError, TrueRange, score};
 
 /// How long after saying that it follows the Jam the guest may be silent: what is left out around every anchor.
@@ -10,17 +10,24 @@ const ENTRY_MAX: Span = Span::from_millis(500);
 /// How long before the driver reads of it the guest may be heard.
 const ENTRY_BEFORE: Span = Span::from_millis(300);
 
-/// Scores the outputs of A and B, and fills in when they obeyed.
+/// Scores the outputs of A and B, and fills in when they obeyed and how they recovered.
 pub(super) fn measure(
     a: &Recording,
     b: &Recording,
     mut plan: Plan,
     music: &Music,
-    commands: &mut [CommandDelay],
+    record: &mut RunRecord,
 ) -> Result<Score, ScoreError> {
     find_entry(&mut plan, a);
+    for recovery in &mut record.recoveries {
+        let mut heard = Whereabouts::of(b, music);
+        for command in record.commands.iter().filter(|command| command.at_ns < recovery.range.from) {
+            heard.follow(command, b);
+        }
+        recovery.measure(a, b, &plan, heard);
+    }
     let mut whereabouts = Whereabouts::of(b, music);
-    for command in commands {
+    for command in &mut record.commands {
         let moves = whereabouts.follow(command, b);
         let until = |recording| match &moves {
             Some(moves) => moves.delay(recording, command.at_ns),

@@ -69,6 +69,31 @@ impl Music {
     }
 }
 
+impl Music {
+    /// The same where one entry goes over to the next.
+    pub(super) fn across(
+        &self,
+        number: usize,
+        from: f64,
+        length: Span,
+    ) -> Option<(SampleRate, Vec<Vec<f32>>)> {
+        let before = number.checked_sub(1).map(|before| (before, from + self.piece_s));
+        let after = (number + 1, from - self.piece_s);
+        let parts = [before, Some((number, from)), Some(after)].into_iter().flatten();
+        let parts: Vec<Recording> =
+            parts.filter_map(|(number, from)| self.sound(number, from, length)).collect();
+        // Each is silent where it holds nothing, so together they are the whole.
+        let (first, others) = parts.split_first()?;
+        let mut channels = first.channels().to_vec();
+        for other in others {
+            for (whole, part) in channels.iter_mut().zip(other.channels()) {
+                whole.iter_mut().zip(part).for_each(|(sum, sample)| *sum += sample);
+            }
+        }
+        Some((first.rate(), channels))
+    }
+}
+
 fn piece(folder: &Path, number: u64, seconds: u32) -> anyhow::Result<PathBuf> {
     let path = folder.join(format!("Piece {number}, {seconds} s.wav"));
     made(&path, |path| Ok(Piece::new(number, seconds).write(path, SampleRate::HZ_44100, seconds)?))

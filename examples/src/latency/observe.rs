@@ -1,8 +1,8 @@
 //! Asks both nodes now and then how they see themselves, and puts the truth beside it.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
-use jamsync_node::api::{Reply, Request, client::Client};
+use jamsync_node::api::{Reply, Request, Snapshot, client::Client};
 use tokio::{
     sync::oneshot,
     task::JoinHandle,
@@ -13,6 +13,7 @@ use super::{Observation, case::Who};
 use crate::{
     rig::{
         clock::{SkewedClock, true_now},
+        node::Node,
         stage::Stage,
     },
     score::TrueTime,
@@ -29,12 +30,9 @@ pub(super) struct Observer {
 const EVERY: Duration = Duration::from_millis(500);
 
 impl Observer {
-    pub(super) async fn start(stage: &Stage) -> anyhow::Result<Self> {
+    pub(super) fn start(stage: &Stage) -> Self {
         let (ana, ben) = (&stage.ana, &stage.ben);
-        let mut sides = [
-            Side { who: Who::A, client: ana.connect().await?, own: ana.clock(), friend: ben.clock() },
-            Side { who: Who::B, client: ben.connect().await?, own: ben.clock(), friend: ana.clock() },
-        ];
+        let mut sides = [Side::of(Who::A, ana, ben), Side::of(Who::B, ben, ana)];
         let (stop, mut stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             let mut seen = Vec::new();
@@ -50,7 +48,7 @@ impl Observer {
                 }
             }
         });
-        Ok(Self { stop, task })
+        Self { stop, task }
     }
 
     /// Ends it and gives all that was seen.
@@ -63,16 +61,23 @@ impl Observer {
 
 struct Side {
     who: Who,
-    client: Client,
+    socket: PathBuf,
+    /// None before the first question and after the node was killed.
+    client: Option<Client>,
     own: SkewedClock,
     friend: SkewedClock,
 }
 
 impl Side {
+    fn of(who: Who, own: &Node, friend: &Node) -> Self {
+        let (socket, client) = (own.socket.clone(), None);
+        Self { who, socket, client, own: own.clock(), friend: friend.clock() }
+    }
+
     /// One observation; none where the node does not answer or knows nothing of its friend's clock.
     async fn observe(&mut self) -> Option<Observation> {
         let asked = true_now();
-        let Ok(Reply::Status(status)) = self.client.call(Request::Status).await else { return None };
+        let status = self.ask().await?;
         let sync = status.sync?;
         let answered = true_now();
         // The offset changes by 50 ns in a millisecond: within the answer's time it stands still.
@@ -91,6 +96,16 @@ impl Side {
             reanchors: sync.reanchors,
             underruns: status.output.underruns,
         })
+    }
+
+    async fn ask(&mut self) -> Option<Box<Snapshot>> {
+        let mut client = match self.client.take() {
+            Some(client) => client,
+            None => Client::connect(&self.socket).await.ok()?,
+        };
+        let Ok(Reply::Status(status)) = client.call(Request::Status).await else { return None };
+        self.client = Some(client);
+        Some(status)
     }
 
     /// The friend's clock minus this node's.

@@ -4,14 +4,15 @@ use std::fmt::Write as _;
 
 use super::{Figures, Report};
 
-/// The tables: the skew, and what commands and edits took where there were any.
+/// The tables: the skew, and what commands, edits and recoveries took where there were any.
 #[must_use]
 pub fn tables(reports: &[Report]) -> String {
     let mut text = String::new();
     // Writing to a text cannot fail.
     let _ = skews(&mut text, reports)
         .and_then(|()| commands(&mut text, reports))
-        .and_then(|()| edits(&mut text, reports));
+        .and_then(|()| edits(&mut text, reports))
+        .and_then(|()| recoveries(&mut text, reports));
     text
 }
 
@@ -98,6 +99,24 @@ fn edits(text: &mut String, reports: &[Report]) -> std::fmt::Result {
             "| {name} | {} | {:.1} / {:.1} | {:.1} | {} | {equal} |",
             of.count, of.p50_ms, of.p99_ms, of.allowed_ms, of.unseen
         )?;
+    }
+    Ok(())
+}
+
+fn recoveries(text: &mut String, reports: &[Report]) -> std::fmt::Result {
+    let recovered: Vec<_> =
+        reports.iter().filter_map(|report| Some((&report.case.name, report.recoveries?))).collect();
+    if recovered.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        text,
+        "\nFrom the start of a node that was killed until both were within 1 ms, and the other's sound meanwhile.\n\n\
+         | scenario | kills | slowest | discontinuities of the other |\n|---|---|---|---|"
+    )?;
+    for (name, of) in recovered {
+        let slowest = of.slowest_ms.map_or("not in time".to_owned(), |ms| format!("{ms:.0} ms"));
+        writeln!(text, "| {name} | {} | {slowest} | {} |", of.count, of.disturbed)?;
     }
     Ok(())
 }

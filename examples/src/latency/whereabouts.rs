@@ -7,7 +7,7 @@ use jamsync_protocol::{media::Frames, time::Span};
 
 use super::{CommandDelay, Deed, music::Music, onset};
 use crate::score::{
-    Recording, TrueTime,
+    Recording, Stamp, TrueRange, TrueTime,
     follow::{Sound, change, place_in, rendered},
 };
 
@@ -38,6 +38,8 @@ const STRETCH: Span = Span::from_millis(300);
 const REACH: Span = Span::from_secs(2);
 /// How long after a command its effect is looked for, and what is heard then is the new music.
 const PATIENCE: Span = Span::from_millis(1_500);
+/// What a comparison looks at beyond either end of what is compared.
+const MARGIN: Span = Span::from_secs(2);
 /// A command takes effect about so much later: half of what a place may be off for this is far within the reach.
 const LEAD: f64 = 0.25;
 
@@ -69,6 +71,19 @@ impl<'a> Whereabouts<'a> {
             self.position += heard;
         }
         Some(moves)
+    }
+
+    /// The music itself as `recording` plays it from the beginning of `range` on: what it would go on with undisturbed.
+    pub(super) fn reference(mut self, recording: &Recording, range: TrueRange) -> Option<Recording> {
+        self.advance(range.from);
+        let expected = (self.entry, self.position);
+        let here = Move { music: self.music, from: expected, to: expected };
+        let position = here.place(recording, range.from, expected, Span::ZERO)? - MARGIN.as_secs_f64();
+        let length = range.length() + MARGIN + MARGIN;
+        let (rate, channels) = self.music.across(self.entry, position, length)?;
+        let frames = u64::try_from(channels.first()?.len()).ok()?;
+        let stamp = |frame: Frames| Stamp { frame, at: range.from - MARGIN + rate.span_of(frame) };
+        Recording::new(rate, channels, vec![stamp(Frames::ZERO), stamp(Frames(frames))]).ok()
     }
 
     fn advance(&mut self, now: TrueTime) {

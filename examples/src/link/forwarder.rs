@@ -10,7 +10,7 @@ use std::{
     net::{SocketAddr, UdpSocket},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -46,6 +46,8 @@ pub struct Forwarded {
 struct Shared {
     /// The addresses of A and B, and when the model's time began.
     ends: OnceLock<([SocketAddr; 2], Instant)>,
+    /// How often the dialler got a new address.
+    moves: AtomicU32,
     stop: AtomicBool,
 }
 
@@ -63,19 +65,21 @@ impl Forwarder {
     /// # Errors
     /// Where no port can be had or no thread started.
     pub fn start(path: &PathConfig, seed: u64) -> io::Result<Self> {
-        let open = || -> io::Result<UdpSocket> {
-            let socket = UdpSocket::bind("127.0.0.1:0")?;
-            socket.set_nonblocking(true)?;
-            Ok(socket)
-        };
-        let sockets = [open()?, open()?];
+        let sockets = [door()?, door()?];
         let doors = [sockets[0].local_addr()?, sockets[1].local_addr()?];
         let shared = Arc::new(Shared::default());
         let links = [
             Link::new(path.a_to_b.clone(), seed.wrapping_mul(2)),
             Link::new(path.b_to_a.clone(), seed.wrapping_mul(2).wrapping_add(1)),
         ];
-        let worker = Worker { sockets, links, shared: Arc::clone(&shared), lateness: Vec::new() };
+        let worker = Worker {
+            sockets,
+            links,
+            shared: Arc::clone(&shared),
+            dialler: None,
+            moved: 0,
+            lateness: Vec::new(),
+        };
         let thread = std::thread::Builder::new().name("link".to_owned()).spawn(move || worker.run())?;
         Ok(Self { doors, shared, thread: Some(thread) })
     }
@@ -89,6 +93,12 @@ impl Forwarder {
     /// Says where A and B are, and begins the model's time. Only the first call counts.
     pub fn connect(&self, ends: [SocketAddr; 2]) {
         self.shared.ends.get_or_init(|| (ends, Instant::now()));
+    }
+
+    /// Gives the dialler, which is the side that spoke first, a new address: what it sends leaves from another port, and
+    /// what is sent to the old one is lost. The other side could not be found at a new one by who knows only its door.
+    pub fn move_dialler(&self) {
+        self.shared.moves.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Ends the thread and says what it has done.
@@ -106,10 +116,21 @@ impl Drop for Forwarder {
     }
 }
 
+fn door() -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
 struct Worker {
+    /// What A and what B talk to.
     sockets: [UdpSocket; 2],
     links: [Link<Vec<u8>>; 2],
     shared: Arc<Shared>,
+    /// Which side spoke first.
+    dialler: Option<usize>,
+    /// How many of its moves are done.
+    moved: u32,
     lateness: Vec<Span>,
 }
 
@@ -125,6 +146,7 @@ impl Worker {
                 std::thread::sleep(Duration::from_millis(1));
                 continue;
             };
+            self.move_dialler();
             self.take_in(ends, begun, &mut buffer);
             self.send_on(ends, begun);
             self.wait(begun);
@@ -133,11 +155,24 @@ impl Worker {
         Forwarded { counts, lateness: self.lateness }
     }
 
+    /// A new address of A is a new door of B's, and the other way round.
+    fn move_dialler(&mut self) {
+        let wanted = self.shared.moves.load(Ordering::Relaxed);
+        let Some(dialler) = self.dialler.filter(|_| wanted != self.moved) else { return };
+        // Where no port is to be had it is tried again the next time round.
+        if let Ok(new) = door() {
+            self.sockets[1 - dialler] = new;
+            self.moved = wanted;
+        }
+    }
+
     /// Takes in what has arrived. Datagrams of strangers are dropped.
     fn take_in(&mut self, ends: [SocketAddr; 2], begun: Instant, buffer: &mut [u8]) {
-        for ((socket, link), end) in self.sockets.iter().zip(&mut self.links).zip(ends) {
+        let sides = self.sockets.iter().zip(&mut self.links).zip(ends);
+        for (side, ((socket, link), end)) in sides.enumerate() {
             while let Ok((length, from)) = socket.recv_from(buffer) {
                 if from == end {
+                    self.dialler.get_or_insert(side);
                     link.handle_packet(since(begun), length, buffer[..length].to_vec());
                 }
             }
@@ -206,6 +241,32 @@ mod tests {
         let forwarded = forwarder.stop();
         assert_eq!(forwarded.counts.map(|counts| (counts.sent, counts.delivered)), [(1, 1); 2]);
         assert_eq!(forwarded.lateness.len(), 2);
+    }
+
+    #[test]
+    fn who_dialled_and_moves_is_heard_from_a_new_address_and_no_longer_at_its_old_one() {
+        let forwarder = Forwarder::start(&PathConfig::default(), 1).expect("starts");
+        let [a, b] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").expect("a port"));
+        forwarder.connect([&a, &b].map(|socket| socket.local_addr().expect("bound")));
+        let [door_a, door_b] = forwarder.doors();
+        let heard = |socket: &UdpSocket| socket.recv_from(&mut [0; 16]).expect("arrives").1;
+        a.send_to(b"1", door_a).expect("sends");
+        assert_eq!(heard(&b), door_b);
+        forwarder.move_dialler();
+        let moved = loop {
+            a.send_to(b"2", door_a).expect("sends");
+            let from = heard(&b);
+            if from != door_b {
+                break from;
+            }
+        };
+        b.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+        // Nobody is at the old address any more, which the system may say or not.
+        let _ = b.send_to(b"lost", door_b);
+        b.send_to(b"found", moved).expect("sends");
+        let mut buffer = [0; 16];
+        let (length, from) = a.recv_from(&mut buffer).expect("arrives");
+        assert_eq!((&buffer[..length], from), (&b"found"[..], door_a));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsStr,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -48,6 +48,8 @@ pub(crate) struct Setup {
     pub(crate) clock_faults: ClockFaults,
     /// A fault to prove that the measurement notices, as a flag of the daemon.
     pub(crate) fault: Option<&'static str>,
+    /// Where it listens; port 0 lets the system choose.
+    pub(crate) listen: SocketAddr,
     /// Where it meets its friend instead of at the friend's own address.
     pub(crate) peer_via: Option<SocketAddr>,
 }
@@ -58,11 +60,13 @@ pub(crate) struct Node {
     pub(crate) setup: Setup,
     binary: PathBuf,
     /// Of the local API.
-    socket: PathBuf,
+    pub(crate) socket: PathBuf,
     daemon: Child,
     /// Just before the start, from which the injected rate counts.
     started: TrueTime,
     watch: Option<Watch>,
+    /// The recordings of its virtual sound card, one for each time it was started.
+    pub(crate) lives: Vec<PathBuf>,
     /// All events so far.
     pub(crate) seen: Vec<Event>,
 }
@@ -86,6 +90,8 @@ struct Watch {
 /// Where the lines of the story are told.
 pub(crate) type Story = mpsc::UnboundedSender<String>;
 
+/// Any port of this machine.
+pub(crate) const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// The longest that any command may take.
 const COMMAND_MAX: Duration = Duration::from_secs(20);
 /// The longest that a process may take to be ready or to end.
@@ -95,7 +101,7 @@ impl Node {
     /// Starts the daemon and waits until it is ready.
     pub(crate) async fn start(binary: &Path, setup: Setup) -> anyhow::Result<Self> {
         let mut command = jamsync(binary, &setup.home);
-        command.args(["--json", "daemon", "--listen", "127.0.0.1:0"]);
+        command.args(["--json", "daemon", "--listen"]).arg(setup.listen.to_string());
         let flag = |name: &str, value: String| format!("--{name}={value}");
         match &setup.record {
             Some(prefix) => {
@@ -114,7 +120,7 @@ impl Node {
         if let Some(via) = setup.peer_via {
             command.arg(flag("test-peer-via", via.to_string()));
         }
-        let log = std::fs::File::create(&setup.log)?;
+        let log = std::fs::File::options().create(true).append(true).open(&setup.log)?;
         let started = true_now();
         let mut daemon =
             command.stdout(Stdio::piped()).stderr(log).spawn().context("cannot start jamsync")?;
@@ -125,7 +131,8 @@ impl Node {
         };
         let Body::Ready { socket, .. } = parse(&line)? else { bail!("{}'s daemon says: {line}", setup.name) };
         let (binary, socket) = (binary.to_owned(), PathBuf::from(socket));
-        Ok(Self { setup, binary, socket, daemon, started, watch: None, seen: Vec::new() })
+        let lives = setup.record.iter().cloned().collect();
+        Ok(Self { setup, binary, socket, daemon, started, watch: None, lives, seen: Vec::new() })
     }
 
     /// Follows what happens from now on; `story`, if any, gets the same in words.
@@ -274,6 +281,27 @@ impl Node {
         let ended = timeout(PROCESS_MAX, self.daemon.wait()).await;
         ended.context("the daemon did not end in time")??;
         Ok(())
+    }
+
+    /// Ends the daemon as `kill -9` does.
+    pub(crate) async fn kill(&mut self) -> anyhow::Result<()> {
+        self.catch_up();
+        self.setup.listen = self.status().await?.me.listen;
+        self.daemon.kill().await.context("cannot kill the daemon")
+    }
+
+    /// Starts a daemon that was killed, at the same address, with the same clock, and with a recording of its own.
+    pub(crate) async fn start_again(&mut self) -> anyhow::Result<()> {
+        let clock = self.clock();
+        let mut setup = self.setup.clone();
+        setup.clock_offset = clock.offset + (true_now() - clock.started).scaled(clock.rate.0 * 1e-6);
+        let recorded = self.lives.len();
+        setup.record = self.lives.first().map(|first| first.with_added_extension((recorded + 1).to_string()));
+        let again = Self::start(&self.binary, setup).await?;
+        let before = std::mem::replace(self, again);
+        self.seen = before.seen;
+        self.lives = [before.lives, std::mem::take(&mut self.lives)].concat();
+        self.follow(None).await
     }
 
     fn command<const N: usize>(&self, arguments: [&str; N]) -> Command {

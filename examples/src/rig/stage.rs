@@ -19,8 +19,7 @@ use super::node::{Node, Setup, lines_of};
 /// Everything that runs. Dropping it ends every process.
 #[derive(Debug)]
 pub(crate) struct Stage {
-    pub(crate) coordinator: Child,
-    pub(crate) join_code: String,
+    pub(crate) coordinator: Coordinator,
     /// Asks for the Jam, and so becomes its guest.
     pub(crate) ana: Node,
     /// Accepts, and so becomes its host.
@@ -37,11 +36,11 @@ const READY_MAX: Duration = Duration::from_secs(15);
 impl Stage {
     /// Starts everything, with the state of all in `folder`.
     pub(crate) async fn set(folder: &Path, binaries: &Path, setups: [Setup; 2]) -> anyhow::Result<Self> {
-        let (coordinator, join_code) = coordinator(binaries, folder).await?;
+        let coordinator = Coordinator::start(binaries, folder).await?;
         let jamsync = binaries.join("jamsync");
         let [ana, ben] = setups;
         let (ana, ben) = (Node::start(&jamsync, ana).await?, Node::start(&jamsync, ben).await?);
-        Ok(Self { coordinator, join_code, ana, ben })
+        Ok(Self { coordinator, ana, ben })
     }
 
     /// The node called `name`.
@@ -64,17 +63,54 @@ pub(crate) fn binaries(chosen: Option<&Path>) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-/// Starts the coordinator and makes a join code.
-async fn coordinator(binaries: &Path, folder: &Path) -> anyhow::Result<(Child, String)> {
-    let binary = binaries.join("jamsync-coordinator");
-    let data = folder.join("coordinator");
-    let port = UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
-    let log = std::fs::File::create(folder.join("coordinator.log"))?;
-    let mut process = Command::new(&binary)
+/// A running coordinator.
+#[derive(Debug)]
+pub(crate) struct Coordinator {
+    binary: PathBuf,
+    folder: PathBuf,
+    port: u16,
+    process: Child,
+    pub(crate) join_code: String,
+}
+
+impl Coordinator {
+    /// Starts it and makes a join code.
+    async fn start(binaries: &Path, folder: &Path) -> anyhow::Result<Self> {
+        let binary = binaries.join("jamsync-coordinator");
+        let port = UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
+        let process = serve(&binary, folder, port).await?;
+        let data = folder.join("coordinator");
+        let made = Command::new(&binary).args(["join-code", "--data"]).arg(&data).output().await?;
+        let join_code = String::from_utf8_lossy(&made.stdout).trim().to_owned();
+        anyhow::ensure!(
+            made.status.success() && !join_code.is_empty(),
+            "no join code: {}",
+            String::from_utf8_lossy(&made.stderr).trim()
+        );
+        Ok(Self { binary, folder: folder.to_owned(), port, process, join_code })
+    }
+
+    /// Ends it as `kill -9` does.
+    pub(crate) async fn kill(&mut self) -> anyhow::Result<()> {
+        self.process.kill().await.context("cannot kill the coordinator")
+    }
+
+    /// Starts it again after a kill, with the same data at the same port.
+    pub(crate) async fn start_again(&mut self) -> anyhow::Result<()> {
+        self.process = serve(&self.binary, &self.folder, self.port).await?;
+        Ok(())
+    }
+}
+
+/// A coordinator that is ready.
+async fn serve(binary: &Path, folder: &Path, port: u16) -> anyhow::Result<Child> {
+    let file = folder.join("coordinator.log");
+    let log = std::fs::File::options().create(true).append(true).open(&file)?;
+    let mut process = Command::new(binary)
         .args(["serve", "--json", "--listen"])
         .arg(format!("127.0.0.1:{port}"))
         .arg("--data")
-        .arg(&data)
+        .arg(folder.join("coordinator"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log)
@@ -85,15 +121,8 @@ async fn coordinator(binaries: &Path, folder: &Path) -> anyhow::Result<(Child, S
     let ready =
         timeout(READY_MAX, lines.next_line()).await.context("the coordinator is not ready in time")??;
     if ready.is_none() {
-        let log = std::fs::read_to_string(folder.join("coordinator.log")).unwrap_or_default();
+        let log = std::fs::read_to_string(file).unwrap_or_default();
         bail!("the coordinator ended at once; its log:\n{log}");
     }
-    let made = Command::new(&binary).args(["join-code", "--data"]).arg(&data).output().await?;
-    let code = String::from_utf8_lossy(&made.stdout).trim().to_owned();
-    anyhow::ensure!(
-        made.status.success() && !code.is_empty(),
-        "no join code: {}",
-        String::from_utf8_lossy(&made.stderr).trim()
-    );
-    Ok((process, code))
+    Ok(process)
 }

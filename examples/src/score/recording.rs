@@ -5,7 +5,10 @@
 
 use std::path::Path;
 
-use jamsync_protocol::media::{Frames, SampleRate};
+use jamsync_protocol::{
+    media::{Frames, SampleRate},
+    time::Span,
+};
 
 use super::{ScoreError, TrueRange, TrueTime};
 
@@ -73,6 +76,47 @@ impl Recording {
         let (rate, channels) = read_wav(Path::new(&format!("{prefix}.wav")))?;
         let stamps = read_stamps(Path::new(&format!("{prefix}.stamps.csv")))?;
         Self::new(rate, channels, stamps)
+    }
+
+    /// Several recordings of the same sound card, one after the other, with silence between them.
+    ///
+    /// # Errors
+    /// [`ScoreError::Stamps`] where they do not follow each other in time, [`ScoreError::Frames`] where they differ in
+    /// rate or channels, and the errors of [`Recording::new`].
+    pub fn joined(parts: Vec<Self>) -> Result<Self, ScoreError> {
+        let mut parts = parts.into_iter();
+        let mut whole = parts.next().ok_or(ScoreError::Frames { expected: 2, actual: 0 })?;
+        for part in parts {
+            if part.rate != whole.rate || part.channels.len() != whole.channels.len() {
+                return Err(ScoreError::Frames {
+                    expected: whole.channels.len(),
+                    actual: part.channels.len(),
+                });
+            }
+            whole.append(&part);
+        }
+        Self::new(whole.rate, whole.channels, whole.stamps)
+    }
+
+    fn append(&mut self, part: &Self) {
+        let count = |frames: usize| u64::try_from(frames).unwrap_or(u64::MAX);
+        let held = self.channels.first().map_or(0, Vec::len);
+        let end = Stamp { frame: Frames(count(held)), at: self.range().until };
+        let gap = self.rate.frames_in((part.range().from - end.at).max(Span::ZERO));
+        // What was recorded before its first stamp has no time.
+        let untimed = part.stamps.first().map_or(Frames::ZERO, |stamp| stamp.frame);
+        let skipped = usize::try_from(untimed.0).unwrap_or(usize::MAX);
+        let from = held.saturating_add(usize::try_from(gap.0).unwrap_or(usize::MAX));
+        for (whole, part) in self.channels.iter_mut().zip(&part.channels) {
+            whole.resize(from, 0.0);
+            whole.extend(part.iter().skip(skipped));
+        }
+        if self.stamps.last().is_some_and(|last| last.frame < end.frame) {
+            self.stamps.push(end);
+        }
+        let moved =
+            |stamp: &Stamp| Stamp { frame: Frames(count(from) + stamp.frame.0 - untimed.0), ..*stamp };
+        self.stamps.extend(part.stamps.iter().map(moved));
     }
 
     /// The two sides of one recording: channels 1 and 2 against 3 and 4, or left against right.
@@ -191,4 +235,31 @@ fn parse_stamp(line: &str) -> Option<Stamp> {
 
 fn file_error(path: &Path, reason: String) -> ScoreError {
     ScoreError::File { path: path.display().to_string(), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_recordings_of_two_lives_keep_their_times_with_silence_between_them() {
+        let rate = SampleRate::HZ_48000;
+        let at = |ms: i64| TrueTime::from_nanos(ms * 1_000_000);
+        let stamp = |frame, ms| Stamp { frame: Frames(frame), at: at(ms) };
+        let life = |level, stamps: [(u64, i64); 2]| {
+            let stamps = stamps.map(|(frame, ms)| stamp(frame, ms)).to_vec();
+            Recording::new(rate, vec![vec![level; 48_000]], stamps).expect("valid")
+        };
+        let both = [life(0.5, [(0, 1_000), (47_520, 1_990)]), life(0.25, [(480, 5_000), (48_000, 5_990)])];
+        let whole = Recording::joined(both.to_vec()).expect("they follow each other");
+        assert_eq!(whole.range().length(), Span::from_millis(4_990));
+        let level = |ms| {
+            let frame = whole.frame_at(at(ms)).and_then(|frame| usize::try_from(frame.0).ok());
+            frame.and_then(|frame| whole.channels().first()?.get(frame).copied())
+        };
+        let levels = [1_500, 1_999, 2_001, 4_999, 5_001, 5_980].map(level);
+        assert_eq!(levels, [Some(0.5), Some(0.5), Some(0.0), Some(0.0), Some(0.25), Some(0.25)]);
+        let [first, second] = both;
+        assert!(matches!(Recording::joined(vec![second, first]), Err(ScoreError::Stamps { .. })));
+    }
 }

@@ -82,6 +82,11 @@ const PATIENCE: Span = Span::from_millis(300);
 /// # Errors
 /// Where the music cannot be made or the case cannot be played at all.
 pub fn run(case: &Case, seed: u64, music: &Path, machine: Machine, build: &str) -> anyhow::Result<RunRecord> {
+    anyhow::ensure!(
+        case.kills.is_empty() && case.new_addresses.is_empty(),
+        "{} kills processes or moves them, which only real ones can suffer: use `latency live`",
+        case.name
+    );
     let music = Music::of(case, music)?;
     let mut world = World::new(case, seed, &music, machine)?;
     world.run()?;
@@ -92,7 +97,7 @@ pub fn run(case: &Case, seed: u64, music: &Path, machine: Machine, build: &str) 
     let mut record = world.into_record(seed, build);
     record.check_names();
     let [a, b] = &recordings;
-    match plan.map(|plan| measure(a, b, plan, &music, &mut record.commands)) {
+    match plan.map(|plan| measure(a, b, plan, &music, &mut record)) {
         Some(Ok(score)) => record.score = Some(score),
         Some(Err(error)) => record.troubles.push(format!("not scored: {error}")),
         None => record.troubles.push("the two never played together".to_owned()),
@@ -210,6 +215,7 @@ impl<'a> World<'a> {
             troubles: self.troubles,
             observations: self.observations,
             happenings: self.happenings,
+            recoveries: Vec::new(),
             named_missing: self.sides.each_ref().map(|side| side.missing.len()),
             edits: self.editor.as_ref().map(|editor| editor.record(&self.sides)),
             commands: self.commands,

@@ -1,0 +1,110 @@
+//! The result of a case in plain words.
+
+use std::fmt;
+
+use super::Report;
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {}", self.case.name, self.case.about)?;
+        writeln!(
+            f,
+            "runs               {} of {} s, seeds {:?}",
+            self.seeds.len(),
+            self.case.seconds,
+            self.seeds
+        )?;
+        if !self.void_seeds.is_empty() {
+            writeln!(
+                f,
+                "VOID               seeds {:?}: the machine was too busy to measure on",
+                self.void_seeds
+            )?;
+        }
+        let lines = [
+            ("skew, as heard", self.raw),
+            ("  after 60 s", self.raw_after_60_s),
+            ("less asymmetry/2", self.net),
+            ("  after 60 s", self.net_after_60_s),
+            ("clock error, guest", self.clock_error),
+        ];
+        for (name, figures) in lines {
+            match figures {
+                Some(g) => writeln!(
+                    f,
+                    "{name:<19}50 % within {:.1} us, 95 % {:.1}, 99 % {:.1}, worst {:.1} ({} values)",
+                    g.p50_us, g.p95_us, g.p99_us, g.max_us, g.count
+                )?,
+                None => writeln!(f, "{name:<19}nothing to score")?,
+            }
+        }
+        let starts: Vec<String> = self.start_errors_us.iter().map(|start| show_start(*start)).collect();
+        writeln!(f, "first 100 ms       {} us", starts.join(", "))?;
+        writeln!(
+            f,
+            "failed windows     {}; discontinuities {}; steps that failed {}",
+            self.failures,
+            self.discontinuities,
+            self.troubles.len()
+        )?;
+        writeln!(
+            f,
+            "bound              broken {} times in {}; at most {:.2} times its goal after 60 s",
+            self.bound_broken,
+            self.bound_asked,
+            self.bound_over_goal.unwrap_or(f64::NAN)
+        )?;
+        if let Some(all) = &self.recoveries {
+            writeln!(f, "after a kill       {all}")?;
+        }
+        self.show_commands(f)?;
+        self.show_goal(f)
+    }
+}
+
+impl Report {
+    fn show_commands(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, figures) in &self.commands {
+            let ([own, own99], [other, other99]) = (figures.own_ms, figures.other_ms);
+            writeln!(
+                f,
+                "{name:<19}own output after {own:.1} ms (99 % {own99:.1}), the other's {other:.1} ms (99 % {other99:.1}); {} commands, {} outputs unseen; worst against what is allowed {:+.1} and {:+.1} ms",
+                figures.count, figures.unseen, figures.own_over_ms, figures.other_over_ms
+            )?;
+        }
+        let Some(edits) = self.edits else { return Ok(()) };
+        let equal = edits.equal_after_ms.map_or("NEVER".to_owned(), |ms| format!("after {ms:.1} ms"));
+        writeln!(
+            f,
+            "edits              seen by the other after {:.1} ms (99 % {:.1}, allowed {:.1}); {} edits, {} unseen; queues equal {equal}",
+            edits.p50_ms, edits.p99_ms, edits.allowed_ms, edits.count, edits.unseen
+        )
+    }
+
+    fn show_goal(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for run in &self.runs {
+            writeln!(
+                f,
+                "lateness, seed {:<3} scheduler 99 % {:.0} us, link 99 % {:.0} us",
+                run.seed, run.scheduler.p99_us, run.link.p99_us
+            )?;
+        }
+        for trouble in &self.troubles {
+            writeln!(f, "failed step        {trouble}")?;
+        }
+        for (name, figure, goal) in self.against_goal() {
+            match figure {
+                Some(figure) => {
+                    let verdict = if figure <= goal { "reached" } else { "MISSED" };
+                    writeln!(f, "goal               {name} {goal} us: {verdict} with {figure:.1} us")?;
+                }
+                None => writeln!(f, "goal               {name} {goal} us: not measured")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn show_start(start: Option<f64>) -> String {
+    start.map_or_else(|| "no clear peak".to_owned(), |start| format!("{start:.1}"))
+}
