@@ -13,6 +13,7 @@
 //! | [`servo`] | how much faster or slower must the device be fed to stay on it |
 //! | [`queue`] | what plays next, agreed by all, whoever edits and whoever is away |
 //! | [`session`] | all of them joined: one participant's whole part in a Jam |
+//! | [`chat`] | what do the listeners say to each other, once and in order, over every lost connection |
 //! | [`identity`] | who may take part: device logs, grants, links |
 //! | [`wire`] | the bytes of all this; `docs/wire.md` is the normative text |
 //!
@@ -89,6 +90,7 @@
 
 extern crate alloc;
 
+pub mod chat;
 pub mod clock;
 pub mod id;
 pub mod identity;

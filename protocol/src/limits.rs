@@ -25,3 +25,7 @@ pub const ANCHORS_MAX: usize = 4;
 
 /// How many tracks one edit adds at most, so that an edit fits into a frame.
 pub const TRACKS_PER_EDIT_MAX: usize = 48;
+
+/// How many of a listener's messages wait for a peer that is away, in number: an evening's remarks. With
+/// [`TEXT_BYTES_MAX`] each they take 256 KiB.
+pub const CHAT_WAITING_MAX: usize = 64;

@@ -1,6 +1,6 @@
 //! Bounded text and lists: what arrives from outside is measured before it is kept.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 use core::{fmt, marker::PhantomData, ops::Deref};
 
 use serde::{
@@ -67,6 +67,18 @@ pub fn printable(text: &str) -> String {
             || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{feff}')
     };
     text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// `text` made [`printable`], and where it holds letters that are written from right to left, set apart by Unicode's
+/// isolates, so that it cannot reorder what stands beside it on the line.
+#[must_use]
+pub fn isolated(text: &str) -> String {
+    let printable = printable(text);
+    let from_right = |c: char| {
+        matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefe}'
+            | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
+    };
+    if printable.chars().any(from_right) { format!("\u{2068}{printable}\u{2069}") } else { printable }
 }
 
 impl<T, const MAX: usize> List<T, MAX> {
@@ -178,6 +190,12 @@ mod tests {
     #[test]
     fn text_that_steers_a_terminal_is_made_harmless() {
         assert_eq!(printable("a\u{1b}[2Jb\u{202e}c\r\n"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn letters_from_the_right_are_set_apart_and_others_left_alone() {
+        assert_eq!(isolated("abc"), "abc");
+        assert_eq!(isolated("مرحبا\u{202e}"), "\u{2068}مرحبا\u{fffd}\u{2069}");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::{collections::BTreeSet, fmt::Debug, fs, path::Path};
 
 use jamsync_protocol::{
+    chat::ChatMessage,
     identity::{DeviceLog, FriendLink, Grant, JoinCode, SignedGrant},
     limits::PEER_FRAME_BYTES_MAX,
     queue::QueueMessage,
@@ -25,9 +26,10 @@ type Decode = fn(&[u8]) -> Outcome;
 /// A type's name in the golden files, and its decoder.
 type Decoder = (&'static str, Decode);
 
-const DECODERS: [Decoder; 9] = [
+const DECODERS: [Decoder; 10] = [
     ("ControlMessage", decode::<ControlMessage>),
     ("QueueMessage", decode::<QueueMessage>),
+    ("ChatMessage", decode::<ChatMessage>),
     ("Datagram", decode::<Datagram>),
     ("CoordCall", decode::<CoordCall>),
     ("CoordReply", decode::<CoordReply>),

@@ -1,6 +1,7 @@
 //! What `watch` shows: things that happen, each told once, at the moment it takes effect.
 
 use jamsync_protocol::{
+    chat::Reaction,
     id::Handle,
     text::Text,
     time::{JamTime, NodeTime, Span},
@@ -8,6 +9,7 @@ use jamsync_protocol::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    chat::Message,
     message::{EntryKey, Percent},
     snapshot::{Direction, Role, Side, Snapshot, Who},
     unit,
@@ -148,6 +150,28 @@ pub enum Event {
         percent: Percent,
         /// Who did it.
         by: Who,
+    },
+    /// Something was said, by either.
+    Said(Message),
+    /// The friend's node has this listener's messages up to one of them.
+    Delivered {
+        /// The friend.
+        with: Handle,
+        /// The number of the last of them, as [`Message::number`].
+        up_to: u64,
+        /// How many have arrived since the last such event.
+        count: u32,
+        /// How long the first of these has waited.
+        #[serde(rename = "waited_ms", with = "unit::ms")]
+        waited: Span,
+    },
+    /// Someone reacted to what is heard now. Nobody keeps it.
+    Reacted {
+        /// Who.
+        by: Who,
+        /// How.
+        #[serde(with = "unit::reaction")]
+        reaction: Reaction,
     },
     /// The link to the coordinator came or went.
     Coordinator {

@@ -2,10 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use jamsync_protocol::{id::Handle, text::Text};
+use jamsync_protocol::{
+    chat::{ChatText, Reaction},
+    id::Handle,
+    text::Text,
+};
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
-use super::{ApiError, ErrorCode, Event, Snapshot};
+use super::{ApiError, ErrorCode, Event, Message, Snapshot, unit};
 
 /// The version of the words in this module; a line in another version is refused. Fields and variants may be added
 /// without a new version.
@@ -163,6 +167,22 @@ pub enum Request {
         /// Whether.
         allowed: bool,
     },
+    /// In a Jam, says something to the friend. Answered by [`Reply::Said`].
+    Say {
+        /// What.
+        text: ChatText,
+    },
+    /// In a Jam, shows the friend a reaction to what is heard now. It is not kept.
+    React {
+        /// Which: its name or its picture.
+        #[serde(with = "unit::reaction")]
+        reaction: Reaction,
+    },
+    /// What was said in this Jam. Answered by [`Reply::Chat`].
+    Chat {
+        /// How many of the latest messages; as many as are kept, at most.
+        last: u32,
+    },
     /// The audio devices. Answered by [`Reply::Devices`].
     Devices,
     /// Ends the daemon cleanly. Answered when all is put away.
@@ -209,6 +229,24 @@ pub enum Reply {
     },
     /// To [`Request::Play`], [`Request::QueueAdd`] and [`Request::LibraryAdd`].
     Queued(Queued),
+    /// To [`Request::Say`].
+    Said {
+        /// The message as it is kept.
+        message: Message,
+        /// To whom.
+        to: Handle,
+        /// Whether the friend is away; the message is delivered when both are connected again.
+        away: bool,
+    },
+    /// To [`Request::Chat`].
+    Chat {
+        /// The friend.
+        with: Handle,
+        /// Whether the friend is away.
+        away: bool,
+        /// Oldest first.
+        messages: Vec<Message>,
+    },
     /// To [`Request::Devices`].
     Devices {
         /// In the order of the system.

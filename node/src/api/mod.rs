@@ -7,6 +7,7 @@
 //! This module knows the words and carries them. It decides nothing: every request goes to the engine through an
 //! [`EngineHandle`], and what the engine answers goes back unchanged.
 
+mod chat;
 pub mod client;
 mod error;
 mod event;
@@ -17,6 +18,7 @@ pub mod server;
 mod snapshot;
 mod unit;
 
+pub use chat::{Chat, Message};
 pub use error::{ApiError, ErrorCode};
 pub use event::{AnchorCause, Event, JamEnd, QueueEdit, RequestOutcome};
 pub use handle::{Call, Engine, EngineHandle};

@@ -11,6 +11,7 @@ use jamsync_protocol::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    chat::Chat,
     message::{EntryKey, Percent},
     unit,
 };
@@ -98,6 +99,8 @@ pub struct Jam {
     pub guest_controls: bool,
     /// The connection to the friend.
     pub peer: Peer,
+    /// What was said.
+    pub chat: Chat,
     /// How long the Jam has lasted.
     #[serde(rename = "age_s", with = "unit::secs")]
     pub age: Span,

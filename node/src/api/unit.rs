@@ -53,6 +53,32 @@ pub(super) mod ns {
     }
 }
 
+/// A calendar time in whole milliseconds since 1970, as scripts take it.
+pub(super) mod unix_ms {
+    use jamsync_protocol::time::{Span, UtcTime};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(at: &UtcTime, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64((*at - UtcTime::ZERO).as_millis())
+    }
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UtcTime, D::Error> {
+        i64::deserialize(deserializer).map(|millis| UtcTime::ZERO + Span::from_millis(millis))
+    }
+}
+
+/// A reaction by its name.
+pub(super) mod reaction {
+    use jamsync_protocol::chat::Reaction;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(crate) fn serialize<S: Serializer>(reaction: &Reaction, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(reaction.name())
+    }
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Reaction, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
 /// A rate as a plain number of parts per million.
 pub(super) mod ppm {
     use jamsync_protocol::time::Ppm;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use jamsync_protocol::id::Handle;
+use jamsync_protocol::{chat::Reaction, id::Handle};
 
 use super::parse::{self, BirthDate, EntryRef, Market};
 use crate::{
@@ -128,6 +128,31 @@ pub(super) enum Command {
     Guests {
         /// Whether the guest may
         controls: Switch,
+    },
+    /// Say something to your friend in the Jam; what is said while the friend is away waits
+    #[command(
+        after_help = "Examples:\n  jamsync say this drop!\n  jamsync say \"what's next?\"        quote what your shell would read\n  jamsync say -- -_-                 what begins with a dash stands behind two"
+    )]
+    Say {
+        /// The words
+        #[arg(required = true, value_name = "TEXT")]
+        words: Vec<String>,
+    },
+    /// React to what you both hear: heart, fire, clap, laugh, wow or sad
+    #[command(
+        after_help = "A reaction is seen at once or not at all, and kept by nobody.\n\nExamples:\n  jamsync react fire\n  jamsync react 👏"
+    )]
+    React {
+        /// heart ❤️, fire 🔥, clap 👏, laugh 😂, wow 😮 or sad 😢
+        #[arg(value_name = "NAME|EMOJI")]
+        reaction: Reaction,
+    },
+    /// Show what was said in this Jam
+    #[command(after_help = "Examples:\n  jamsync chat\n  jamsync chat --last 100")]
+    Chat {
+        /// How many of the latest messages; 500 are kept
+        #[arg(long, default_value_t = 20, value_name = "COUNT")]
+        last: u32,
     },
     /// Show what plays, with whom, and how well in step
     #[command(after_help = "Example:\n  jamsync status")]
@@ -322,6 +347,8 @@ mod tests {
             "jamsync seek soon",
             "jamsync request a",
             "jamsync guests maybe",
+            "jamsync say",
+            "jamsync react pizza",
             "jamsync init --handle ana",
             "jamsync --dac-ppm 1001 status",
             "jamsync dance",

@@ -12,6 +12,7 @@ mod output;
 mod parse;
 mod run;
 mod show;
+mod show_chat;
 mod show_event;
 mod start;
 mod width;

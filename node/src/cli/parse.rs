@@ -4,9 +4,12 @@
 
 use std::str::FromStr;
 
-use jamsync_protocol::text::Text;
+use jamsync_protocol::{
+    chat::{ChatText, ChatTextError},
+    text::Text,
+};
 
-use crate::api::{EntryKey, Percent, SeekTo, Snapshot};
+use crate::api::{ApiError, EntryKey, ErrorCode, Percent, SeekTo, Snapshot};
 
 /// A queue entry as a person or a script names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +76,14 @@ impl FromStr for Market {
             Err("expected a country's two letters, such as ES".to_owned())
         }
     }
+}
+
+/// What a person says, from the words of the command line. Line ends and tabs come as the clipboard has them.
+pub(super) fn said(words: &[String]) -> Result<ChatText, ApiError> {
+    let text = words.join(" ").replace("\r\n", "\n").replace('\t', " ");
+    text.trim_end()
+        .parse()
+        .map_err(|error: ChatTextError| ApiError::from_sentence(ErrorCode::Usage, &error.to_string()))
 }
 
 /// A place in a track: `1:30`, `1:02:03`, `90`, `90.5`, and with a sign, from where it is now: `+10`, `-1:30`.

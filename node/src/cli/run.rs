@@ -13,7 +13,9 @@ use super::{
     init, library,
     output::Output,
     parse::{self, EntryRef},
-    show, show_event, start, width,
+    show, show_chat,
+    show_chat::Calendar,
+    show_event, start, width,
 };
 use crate::{
     api::{ApiError, EntryKey, ErrorCode, Event, Reply, Request, Snapshot, client::Client},
@@ -103,6 +105,11 @@ pub(super) async fn run(command: Command, context: &Context) -> Result<(), Failu
                 if allowed { "The guest may control the music." } else { "Only you control the music." };
             context.ask(Request::GuestControls { allowed }, done).await
         }
+        Command::Say { words } => context.ask(Request::Say { text: parse::said(&words)? }, "").await,
+        Command::React { reaction } => {
+            context.ask(Request::React { reaction }, &format!("You react {}", reaction.emoji())).await
+        }
+        Command::Chat { last } => context.ask(Request::Chat { last }, "").await,
         Command::Status => context.ask(Request::Status, "").await,
         Command::Watch => watch(context).await,
         Command::Devices => {
@@ -238,6 +245,10 @@ impl Context {
             }
             Reply::Contacts { contacts } => show::contacts(contacts),
             Reply::Queued(queued) => show::queued(queued, verb),
+            Reply::Said { to, away, .. } => show_chat::said(to, *away),
+            Reply::Chat { with, away, messages } => {
+                show_chat::chat(messages, with, *away, &Calendar::here(), width::terminal())
+            }
             Reply::Devices { devices } => show::devices(devices),
         }
     }

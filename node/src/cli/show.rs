@@ -6,6 +6,7 @@ use jamsync_protocol::{text::Text, time::Span};
 
 use super::{
     parse::clock,
+    show_chat,
     width::{cut, fit, width},
 };
 use crate::api::{
@@ -18,6 +19,7 @@ pub(super) fn status(snapshot: &Snapshot, log: &str, columns: Option<usize>) -> 
     let mut lines = vec![you(snapshot)];
     if let Some(jam) = &snapshot.jam {
         lines.push(row("Jam", &jam_words(jam)));
+        lines.extend(show_chat::latest(&jam.chat, &jam.with).map(|words| row("Chat", &words)));
     }
     match &snapshot.now {
         Some(now) => lines.extend(now_words(now, snapshot)),

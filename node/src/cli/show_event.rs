@@ -5,6 +5,7 @@ use jamsync_protocol::{id::Handle, text::Text, time::Span};
 use super::{
     parse::clock,
     show::{age, plain, trouble, who},
+    show_chat,
 };
 use crate::api::{
     AnchorCause, Direction, EntryState, Event, JamEnd, QueueEdit, RequestOutcome, Role, Side, Who,
@@ -47,6 +48,9 @@ pub(super) fn event(event: &Event) -> Option<String> {
         Event::GuestControls { allowed: true } => "the guest may control the music".to_owned(),
         Event::GuestControls { allowed: false } => "only the host controls the music".to_owned(),
         Event::Volume { percent, by } => format!("{} set the volume to {} %", who(by), percent.as_u8()),
+        Event::Said(message) => show_chat::live(message),
+        Event::Delivered { with, count, waited, .. } => return show_chat::delivered(with, *count, *waited),
+        Event::Reacted { by, reaction } => show_chat::reacted(by, *reaction),
         Event::Coordinator { connected: true, .. } => "the coordinator answers".to_owned(),
         Event::Coordinator { connected: false, reason } => {
             format!("the coordinator does not answer ({}); a running Jam is not affected", plain(reason))

@@ -62,6 +62,9 @@ impl Engine {
         match request {
             Request::Status | Request::Watch => return Ok(Reply::Status(Box::new(self.snapshot()))),
             Request::Devices => return Ok(Reply::Devices { devices: devices()? }),
+            Request::Say { text } => return self.say(text),
+            Request::React { reaction } => self.react(reaction)?,
+            Request::Chat { last } => return self.chat(last),
             Request::Leave => self.leave()?,
             Request::Play { .. } | Request::Resume => self.command(Command::Resume)?,
             Request::Pause => self.command(Command::Pause)?,

@@ -17,6 +17,7 @@ use jamsync_protocol::{
     },
 };
 
+use super::chat::Talk;
 use crate::net::peer::{PeerLink, PeerTarget};
 
 /// A Jam that was granted.
@@ -44,6 +45,7 @@ pub(super) struct ActiveJam {
     /// Whether the listener was told that the meeting takes long.
     pub(super) told_waiting: bool,
     pub(super) reanchors: u32,
+    pub(super) talk: Talk,
 }
 
 /// Why a grant or a hello is not accepted. Nothing has changed then.
@@ -109,13 +111,14 @@ impl ActiveJam {
         } else {
             (first, Participant::new(0))
         };
+        let place = place.ok_or(shape)?;
         let bytes = codec::encode(signed, PEER_FRAME_BYTES_MAX).map_err(AdmissionError::Undecodable)?;
         let hello = Hello { features: 0, jam: grant.jam, run, grant: List::new(bytes).unwrap_or_default() };
         Ok(Self {
             id: grant.jam,
             me,
             host: grant.host,
-            peer_place: place.ok_or(shape)?,
+            peer_place: place,
             peer: peer.clone(),
             hello,
             dials,
@@ -128,6 +131,7 @@ impl ActiveJam {
             lost_since: None,
             told_waiting: false,
             reanchors: 0,
+            talk: Talk::new(me, place),
         })
     }
 

@@ -135,6 +135,7 @@ impl Engine {
         let (me, host, peer, with) = (jam.me, jam.host, jam.peer_place, jam.with().clone());
         let again = jam.met.is_some();
         jam.met.get_or_insert(now);
+        jam.talk.handle_connected(hello.run);
         jam.lost_since = None;
         self.port.met();
         if !again {
@@ -153,6 +154,7 @@ impl Engine {
         let Some(jam) = self.jam.as_mut().filter(|jam| jam.uses(link)) else { return };
         jam.link = None;
         jam.lost_since = Some(now);
+        jam.talk.handle_disconnected();
         let (with, target) = (jam.with().clone(), jam.target());
         self.port.miss(target);
         self.stage.disconnected();
@@ -179,6 +181,9 @@ impl Engine {
         let Some(jam) = self.jam.take() else { return };
         self.port.forget(jam.id);
         let with = jam.with().clone();
+        if let Some(lost) = jam.talk.undelivered() {
+            self.warn(format!("{lost} did not reach {with} before the Jam ended"));
+        }
         let peer_left = reason == api::JamEnd::PeerLeft;
         if let Some(link) = jam.link {
             if peer_left {

@@ -8,6 +8,7 @@
 
 mod account;
 mod calls;
+mod chat;
 mod device_rates;
 mod friends;
 mod jam;

@@ -100,6 +100,7 @@ impl Engine {
             self.handle_session(event);
         }
         self.seek_files();
+        self.tell_chat();
         self.flush();
         self.stage.sync_player();
         while let Some(effect) = self.stage.poll_effect() {
@@ -114,6 +115,7 @@ impl Engine {
                 link.send(transmit);
             }
         }
+        self.flush_chat();
     }
 
     fn handle_peer(&mut self, event: PeerEvent) {
@@ -127,6 +129,7 @@ impl Engine {
                     self.blame_peer(&error);
                 }
             }
+            PeerEvent::Chat { link, bytes, at } => self.hear(link, &bytes, at),
             PeerEvent::Lost { link, reason } => self.lose(link, reason),
             PeerEvent::Failed { address, reason } => tracing::debug!(%address, reason, "no connection"),
         }
@@ -134,7 +137,7 @@ impl Engine {
 
     /// The peer broke the protocol: the connection is closed with the rule it broke, and what still waits from
     /// it is not looked at. The dialling side comes back with a clean one; what was agreed before stands.
-    fn blame_peer(&mut self, error: &SessionError) {
+    pub(super) fn blame_peer(&mut self, error: &impl ToString) {
         let Some(link) = self.jam.as_ref().and_then(|jam| jam.link.as_ref()) else { return };
         let (id, reason) = (link.id(), error.to_string());
         link.close(CloseCode::Violation, &reason);

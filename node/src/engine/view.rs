@@ -71,6 +71,7 @@ impl Engine {
             guest_controls: self.stage.session().guest_controls(),
             peer,
             age: now - jam.granted,
+            chat: jam.talk.view(jam.with()),
         })
     }
 

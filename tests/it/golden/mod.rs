@@ -3,6 +3,7 @@
 //!
 //! `UPDATE_GOLDEN=1` writes the files anew.
 
+mod chat;
 mod coord;
 mod identity;
 mod peer;
@@ -106,7 +107,10 @@ fn halves(items: Vec<Value>) -> Value {
 }
 
 fn all() -> Vec<Golden> {
-    [peer::golden(), queue::golden(), coord::golden(), identity::golden()].into_iter().flatten().collect()
+    [peer::golden(), queue::golden(), chat::golden(), coord::golden(), identity::golden()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn folder() -> PathBuf {

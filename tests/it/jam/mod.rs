@@ -11,6 +11,7 @@
 
 mod alone;
 mod broken_music;
+mod chat;
 mod coordinator_gone;
 mod cut_off;
 mod edits;

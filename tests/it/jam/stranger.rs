@@ -48,8 +48,9 @@ pub(super) struct Intrusion {
     pub(super) connection: Connection,
     pub(super) control: SendStream,
     pub(super) queue: SendStream,
+    pub(super) chat: SendStream,
     /// Held and never read: dropping them would tell the victim to stop sending.
-    _unread: [RecvStream; 2],
+    _unread: [RecvStream; 3],
 }
 
 impl Stranger {
@@ -64,7 +65,7 @@ impl Stranger {
         Self::new(Identity::load_or_create(home).expect("the key"), victim)
     }
 
-    /// Connects and opens both streams, and says nothing.
+    /// Connects and opens all streams, and says nothing.
     pub(super) async fn connect(&self) -> Result<Intrusion, String> {
         let crypto = tls::client(&self.identity, self.victim, PEER_ALPN).expect("TLS");
         let mut config = ClientConfig::new(Arc::new(crypto));
@@ -77,9 +78,10 @@ impl Stranger {
         let connection = connection.map_err(|error| error.to_string())?;
         let (mut control, from_control) = connection.open_bi().await.map_err(|error| error.to_string())?;
         let (mut queue, from_queue) = connection.open_bi().await.map_err(|error| error.to_string())?;
+        let (mut chat, from_chat) = connection.open_bi().await.map_err(|error| error.to_string())?;
         // A victim that closes at once is heard of when the intrusion ends.
-        let _ = (control.write_all(&[0]).await, queue.write_all(&[1]).await);
-        Ok(Intrusion { connection, control, queue, _unread: [from_control, from_queue] })
+        let _ = (control.write_all(&[0]).await, queue.write_all(&[1]).await, chat.write_all(&[2]).await);
+        Ok(Intrusion { connection, control, queue, chat, _unread: [from_control, from_queue, from_chat] })
     }
 
     /// Connects and says `hello`.

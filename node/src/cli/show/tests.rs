@@ -3,11 +3,11 @@
 use jamsync_protocol::{
     id::{DeviceKey, Handle, JamId, TrackId},
     media::SampleRate,
-    time::Ppm,
+    time::{Ppm, UtcTime},
 };
 
 use super::*;
-use crate::api::{EntryKey, Me, Percent};
+use crate::api::{Chat, EntryKey, Me, Message, Percent};
 
 fn ana() -> Handle {
     "ana".parse().expect("valid")
@@ -23,6 +23,17 @@ fn entry(number: u32, title: &str, artist: &str, state: EntryState) -> QueueEntr
         added_by: if number.is_multiple_of(2) { Who::Peer(ana()) } else { Who::You },
         state,
     }
+}
+
+fn one_message() -> Chat {
+    let message = Message {
+        number: 7,
+        by: Who::Peer(ana()),
+        at: UtcTime::ZERO,
+        text: "this drop 🔥\nagain!".parse().expect("may be said"),
+        delivered: true,
+    };
+    Chat { messages: 7, waiting: 0, latest: vec![message] }
 }
 
 fn in_a_jam() -> Snapshot {
@@ -44,6 +55,7 @@ fn in_a_jam() -> Snapshot {
             guest_controls: true,
             peer: Peer::Connected { path: Path::Direct, address: ([192, 0, 2, 7], 4471).into() },
             age: Span::from_secs(754),
+            chat: one_message(),
         }),
         sync: Some(Sync {
             offset: Span::from_secs(3_600_000),
@@ -96,6 +108,7 @@ fn the_status_reads_well_at_80_columns() {
 You      ben, connected to coord.example:4470; UDP 0.0.0.0:4472
 Jam      with ana for 12 min; you are the host, guest controls on; direct to
          192.0.2.7:4471
+Chat     ana: this drop 🔥 again! (7 messages: jamsync chat)
 Playing  1:42 / 4:51  By-Product · Maxstack
          added by you; started by ana
 Sync     clocks within ±20.563 ms, likely ±31.000 µs; round trip 41.126 ms

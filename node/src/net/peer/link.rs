@@ -35,6 +35,7 @@ pub struct PeerLink {
     connection: Connection,
     control: mpsc::Sender<Vec<u8>>,
     queue: mpsc::Sender<Vec<u8>>,
+    chat: mpsc::Sender<Vec<u8>>,
 }
 
 /// Why this side closes a connection, as the code that the other side sees.
@@ -72,19 +73,24 @@ impl PeerLink {
         canonical(self.connection.remote_address())
     }
 
-    /// Sends a frame or a datagram. A peer that has stopped reading its streams is cut off, because what waits
-    /// for it would grow without end.
+    /// Sends a frame or a datagram of the session.
     pub fn send(&self, transmit: Transmit) {
-        let stream = match transmit.channel {
-            Channel::Control => &self.control,
-            Channel::Queue => &self.queue,
-            Channel::Datagram => {
-                // A datagram that cannot leave now is lost, as on any network.
-                let _ = self.connection.send_datagram(transmit.bytes.into());
-                return;
-            }
-        };
-        if let Err(mpsc::error::TrySendError::Full(_)) = stream.try_send(transmit.bytes) {
+        match transmit.channel {
+            Channel::Control => self.put(&self.control, transmit.bytes),
+            Channel::Queue => self.put(&self.queue, transmit.bytes),
+            // A datagram that cannot leave now is lost, as on any network.
+            Channel::Datagram => drop(self.connection.send_datagram(transmit.bytes.into())),
+        }
+    }
+
+    /// Sends the body of a frame of the chat.
+    pub fn say(&self, body: Vec<u8>) {
+        self.put(&self.chat, body);
+    }
+
+    /// A peer that has stopped reading its streams is cut off, because what waits for it would grow without end.
+    fn put(&self, stream: &mpsc::Sender<Vec<u8>>, body: Vec<u8>) {
+        if let Err(mpsc::error::TrySendError::Full(_)) = stream.try_send(body) {
             self.close(CloseCode::Stalled, "peer does not read what it is sent");
         }
     }
@@ -96,8 +102,8 @@ impl PeerLink {
 
     /// Lets what was sent arrive, then closes: for a farewell.
     pub async fn finish(self) {
-        let Self { connection, control, queue, .. } = self;
-        drop((control, queue));
+        let Self { connection, control, queue, chat, .. } = self;
+        drop((control, queue, chat));
         // The peer closes when it has read the farewell; a silent one is not waited for.
         let _ = timeout(FAREWELL, connection.closed()).await;
         connection.close(VarInt::from_u32(CloseCode::Left as u32), b"left the Jam");
@@ -107,12 +113,12 @@ impl PeerLink {
 /// The dialling side's part: opens the streams and says hello first.
 pub(super) async fn greet(shared: &Arc<Shared>, connection: Connection, hello: &Hello) -> Result<(), String> {
     let opened = async {
-        let control = open(&connection, Channel::Control).await?;
-        let queue = open(&connection, Channel::Queue).await?;
-        Ok::<_, String>((control, queue))
+        let control = open(&connection, CONTROL_STREAM).await?;
+        let queue = open(&connection, QUEUE_STREAM).await?;
+        Ok::<_, String>([control, queue, open(&connection, CHAT_STREAM).await?])
     };
-    let (control, queue) = timeout(HELLO_PATIENCE, opened).await.map_err(|_| TOO_SLOW.to_owned())??;
-    establish(shared, connection, hello, control, queue).await
+    let streams = timeout(HELLO_PATIENCE, opened).await.map_err(|_| TOO_SLOW.to_owned())??;
+    establish(shared, connection, hello, streams).await
 }
 
 /// The accepting side's part: takes the streams and answers the hello.
@@ -120,26 +126,24 @@ pub(super) async fn welcome(shared: &Arc<Shared>, connection: Connection) -> Res
     let key = tls::peer_key(&connection).ok_or("the peer showed no key")?;
     let hello = shared.expected.hello_for(&key).ok_or("the peer is no longer expected")?;
     let accepted = async {
-        let mut control = None;
-        let mut queue = None;
-        while control.is_none() || queue.is_none() {
+        let mut streams = [const { None }; STREAMS];
+        while streams.iter().any(Option::is_none) {
             let (send, mut receive) = connection.accept_bi().await.map_err(|error| error.to_string())?;
             let mut kind = [0];
             receive.read_exact(&mut kind).await.map_err(|error| error.to_string())?;
-            let place = match kind[0] {
-                CONTROL_STREAM => &mut control,
-                QUEUE_STREAM => &mut queue,
-                other => return Err(format!("the peer opened a stream of unknown kind {other}")),
-            };
+            let [kind] = kind;
+            let unknown = || format!("the peer opened a stream of unknown kind {kind}");
+            let place = streams.get_mut(usize::from(kind)).ok_or_else(unknown)?;
             if place.replace((send, receive)).is_some() {
                 return Err("the peer opened the same stream twice".to_owned());
             }
         }
-        control.zip(queue).ok_or_else(|| TOO_SLOW.to_owned())
+        let [Some(control), Some(queue), Some(chat)] = streams else { return Err(TOO_SLOW.to_owned()) };
+        Ok([control, queue, chat])
     };
     let streams = timeout(HELLO_PATIENCE, accepted).await.map_err(|_| TOO_SLOW.to_owned()).flatten();
     match streams {
-        Ok((control, queue)) => establish(shared, connection, &hello, control, queue).await,
+        Ok(streams) => establish(shared, connection, &hello, streams).await,
         Err(reason) => {
             connection.close(VarInt::from_u32(CloseCode::Violation as u32), reason.as_bytes());
             Err(reason)
@@ -149,13 +153,10 @@ pub(super) async fn welcome(shared: &Arc<Shared>, connection: Connection) -> Res
 
 type Stream = (SendStream, RecvStream);
 
-async fn open(connection: &Connection, channel: Channel) -> Result<Stream, String> {
+async fn open(connection: &Connection, kind: u8) -> Result<Stream, String> {
     let (mut send, receive) = connection.open_bi().await.map_err(|error| error.to_string())?;
-    let (kind, priority) = match channel {
-        Channel::Queue => (QUEUE_STREAM, 50),
-        Channel::Control | Channel::Datagram => (CONTROL_STREAM, 100),
-    };
-    send.set_priority(priority).map_err(|error| error.to_string())?;
+    // What is heard comes before what is listed, and that before what is said about it.
+    send.set_priority(-i32::from(kind)).map_err(|error| error.to_string())?;
     send.write_all(&[kind]).await.map_err(|error| error.to_string())?;
     Ok((send, receive))
 }
@@ -165,8 +166,7 @@ async fn establish(
     shared: &Arc<Shared>,
     connection: Connection,
     hello: &Hello,
-    (mut control, control_in): Stream,
-    (queue, queue_in): Stream,
+    [(mut control, control_in), queue, chat]: [Stream; STREAMS],
 ) -> Result<(), String> {
     static LINKS: AtomicU64 = AtomicU64::new(1);
     let key = tls::peer_key(&connection).ok_or("the peer showed no key")?;
@@ -192,16 +192,41 @@ async fn establish(
     let id = LINKS.fetch_add(1, Ordering::Relaxed);
     let (control_out, control_outbox) = mpsc::channel(FRAMES_WAITING);
     let (queue_out, queue_outbox) = mpsc::channel(FRAMES_WAITING);
-    let link = PeerLink { id, key, connection: connection.clone(), control: control_out, queue: queue_out };
+    let (chat_out, chat_outbox) = mpsc::channel(FRAMES_WAITING);
+    let link = PeerLink {
+        id,
+        key,
+        connection: connection.clone(),
+        control: control_out,
+        queue: queue_out,
+        chat: chat_out,
+    };
     let connected = PeerEvent::Connected { link, hello: theirs };
     shared.events.send(connected).await.map_err(|_| "the node is ending".to_owned())?;
     tokio::spawn(write(control, control_outbox));
-    tokio::spawn(write(queue, queue_outbox));
-    let queue_reader = Reader { stream: queue_in, frames: FrameReader::new(PEER_FRAME_BYTES_MAX) };
-    tokio::spawn(read(Arc::clone(shared), id, connection.clone(), Channel::Control, reader));
-    tokio::spawn(read(Arc::clone(shared), id, connection.clone(), Channel::Queue, queue_reader));
+    tokio::spawn(read(
+        Arc::clone(shared),
+        id,
+        connection.clone(),
+        Content::Session(Channel::Control),
+        reader,
+    ));
+    for ((send, receive), outbox, content) in
+        [(queue, queue_outbox, Content::Session(Channel::Queue)), (chat, chat_outbox, Content::Chat)]
+    {
+        tokio::spawn(write(send, outbox));
+        let reader = Reader { stream: receive, frames: FrameReader::new(PEER_FRAME_BYTES_MAX) };
+        tokio::spawn(read(Arc::clone(shared), id, connection.clone(), content, reader));
+    }
     tokio::spawn(read_datagrams(Arc::clone(shared), id, connection));
     Ok(())
+}
+
+/// What a stream carries.
+#[derive(Clone, Copy, Debug)]
+enum Content {
+    Session(Channel),
+    Chat,
 }
 
 struct Reader {
@@ -225,11 +250,15 @@ impl Reader {
     }
 }
 
-async fn read(shared: Arc<Shared>, link: u64, connection: Connection, channel: Channel, mut reader: Reader) {
+async fn read(shared: Arc<Shared>, link: u64, connection: Connection, content: Content, mut reader: Reader) {
     loop {
         match reader.next().await {
             Ok(Some(bytes)) => {
-                let event = PeerEvent::Bytes { link, channel, bytes, at: shared.clock.now() };
+                let at = shared.clock.now();
+                let event = match content {
+                    Content::Session(channel) => PeerEvent::Bytes { link, channel, bytes, at },
+                    Content::Chat => PeerEvent::Chat { link, bytes, at },
+                };
                 if shared.events.send(event).await.is_err() {
                     return;
                 }
@@ -238,7 +267,7 @@ async fn read(shared: Arc<Shared>, link: u64, connection: Connection, channel: C
             Err(reason) => {
                 // An error of the connection itself is told by the reader of datagrams.
                 if connection.close_reason().is_none() {
-                    tracing::warn!(?channel, reason, "closing a peer connection");
+                    tracing::warn!(?content, reason, "closing a peer connection");
                     connection.close(VarInt::from_u32(CloseCode::Violation as u32), reason.as_bytes());
                     let _ = shared.events.send(PeerEvent::Lost { link, reason }).await;
                 }
@@ -276,6 +305,8 @@ async fn write(mut stream: SendStream, mut frames: mpsc::Receiver<Vec<u8>>) {
 /// The first byte of each stream.
 const CONTROL_STREAM: u8 = 0;
 const QUEUE_STREAM: u8 = 1;
+const CHAT_STREAM: u8 = 2;
+const STREAMS: usize = 3;
 
 /// How long the other side has for its streams and its hello.
 const HELLO_PATIENCE: Duration = Duration::from_secs(5);

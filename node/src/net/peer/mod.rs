@@ -95,6 +95,15 @@ pub enum PeerEvent {
         /// When it was read, on the node's clock.
         at: NodeTime,
     },
+    /// A frame of the chat came.
+    Chat {
+        /// On which connection.
+        link: u64,
+        /// The frame's body.
+        bytes: Vec<u8>,
+        /// When it was read, on the node's clock.
+        at: NodeTime,
+    },
     /// A connection is gone.
     Lost {
         /// Which.

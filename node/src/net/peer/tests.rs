@@ -53,6 +53,9 @@ async fn two_expected_peers_exchange_hellos_frames_and_datagrams() {
         let PeerEvent::Bytes { link, channel: came, bytes, .. } = next(&mut b).await else { panic!("bytes") };
         assert_eq!((link, came, bytes), (to_a.id(), channel, vec![1, 2, 3]));
     }
+    to_b.say(vec![4, 5]);
+    let PeerEvent::Chat { link, bytes, .. } = next(&mut b).await else { panic!("chat") };
+    assert_eq!((link, bytes), (to_a.id(), vec![4, 5]));
     to_a.close(CloseCode::Violation, "trailing bytes");
     let PeerEvent::Lost { reason, .. } = next(&mut a).await else { panic!("lost") };
     assert!(reason.contains("trailing bytes"), "{reason}");
