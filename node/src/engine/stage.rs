@@ -136,7 +136,8 @@ impl Stage {
             self.sought.clear();
             self.told = None;
         } else {
-            self.session.handle_peer_left();
+            let now = self.now();
+            self.session.handle_peer_left(now);
         }
     }
 

@@ -43,6 +43,18 @@ pub struct Saved {
     pub(super) hosted_epoch: u32,
 }
 
+impl Saved {
+    /// Whose replica it is.
+    pub(crate) const fn author(&self) -> Participant {
+        self.me
+    }
+
+    /// The highest epoch that it holds.
+    pub(crate) fn epoch(&self) -> u32 {
+        self.hosted_epoch.max(self.image.at.term.epoch)
+    }
+}
+
 /// Own edits in what is saved: those that wait, and the newest others.
 pub(super) const OWN_SAVED_MAX: usize = 4_096;
 

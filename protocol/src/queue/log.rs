@@ -13,12 +13,17 @@ use super::{
 use crate::id::Participant;
 
 /// One stretch of time in which one participant gave the order. A host never uses an epoch twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Term {
     /// Counted upwards from 1 at each change of host; 0 belongs to nobody.
     pub epoch: u32,
     /// Who gives the order.
     pub host: Participant,
+}
+
+impl Term {
+    /// The term of those who know of none.
+    pub const NONE: Self = Self { epoch: 0, host: Participant::FIRST };
 }
 
 /// A point in the order.
@@ -50,7 +55,7 @@ pub(super) struct Log {
 
 impl Head {
     /// The point before anything was ordered.
-    pub const ZERO: Self = Self { number: 0, term: Term { epoch: 0, host: Participant::FIRST } };
+    pub const ZERO: Self = Self { number: 0, term: Term::NONE };
 }
 
 impl Fact {

@@ -218,6 +218,22 @@ impl Replica {
         }
     }
 
+    /// As a host without guests, goes on under another participant's name: its place in the Jam that begins. Numbers go
+    /// on above all that anyone used under that name.
+    pub(crate) fn take_place(&mut self, me: Participant) {
+        let Used { edit, entry } = self.ordered.used(me);
+        self.me = me;
+        self.next_edit = self.next_edit.max(edit.saturating_add(1));
+        self.next_entry = self.next_entry.max(entry.saturating_add(1));
+        self.own.clear();
+        self.own_bytes = 0;
+    }
+
+    /// By what a snapshot is told from an older one: the newest point of the order and the number of the next edit.
+    pub(crate) fn mark(&self) -> (Head, u32) {
+        (self.log.head(), self.next_edit)
+    }
+
     /// Gives the order from now on, own pending edits first. The epoch is above all that are known, and no host
     /// uses one twice.
     ///

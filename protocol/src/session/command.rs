@@ -23,15 +23,18 @@ impl Session {
             Command::GuestControls(allowed) => self.set_guest_controls(allowed),
             Command::PeerVolume(percent) => {
                 self.check_controls()?;
-                self.peer.as_ref().filter(|peer| peer.connected).ok_or(SessionError::Alone)?;
+                self.peer.as_ref().filter(|peer| peer.is_connected()).ok_or(SessionError::Alone)?;
                 self.tell(ControlMessage::Volume { percent: percent.min(100) });
                 Ok(())
             }
             Command::Leave => {
-                self.peer.as_ref().ok_or(SessionError::Alone)?;
-                self.tell(ControlMessage::Leaving);
+                let peer = self.peer.as_ref().ok_or(SessionError::Alone)?;
+                if peer.is_connected() {
+                    self.transmits.push_back(ControlMessage::Leaving);
+                }
                 Ok(())
             }
+            Command::HandOver => self.hand_over(now),
             Command::Play(_) | Command::Resume | Command::Pause | Command::Seek(_) | Command::Skip => {
                 self.check_controls()?;
                 if self.is_so_already(&command, now) {
@@ -89,9 +92,11 @@ impl Session {
                 let (verb, position) = (Verb::Skip, Frames::ZERO);
                 Ok(Target { verb, entry: Some(next), position, at, playing: heard.playing })
             }
-            Command::Edit(_) | Command::GuestControls(_) | Command::PeerVolume(_) | Command::Leave => {
-                Err(SessionError::NothingOn)
-            }
+            Command::Edit(_)
+            | Command::GuestControls(_)
+            | Command::PeerVolume(_)
+            | Command::Leave
+            | Command::HandOver => Err(SessionError::NothingOn),
         }
     }
 

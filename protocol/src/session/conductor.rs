@@ -8,6 +8,7 @@
 use crate::{
     id::{EntryId, Participant},
     media::Frames,
+    queue::Term,
     time::{JamTime, NodeTime, Span},
     timeline::{Anchor, Revision, Timeline, TimelineError},
     wire::peer::{Announcement, Verb, Wish},
@@ -16,9 +17,9 @@ use crate::{
 /// The timeline of one participant, with authority or without.
 #[derive(Clone, Debug)]
 pub(crate) struct Conductor {
-    me: Participant,
-    host: Participant,
-    epoch: u32,
+    /// The term in which this side gives the order; `None` for a guest.
+    term: Option<Term>,
+    /// How many anchors it has given in that term.
     counter: u64,
     agreed: Timeline,
     /// `agreed` with the unanswered wish laid over it: what this side plays.
@@ -57,21 +58,34 @@ pub(crate) enum Outcome {
 const WISH_PATIENCE: Span = Span::from_secs(5);
 
 impl Conductor {
-    pub(crate) fn new(me: Participant, host: Participant) -> Self {
-        Self {
-            me,
-            host,
-            epoch: 1,
-            counter: 0,
-            agreed: Timeline::new(),
-            effective: Timeline::new(),
-            wish: None,
-            wishes: 0,
-        }
+    /// A guest's, on whose timeline `agreed` stands.
+    pub(crate) fn new(agreed: Timeline) -> Self {
+        Self { term: None, counter: 0, effective: agreed.clone(), agreed, wish: None, wishes: 0 }
     }
 
     pub(crate) fn is_host(&self) -> bool {
-        self.me == self.host
+        self.term.is_some()
+    }
+
+    /// Gives the order in `term` from now on. What this side plays is what is agreed, said again in that term; a wish
+    /// that nobody answered is an order now. Returns the verb of that wish.
+    pub(crate) fn lead(&mut self, term: Term) -> Option<Verb> {
+        self.term = Some(term);
+        self.agreed = self.effective.clone();
+        self.counter = self.agreed.restate(term.epoch, term.host);
+        self.effective = self.agreed.clone();
+        self.wish.take().map(|pending| pending.wish.verb)
+    }
+
+    /// Gives the order no more: what is agreed stands until the host speaks.
+    pub(crate) fn follow(&mut self) {
+        self.term = None;
+    }
+
+    /// Forgets what is agreed, for the word of a new host replaces all of it. Returns what was agreed.
+    pub(crate) fn forget_agreed(&mut self) -> Timeline {
+        self.effective = Timeline::new();
+        core::mem::take(&mut self.agreed)
     }
 
     /// What this side plays.
@@ -100,10 +114,11 @@ impl Conductor {
         jam_now: JamTime,
         now: NodeTime,
     ) -> Result<Outcome, TimelineError> {
-        if self.is_host() {
-            let anchor = self.anchor(target, self.counter + 1);
+        if let Some(Term { epoch, host }) = self.term {
+            let counter = self.counter.saturating_add(1);
+            let anchor = target.anchor(Revision { epoch, host, counter });
             self.agreed.handle_anchor(anchor, jam_now)?;
-            self.counter += 1;
+            self.counter = counter;
             self.effective = self.agreed.clone();
             return Ok(Outcome::Announce(Announcement { anchor, by, verb: target.verb, answers }));
         }
@@ -127,8 +142,6 @@ impl Conductor {
     ) -> Result<(), TimelineError> {
         let answered = self.wish.is_some_and(|pending| announcement.answers == Some(pending.wish.number));
         self.agreed.handle_anchor(announcement.anchor, jam_now)?;
-        self.epoch = announcement.anchor.revision.epoch;
-        self.counter = announcement.anchor.revision.counter;
         if answered {
             self.wish = None;
         }
@@ -158,12 +171,6 @@ impl Conductor {
         self.wish.map(|pending| pending.gives_up)
     }
 
-    fn anchor(&self, target: Target, counter: u64) -> Anchor {
-        let revision = Revision { epoch: self.epoch, host: self.host, counter };
-        let Target { entry, position, at, playing, .. } = target;
-        Anchor { revision, entry, position, at, playing }
-    }
-
     /// What is agreed holds again, also while the Jam's clock is not known.
     fn take_back(&mut self) {
         self.wish = None;
@@ -176,9 +183,17 @@ impl Conductor {
         if let Some(PendingWish { wish, .. }) = self.wish {
             let Wish { verb, entry, position, at, playing, .. } = wish;
             let target = Target { verb, entry: Some(entry), position, at, playing };
-            let counter = self.agreed.revision().map_or(0, |revision| revision.counter) + 1;
+            let newest = self.agreed.revision().unwrap_or_default();
+            let revision = Revision { counter: newest.counter.saturating_add(1), ..newest };
             // A wish too far ahead cannot be made: its time comes from the lead, which has a limit.
-            let _ = self.effective.handle_anchor(self.anchor(target, counter), jam_now);
+            let _ = self.effective.handle_anchor(target.anchor(revision), jam_now);
         }
+    }
+}
+
+impl Target {
+    fn anchor(self, revision: Revision) -> Anchor {
+        let Self { entry, position, at, playing, .. } = self;
+        Anchor { revision, entry, position, at, playing }
     }
 }

@@ -1,10 +1,12 @@
 //! What the peer says, and what of it is believed. A message of the wrong role or at the wrong moment has a
 //! name and changes nothing.
 
-use super::{Event, Session, SessionError, conductor::Target, jam_clock::JamClock};
+use super::{Event, Session, SessionError, conductor::Target, peer::Link};
 use crate::{
     id::Participant,
+    queue::{QueueError, QueueMessage, Term},
     time::{NodeTime, Span},
+    timeline::Timeline,
     wire::peer::{Announcement, ControlMessage, Datagram, Refusal, Verb, Welcome, Wish},
 };
 
@@ -27,12 +29,23 @@ impl Session {
         let (from, welcomed) = (peer.id, peer.welcomed);
         match message {
             ControlMessage::Hello(_) => Err(SessionError::OutOfTurn("a second hello")),
+            ControlMessage::Standing(standing) => self.handle_standing(standing, now),
+            ControlMessage::Leaving => {
+                self.handle_peer_left(now);
+                self.events.push_back(Event::PeerLeft);
+                self.progress(now)
+            }
+            _ if peer.link == Link::GreetingAgain => Ok(()),
+            _ if peer.link != Link::Met => Err(SessionError::OutOfTurn("a message before its standing")),
+            ControlMessage::HandOver { epoch } => self.handle_hand_over(epoch, now),
             ControlMessage::Welcome(welcome) => self.handle_welcome(&welcome, now),
             ControlMessage::Anchor(announcement) if !self.is_host() && welcomed => {
                 self.handle_announcement(&announcement, now)
             }
             ControlMessage::Anchor(_) => Err(SessionError::OutOfTurn("an anchor")),
             ControlMessage::Wish(wish) if self.is_host() => self.handle_wish(from, wish, now),
+            // It was under way while this side handed over; its sender carries it out as the host.
+            ControlMessage::Wish(_) if peer.handed_over => Ok(()),
             ControlMessage::Wish(_) => Err(SessionError::OutOfTurn("a wish")),
             ControlMessage::WishRefused { number, reason } => {
                 if self.conductor.handle_refusal(number) {
@@ -67,10 +80,36 @@ impl Session {
                 }
                 Ok(())
             }
-            ControlMessage::Leaving => {
-                self.handle_peer_left();
-                self.events.push_back(Event::PeerLeft);
-                Ok(())
+        }
+    }
+
+    /// A message about the queue.
+    pub(super) fn handle_queue(&mut self, message: QueueMessage, now: NodeTime) -> Result<(), SessionError> {
+        let peer = self.peer.as_ref().ok_or(SessionError::Alone)?.id;
+        let (QueueMessage::Resume { at, .. }
+        | QueueMessage::Snapshot { at, .. }
+        | QueueMessage::Ordered { at, .. }) = &message
+        else {
+            return self.hand_to_replica(peer, message, now);
+        };
+        if at.term.epoch > self.part.term.epoch {
+            return Err(SessionError::NotGiven { known: self.part.term, claimed: at.term });
+        }
+        self.hand_to_replica(peer, message, now)
+    }
+
+    fn hand_to_replica(
+        &mut self,
+        peer: Participant,
+        message: QueueMessage,
+        now: NodeTime,
+    ) -> Result<(), SessionError> {
+        match self.replica.handle_message(peer, message) {
+            // It was under way while the host changed, and is said again to the new one.
+            Err(QueueError::NotFromHost { .. } | QueueError::NotHost { .. }) => Ok(()),
+            outcome => {
+                outcome?;
+                self.take_queue_events(now)
             }
         }
     }
@@ -81,12 +120,30 @@ impl Session {
         if self.conductor.is_host() || peer.welcomed {
             return Err(out_of_turn);
         }
-        peer.welcomed = true;
-        self.jam_clock = JamClock::Hosts { zero: welcome.jam_zero };
-        self.guest_controls = welcome.guest_controls;
-        for announcement in welcome.anchors.iter() {
-            self.take_announcement(announcement, now);
+        let expected = self.part.expected;
+        let terms = welcome.anchors.iter().map(term_of).chain([welcome.term]);
+        if let Some(actual) = terms.into_iter().find(|term| *term != expected) {
+            return Err(SessionError::WrongTerm { expected, actual });
         }
+        if !welcome.line.is_possible() {
+            return Err(SessionError::BadClock { rate_ppb: welcome.line.rate_ppb });
+        }
+        (peer.welcomed, peer.handed_over) = (true, false);
+        let (id, steady) = (peer.id, peer.clock.steady_estimate(now));
+        // What a node played by before it was killed may be far off: it enters anew.
+        self.jam_clock.follow(welcome.line, steady, !self.part.restored, now);
+        self.part.handle_welcome();
+        self.guest_controls = welcome.guest_controls;
+        let newest = self.conductor.agreed().revision();
+        let same =
+            newest.is_some_and(|newest| (newest.epoch, newest.host) == (expected.epoch, expected.host));
+        let replaced = if same { Timeline::new() } else { self.conductor.forget_agreed() };
+        for announcement in welcome.anchors.iter() {
+            let said = replaced.anchors().iter().any(|known| known.says_as(&announcement.anchor));
+            self.take_announcement(announcement, !said, now);
+        }
+        self.forget_announced();
+        self.replica.handle_connected(id);
         self.events.push_back(Event::Joined);
         Ok(())
     }
@@ -96,6 +153,10 @@ impl Session {
         announcement: &Announcement,
         now: NodeTime,
     ) -> Result<(), SessionError> {
+        let (expected, actual) = (self.part.expected, term_of(announcement));
+        if expected != actual {
+            return Err(SessionError::WrongTerm { expected, actual });
+        }
         let granted_to_me = announcement.by == self.me && announcement.answers.is_some();
         if let Ok(jam_now) = self.jam_now(now)
             && announcement.verb != Verb::Pause
@@ -108,19 +169,21 @@ impl Session {
                 self.lead.handle_timely_anchor();
             }
         }
-        self.take_announcement(announcement, now);
+        self.take_announcement(announcement, true, now);
         Ok(())
     }
 
-    /// Takes the host's word. An anchor that is no longer news is dropped without harm: streams repeat what a
-    /// welcome said already.
-    fn take_announcement(&mut self, announcement: &Announcement, now: NodeTime) {
+    /// Takes the host's word, and tells it where `news`. An anchor that is known is dropped without harm: streams
+    /// repeat what a welcome said already.
+    fn take_announcement(&mut self, announcement: &Announcement, news: bool, now: NodeTime) {
         // Before the first probe has come back the Jam time is unknown; the anchor's own time stands in, so
         // that only the order of anchors counts until then.
         let jam_now = self.jam_now(now).unwrap_or(announcement.anchor.at);
         if self.conductor.handle_announcement(announcement, jam_now).is_ok() {
             self.remember(*announcement);
-            self.events.push_back(Event::Moved(*announcement));
+            if news {
+                self.events.push_back(Event::Moved(*announcement));
+            }
         }
     }
 
@@ -195,10 +258,17 @@ impl Session {
                 if peer.handle_probe(&probe, now) {
                     self.events.push_back(Event::ClockDoubted);
                 }
+                self.jam_clock.handle_estimate(peer.clock.steady_estimate(now), now);
             }
             Datagram::Report(report) => peer.report = report,
         }
     }
+}
+
+/// The term in which an anchor was given.
+fn term_of(announcement: &Announcement) -> Term {
+    let revision = announcement.anchor.revision;
+    Term { epoch: revision.epoch, host: revision.host }
 }
 
 /// How far from now a guest may place what it wishes for: the longest lead and the longest delay of a path.

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use crate::{
     id::{EntryId, Participant},
     media::Frames,
-    queue::{Intent, QueueError, QueueEvent},
+    queue::{Intent, QueueError, QueueEvent, Term},
     time::{Ppm, Span},
     timeline::TimelineError,
     wire::{
@@ -36,6 +36,8 @@ pub enum Command {
     PeerVolume(u8),
     /// Leave the Jam for good.
     Leave,
+    /// Make the guest the host, and stay as its guest. The host's to say.
+    HandOver,
 }
 
 /// What happened, for people and for the shell.
@@ -66,11 +68,34 @@ pub enum Event {
     },
     /// The guest knows where the Jam stands and plays along from now on.
     Joined,
+    /// Another side gives the order from now on.
+    HostChanged {
+        /// The new host.
+        host: Participant,
+        /// How that came about.
+        why: HostChange,
+    },
     /// The other side has said that it leaves for good.
     PeerLeft,
     /// The other side's clock has jumped, or claims what cannot be: how well both are in step is less certain until
     /// it has been learnt anew, and the bound says by how much. Told at most once a minute.
     ClockDoubted,
+}
+
+/// Why the Jam has another host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HostChange {
+    /// The host handed over, and both stay.
+    Agreed,
+    /// The host left for good: this side goes on alone.
+    Left,
+    /// The host was silent for ten seconds: this side takes over until the two meet.
+    Silence,
+    /// The host that was silent has been there all the time: its music counts, and this side's edits are sent to it.
+    Returned,
+    /// One side began anew: the other, who went on, is the host from now on.
+    Restarted,
 }
 
 /// A stream or the datagrams of a peer connection.
@@ -155,6 +180,34 @@ pub enum SessionError {
     /// The peer asks for more answers than it takes.
     #[error("peer asks for more answers than it takes")]
     Flooded,
+    /// The peer claims to have been made the host, or to know an order, in a way that the rules cannot have led to.
+    #[error("peer claims {claimed:?}, which was not given: {known:?} is known")]
+    NotGiven {
+        /// What was given last, as far as this side knows.
+        known: Term,
+        /// What the peer claims.
+        claimed: Term,
+    },
+    /// The host spoke in another term than its own: a word replayed from an earlier one, or of somebody else.
+    #[error("host spoke in {actual:?} instead of {expected:?}")]
+    WrongTerm {
+        /// The host's term.
+        expected: Term,
+        /// The term of what it said.
+        actual: Term,
+    },
+    /// The host tells a Jam clock that runs as no clock does.
+    #[error("host tells a Jam clock that is off by {rate_ppb} parts per billion")]
+    BadClock {
+        /// How much faster than the host's own clock it is said to run.
+        rate_ppb: i32,
+    },
+    /// Both sides came back and neither knows the Jam.
+    #[error("neither side knows this Jam any more; begin a new one")]
+    NothingLeft,
+    /// What was saved contradicts itself.
+    #[error("the saved session contradicts itself: {0}")]
+    BadSnapshot(&'static str),
     /// The peer sent what only the other role may send, or at the wrong moment.
     #[error("peer sent {0} out of turn")]
     OutOfTurn(&'static str),

@@ -15,9 +15,13 @@ mod conductor;
 mod connection;
 mod incoming;
 mod jam_clock;
+mod meeting;
 mod message;
+mod part;
 mod peer;
 mod progress;
+mod snapshot;
+mod takeover;
 #[cfg(test)]
 mod tests;
 
@@ -27,14 +31,17 @@ use availability::Availabilities;
 use conductor::{Conductor, Outcome, Target};
 use incoming::EarlyWish;
 use jam_clock::JamClock;
-pub use message::{Channel, Command, Event, SessionError, SyncReport, Transmit};
-use peer::Peer;
+pub use message::{Channel, Command, Event, HostChange, SessionError, SyncReport, Transmit};
+use part::{Part, Role};
+use peer::{Link, Peer};
 use serde::Serialize;
+use snapshot::Mark;
+pub use snapshot::SavedSession;
 
 use crate::{
     id::{EntryId, Participant},
     limits::{DATAGRAM_BYTES_MAX, PEER_FRAME_BYTES_MAX},
-    queue::{QueueError, QueueMessage, Replica},
+    queue::{Replica, Term},
     time::{JamTime, NodeTime, Span},
     timeline::{Heard, JamMap, Lead, LeadConfig, Timeline},
     wire::{
@@ -47,6 +54,9 @@ use crate::{
 #[derive(Debug)]
 pub struct Session {
     me: Participant,
+    part: Part,
+    /// With whom the Jam is; `None` alone.
+    met: Option<Participant>,
     conductor: Conductor,
     replica: Replica,
     jam_clock: JamClock,
@@ -58,6 +68,8 @@ pub struct Session {
     /// What the last anchors were brought about by, so that a newcomer is told as well.
     announced: Vec<Announcement>,
     output_latency: Span,
+    /// What the newest snapshot holds.
+    saved: Option<Mark>,
     transmits: VecDeque<ControlMessage>,
     events: VecDeque<Event>,
 }
@@ -76,26 +88,29 @@ impl Session {
     #[must_use]
     pub fn alone(now: NodeTime) -> Self {
         let me = Participant::FIRST;
-        Self::new(me, me, JamClock::Own { zero: now })
+        let part = Part::guest(me, now);
+        let mut session = Self::new(me, part, Replica::new(me), JamClock::beginning(now), Timeline::new());
+        session.lead(Role::Host, Term { epoch: FIRST_EPOCH, host: me }, now);
+        session.events.clear();
+        session
     }
 
-    /// A guest's session with `host`, which knows nothing until the host's first messages come.
+    /// A guest's session with `host`, which knows nothing until the host's first messages come. Also for a node that
+    /// comes back into its Jam and has kept nothing of it: whoever was the host then, the other is now.
     #[must_use]
     pub fn guest(me: Participant, host: Participant) -> Self {
-        Self::new(me, host, JamClock::Unknown)
+        let mut replica = Replica::new(me);
+        replica.become_guest(host);
+        let part = Part::guest(host, NodeTime::ZERO);
+        Self::new(me, part, replica, JamClock::Unknown, Timeline::new())
     }
 
-    fn new(me: Participant, host: Participant, jam_clock: JamClock) -> Self {
-        let mut replica = Replica::new(me);
-        if me == host {
-            // A replica that has seen nothing takes any epoch above zero.
-            let _ = replica.become_host(FIRST_EPOCH);
-        } else {
-            replica.become_guest(host);
-        }
+    fn new(me: Participant, part: Part, replica: Replica, jam_clock: JamClock, agreed: Timeline) -> Self {
         Self {
             me,
-            conductor: Conductor::new(me, host),
+            part,
+            met: None,
+            conductor: Conductor::new(agreed),
             replica,
             jam_clock,
             availabilities: Availabilities::default(),
@@ -105,6 +120,7 @@ impl Session {
             early_wish: None,
             announced: Vec::new(),
             output_latency: Span::ZERO,
+            saved: None,
             transmits: VecDeque::new(),
             events: VecDeque::new(),
         }
@@ -125,21 +141,11 @@ impl Session {
         if self.transmits.len() > TRANSMITS_MAX {
             return Err(SessionError::Flooded);
         }
+        self.part.heard = now;
         let malformed = |error| SessionError::Codec { channel, error };
         match channel {
             Channel::Control => self.handle_control(codec::decode(bytes).map_err(malformed)?, now),
-            Channel::Queue => {
-                let peer = self.peer.as_ref().ok_or(SessionError::Alone)?.id;
-                let message: QueueMessage = codec::decode(bytes).map_err(malformed)?;
-                match self.replica.handle_message(peer, message) {
-                    // It was under way while the host changed, and is said again to the new one.
-                    Err(QueueError::NotFromHost { .. } | QueueError::NotHost { .. }) => Ok(()),
-                    outcome => {
-                        outcome?;
-                        self.take_queue_events(now)
-                    }
-                }
-            }
+            Channel::Queue => self.handle_queue(codec::decode(bytes).map_err(malformed)?, now),
             Channel::Datagram => {
                 self.handle_datagram(codec::decode(bytes).map_err(malformed)?, now);
                 Ok(())
@@ -174,6 +180,8 @@ impl Session {
 
     /// The machine slept: this node's clock jumped against the peer's.
     pub fn handle_suspend(&mut self, now: NodeTime) {
+        // Nobody was silent: this side did not listen.
+        self.part.heard = now;
         if let Some(peer) = &mut self.peer {
             peer.clock.handle_suspend(now);
         }
@@ -187,6 +195,7 @@ impl Session {
         if self.conductor.handle_timeout(now) {
             self.events.push_back(Event::WishFailed(None));
         }
+        self.heed_silence(now);
         self.answer_early_wish(now)?;
         self.progress(now)
     }
@@ -194,21 +203,25 @@ impl Session {
     /// When [`handle_timeout`](Self::handle_timeout) is wanted next.
     #[must_use]
     pub fn poll_timeout(&self, now: NodeTime) -> Option<NodeTime> {
-        let peer = self.peer.as_ref().filter(|peer| peer.connected);
+        let peer = self.peer.as_ref().filter(|peer| peer.is_connected());
         let clock = peer.map(|peer| peer.clock.poll_timeout().min(peer.report_due));
         let wish = self.early_wish.as_ref().map(|early| early.gives_up);
-        [clock, self.conductor.poll_timeout(), wish, self.progress_due(now)].into_iter().flatten().min()
+        let due = [clock, self.conductor.poll_timeout(), wish, self.progress_due(now), self.silence_ends()];
+        due.into_iter().flatten().min()
     }
 
     /// The next bytes for the peer, stamped with `now` where they carry a time.
     pub fn poll_transmit(&mut self, now: NodeTime) -> Option<Transmit> {
-        let peer = self.peer.as_mut().filter(|peer| peer.connected)?;
+        let peer = self.peer.as_mut().filter(|peer| peer.is_connected())?;
         // Probes go first: every microsecond between stamp and socket is error.
         if let Some(datagram) = peer.poll_datagram(now) {
             return transmit(Channel::Datagram, &datagram, DATAGRAM_BYTES_MAX);
         }
         if let Some(control) = self.transmits.pop_front() {
             return transmit(Channel::Control, &control, PEER_FRAME_BYTES_MAX);
+        }
+        if peer.link != Link::Met {
+            return None;
         }
         if let Some(news) = self.availabilities.poll_transmit() {
             return transmit(Channel::Control, &ControlMessage::Availability(news), PEER_FRAME_BYTES_MAX);
@@ -336,9 +349,9 @@ impl Session {
         self.events.push_back(Event::Moved(announcement));
     }
 
-    /// Says something to the peer while it is connected; a newcomer is told by its welcome instead.
+    /// Says something to the peer once both know who is the host; a newcomer is told by its welcome instead.
     fn tell(&mut self, message: ControlMessage) {
-        if self.peer.as_ref().is_some_and(|peer| peer.connected) {
+        if self.peer.as_ref().is_some_and(|peer| peer.link == Link::Met) {
             self.transmits.push_back(message);
         }
     }
@@ -346,6 +359,11 @@ impl Session {
     /// Keeps what a newcomer has to be told: the announcements behind the anchors that still count.
     fn remember(&mut self, announcement: Announcement) {
         self.announced.push(announcement);
+        self.forget_announced();
+    }
+
+    /// Forgets the announcements behind anchors that no longer count.
+    fn forget_announced(&mut self) {
         let agreed = self.conductor.agreed().anchors();
         self.announced.retain(|known| agreed.iter().any(|anchor| anchor.revision == known.anchor.revision));
         let surplus = self.announced.len().saturating_sub(ANNOUNCED_MAX);

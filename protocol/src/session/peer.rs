@@ -13,8 +13,11 @@ pub(super) struct Peer {
     pub(super) id: Participant,
     pub(super) session_epoch: u32,
     pub(super) clock: Clock,
-    pub(super) connected: bool,
+    pub(super) link: Link,
+    /// Whether the host, being the peer, has said where the Jam stands since the two last met.
     pub(super) welcomed: bool,
+    /// Whether this side has made the peer the host, and the peer's word as such has not come.
+    pub(super) handed_over: bool,
     pub(super) report: PlayoutReport,
     /// The next report of this side is due then.
     pub(super) report_due: NodeTime,
@@ -23,6 +26,19 @@ pub(super) struct Peer {
     jumps_told: u64,
     /// From then on its clock may be called doubtful again.
     doubt_due: NodeTime,
+}
+
+/// How far the two have come on the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Link {
+    /// There is none.
+    Down,
+    /// This side has said what it is in the Jam, and waits for the peer's word, which is the first that counts.
+    Greeting,
+    /// The same on a connection that outlived a silence: what the peer said until it heard of this counts no more.
+    GreetingAgain,
+    /// Both have, and both know who is the host.
+    Met,
 }
 
 /// How often a side tells the other how its sound is doing.
@@ -36,14 +52,19 @@ impl Peer {
             id,
             session_epoch,
             clock: Clock::new(ClockConfig::default(), session_epoch, now),
-            connected: true,
+            link: Link::Down,
             welcomed: false,
+            handed_over: false,
             report: PlayoutReport::default(),
             report_due: now,
             my_report: PlayoutReport::default(),
             jumps_told: 0,
             doubt_due: now,
         }
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.link != Link::Down
     }
 
     /// Takes in a probe. Whether the listener should know that the peer's clock has jumped or claims what cannot be.

@@ -2,6 +2,8 @@
 
 mod history;
 mod hostile;
+mod partition;
+mod takeover;
 
 use alloc::{collections::BinaryHeap, string::ToString, vec, vec::Vec};
 use core::cmp::Reverse;
@@ -13,10 +15,10 @@ use crate::{
     clock::Probe,
     id::TrackId,
     media::{Frames, SampleRate, Track},
-    queue::Intent,
+    queue::{Intent, QueueError, QueueMessage},
     text::{List, Text},
     time::{PeerTime, Ppm},
-    wire::peer::{Refusal, Welcome, Wish},
+    wire::peer::{JamLine, Refusal, Welcome, Wish},
 };
 
 const HOST: Participant = Participant::FIRST;
@@ -58,6 +60,8 @@ struct World {
     connected: bool,
     /// What a full queue adds on the way to the host.
     queueing: Span,
+    /// Until then nothing arrives, and then all of it.
+    stalled: i64,
 }
 
 impl Side {
@@ -97,6 +101,7 @@ impl World {
             wire: vec![],
             connected: false,
             queueing: Span::ZERO,
+            stalled: 0,
         };
         world.command(0, Command::Edit(Intent::Append(tracks))).unwrap();
         world.command(0, Command::Resume).unwrap();
@@ -104,12 +109,23 @@ impl World {
     }
 
     fn connect(&mut self) {
+        self.connect_in([0, 1], 7);
+    }
+
+    /// Connects the sides in this order.
+    fn connect_in(&mut self, order: [usize; 2], session_epoch: u32) {
         self.connected = true;
-        for (side, peer) in [(0, guest_id()), (1, HOST)] {
-            let now = self.sides[side].time(self.now);
-            self.sides[side].session.handle_connected(peer, 7, now);
+        for side in order {
+            let (now, peer) = (self.sides[side].time(self.now), [guest_id(), HOST][side]);
+            self.sides[side].session.handle_connected(peer, session_epoch, now);
             self.drain(side);
         }
+    }
+
+    fn cut(&mut self) {
+        self.connected = false;
+        self.under_way.clear();
+        self.sides.iter_mut().for_each(|side| side.session.handle_disconnected());
     }
 
     fn command(&mut self, side: usize, command: Command) -> Result<(), SessionError> {
@@ -132,7 +148,7 @@ impl World {
                     Channel::Datagram => 2,
                 };
                 let queueing = if side == 1 { self.queueing } else { Span::ZERO };
-                let arrives = self.now + (DELAY + queueing).as_nanos();
+                let arrives = (self.now + (DELAY + queueing).as_nanos()).max(self.stalled);
                 self.wire.push(transmit.bytes.clone());
                 self.under_way.push(Reverse((arrives, self.wire.len(), 1 - side, channel, transmit.bytes)));
             }
@@ -384,10 +400,12 @@ fn messages_out_of_turn_have_names_and_change_nothing() {
         ControlMessage::Anchor(anchor),
         ControlMessage::GuestControls { allowed: false },
         ControlMessage::Welcome(Welcome {
-            jam_zero: PeerTime::ZERO,
+            term: Term { epoch: 1, host: HOST },
+            line: JamLine { origin: PeerTime::ZERO, jam: JamTime::ZERO, rate_ppb: 0 },
             guest_controls: true,
             anchors: List::empty(),
         }),
+        ControlMessage::HandOver { epoch: 2 },
     ] {
         let bytes = codec::encode(&message, PEER_FRAME_BYTES_MAX).unwrap();
         let outcome = world.sides[0].session.handle_bytes(Channel::Control, &bytes, now);
@@ -405,9 +423,7 @@ fn a_cut_line_leaves_both_playing_and_a_new_one_brings_the_edits_across() {
     let mut world = World::with_tracks(vec![track(1, 240), track(2, 60)]);
     // The drift has to be known before it can be held over on.
     world.run(Span::from_secs(60));
-    world.connected = false;
-    world.under_way.clear();
-    world.sides.iter_mut().for_each(|side| side.session.handle_disconnected());
+    world.cut();
     world.command(0, Command::Edit(Intent::Append(vec![track(3, 10)]))).unwrap();
     world.command(1, Command::Edit(Intent::Append(vec![track(4, 10)]))).unwrap();
     world.run(Span::from_secs(30));
@@ -501,7 +517,8 @@ fn the_last_of_many_rapid_commands_stands_on_both_sides() {
 fn a_side_that_ended_the_jam_itself_is_not_told_that_the_other_left() {
     let mut world = World::with_tracks(vec![track(1, 60)]);
     world.command(0, Command::Leave).unwrap();
-    world.sides[0].session.handle_peer_left();
+    let now = world.sides[0].time(world.now);
+    world.sides[0].session.handle_peer_left(now);
     world.drain(0);
     assert!(!world.sides[0].events.contains(&Event::PeerLeft));
 }

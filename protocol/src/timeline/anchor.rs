@@ -36,6 +36,12 @@ pub struct Anchor {
 }
 
 impl Anchor {
+    /// Whether both say the same of the music, whoever said it and when.
+    #[must_use]
+    pub(crate) fn says_as(&self, other: &Self) -> bool {
+        Self { revision: other.revision, ..*self } == *other
+    }
+
     /// The position at `now` in frames of `rate`, the entry's declared rate: it stands before the anchor takes
     /// effect and while paused, and moves on past the entry's end, which the anchor does not know.
     #[must_use]

@@ -15,7 +15,7 @@ pub use jam_clock::JamMap;
 pub use lead::{Lead, LeadConfig};
 
 use crate::{
-    id::EntryId,
+    id::{EntryId, Participant},
     limits::{ANCHOR_AHEAD_MAX, ANCHORS_MAX},
     media::Frames,
     time::{JamTime, Span},
@@ -156,6 +156,17 @@ impl Timeline {
         Some(Heard { entry, position, playing: anchor.playing })
     }
 
+    /// Says the same again under revisions of `host` in `epoch`, counted from 1: a new host's word stands above all
+    /// that was said before it. Returns the count.
+    pub(crate) fn restate(&mut self, epoch: u32, host: Participant) -> u64 {
+        let mut count = 0;
+        for anchor in &mut self.anchors {
+            count += 1;
+            anchor.revision = Revision { epoch, host, counter: count };
+        }
+        count
+    }
+
     /// Drops anchors that a later one has replaced by `now`, so that the list stays short for ever.
     pub fn forget_past(&mut self, now: JamTime) {
         let past = self.anchors.iter().filter(|a| a.at <= now).count();
@@ -168,7 +179,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{id::Participant, media::SampleRate};
+    use crate::media::SampleRate;
 
     fn entry(number: u32) -> EntryId {
         EntryId { author: Participant::FIRST, number }

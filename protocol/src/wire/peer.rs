@@ -8,6 +8,7 @@ use crate::{
     clock::Probe,
     id::{EntryId, JamId, Participant},
     media::Frames,
+    queue::Term,
     text::{List, Text},
     time::{JamTime, PeerTime, Ppm, Span},
     timeline::Anchor,
@@ -21,7 +22,8 @@ pub const PEER_ALPN: &[u8] = b"jamsync-peer/1";
 pub enum ControlMessage {
     /// Who I am and by what right I am here.
     Hello(Hello),
-    /// Host to guest, once per connection: where the Jam stands.
+    /// Host to guest, once after each exchange of [`Standing`](Self::Standing)s and after a
+    /// [`HandOver`](Self::HandOver): where the Jam stands.
     Welcome(Welcome),
     /// Host to guest: a fact of the timeline.
     Anchor(Announcement),
@@ -53,6 +55,14 @@ pub enum ControlMessage {
     },
     /// The sender leaves the Jam for good. The last message on the stream.
     Leaving,
+    /// What the sender is in this Jam. First on each connection, and again from a guest that took over in a silence
+    /// that the connection outlived; then the other side answers with its own.
+    Standing(Standing),
+    /// Host to guest: you are the host from here on, in this epoch, and I am your guest.
+    HandOver {
+        /// The host's epoch and one.
+        epoch: u32,
+    },
 }
 
 /// The first message each way.
@@ -69,11 +79,51 @@ pub struct Hello {
     pub grant: List<u8, 4096>,
 }
 
+/// What a side is in a Jam when the two meet. From both standings both sides come to the same host: see
+/// `docs/host.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// By what right it would be the host.
+    pub claim: Claim,
+    /// The newest term it knows of; its own where it gives the order.
+    pub term: Term,
+}
+
+/// By what right a side would be the host, the weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Claim {
+    /// None: it knows nothing of the Jam.
+    Nothing,
+    /// It was in the Jam, its process has begun anew, and it gives no order.
+    Restored,
+    /// As [`Restored`](Self::Restored), and it took over since.
+    Revived,
+    /// It has been a guest all the time.
+    Guest,
+    /// It has been there all the time, and took over after silence.
+    Provisional,
+    /// It has been the host all the time.
+    Host,
+}
+
+/// The Jam clock as a line over its host's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JamLine {
+    /// A reading of the host's clock, on the clock that its probes carry.
+    pub origin: PeerTime,
+    /// The Jam time at that reading.
+    pub jam: JamTime,
+    /// How much faster the Jam clock runs than the host's clock, in parts per billion: 0 under the first host.
+    pub rate_ppb: i32,
+}
+
 /// Where the Jam stands, from the host.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Welcome {
-    /// The reading of the host's clock at Jam time zero, on the clock that its probes carry.
-    pub jam_zero: PeerTime,
+    /// In which term the host gives the order; the anchors' revisions are of this term.
+    pub term: Term,
+    /// The Jam clock.
+    pub line: JamLine,
     /// Whether guests may play, pause, seek and skip.
     pub guest_controls: bool,
     /// The anchors in force and to come, in order.

@@ -5,11 +5,12 @@ use jamsync_protocol::{
     id::JamId,
     limits::{DATAGRAM_BYTES_MAX, PEER_FRAME_BYTES_MAX},
     media::Frames,
+    queue::Term,
     time::{JamTime, NodeTime, PeerTime, Span},
     timeline::{Anchor, Revision},
     wire::peer::{
-        Announcement, Availability, ControlMessage, Datagram, Hello, PlayoutReport, Refusal, Verb, Welcome,
-        Wish,
+        Announcement, Availability, Claim, ControlMessage, Datagram, Hello, JamLine, PlayoutReport, Refusal,
+        Standing, Verb, Welcome, Wish,
     },
 };
 
@@ -30,7 +31,8 @@ fn control() -> Vec<(&'static str, ControlMessage)> {
         grant: list((0..20).map(|byte| byte * 13).collect::<Vec<u8>>()),
     };
     let welcome = Welcome {
-        jam_zero: PeerTime::from_nanos(3_600_000_000_000),
+        term: Term { epoch: 1, host: participant(0) },
+        line: line(3_600_000_000_000, 0, 0),
         guest_controls: true,
         anchors: list([
             announcement(1, Verb::Start, None),
@@ -38,7 +40,12 @@ fn control() -> Vec<(&'static str, ControlMessage)> {
             Announcement { by: participant(1), ..announcement(3, Verb::Skip, Some(1)) },
         ]),
     };
-    let empty = Welcome { jam_zero: PeerTime::from_nanos(-1), guest_controls: false, anchors: list([]) };
+    let empty = Welcome {
+        term: Term { epoch: 300, host: participant(1) },
+        line: line(-1, 7_200_000_000_000, -31_500),
+        guest_controls: false,
+        anchors: list([]),
+    };
     let availability = list([
         (entry(0, 1), Availability::Ready),
         (entry(1, 300), Availability::Missing),
@@ -56,7 +63,20 @@ fn control() -> Vec<(&'static str, ControlMessage)> {
         ("AnchorLate", ControlMessage::AnchorLate { by: Span::from_millis(12) }),
         ("Volume", ControlMessage::Volume { percent: 70 }),
         ("Leaving", ControlMessage::Leaving),
+        ("HandOver", ControlMessage::HandOver { epoch: 2 }),
     ];
+    let claims = [
+        ("Standing, Nothing", Claim::Nothing, 0, 0),
+        ("Standing, Restored", Claim::Restored, 1, 0),
+        ("Standing, Revived", Claim::Revived, 129, 0),
+        ("Standing, Guest", Claim::Guest, 1, 0),
+        ("Standing, Provisional", Claim::Provisional, 2, 1),
+        ("Standing, Host", Claim::Host, 1, 0),
+    ];
+    values.extend(claims.map(|(name, claim, epoch, host)| {
+        let term = Term { epoch, host: participant(host) };
+        (name, ControlMessage::Standing(Standing { claim, term }))
+    }));
     let verbs = [
         ("Wish, Start", Verb::Start),
         ("Wish, Play", Verb::Play),
@@ -76,6 +96,10 @@ fn control() -> Vec<(&'static str, ControlMessage)> {
     ];
     values.extend(refusals.map(|(name, reason)| (name, ControlMessage::WishRefused { number: 7, reason })));
     values
+}
+
+fn line(origin: i64, jam: i64, rate_ppb: i32) -> JamLine {
+    JamLine { origin: PeerTime::from_nanos(origin), jam: JamTime::from_nanos(jam), rate_ppb }
 }
 
 fn announcement(counter: u64, verb: Verb, answers: Option<u32>) -> Announcement {

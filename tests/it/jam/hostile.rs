@@ -10,12 +10,13 @@ use jamsync_protocol::{
     identity::DeviceSecret,
     limits::PEER_FRAME_BYTES_MAX,
     media::Frames,
+    queue::Term,
     text::List,
     time::{JamTime, PeerTime, Span},
     timeline::{Anchor, Revision},
     wire::{
         codec,
-        peer::{Announcement, ControlMessage, Hello, Verb, Welcome, Wish},
+        peer::{Announcement, Claim, ControlMessage, Hello, JamLine, Standing, Verb, Welcome, Wish},
     },
 };
 use rustix::process::Signal;
@@ -134,15 +135,24 @@ async fn a_host_closes_on_every_broken_rule_with_its_name_and_the_honest_guest_c
     let hello = hello(jam_of(&ben), &grant(&friends.stage.data(), &ben, &ana, |_| {}));
     let message =
         |message: &ControlMessage| codec::encode_frame(message, PEER_FRAME_BYTES_MAX).expect("fits");
-    let welcome = Welcome { jam_zero: PeerTime::ZERO, guest_controls: false, anchors: List::empty() };
-    let cases: [(&[u8], &str); 8] = [
+    let guest = message(&standing(Claim::Guest));
+    let behind = |said: ControlMessage| [&guest[..], &message(&said)].concat();
+    let welcome = Welcome {
+        term: FIRST,
+        line: JamLine { origin: PeerTime::ZERO, jam: JamTime::ZERO, rate_ppb: 0 },
+        guest_controls: false,
+        anchors: List::empty(),
+    };
+    let cases: [(&[u8], &str); 10] = [
         (&[0xff; 4], "are allowed"),
         (&[0, 0, 0, 2, 9, 9], "after the end of the message"),
         (&[0, 0, 0, 1, 0x63], "unknown variant"),
         (&[0, 0, 0, 1, 8], "truncated"),
-        (&message(&ControlMessage::Welcome(welcome)), "a welcome out of turn"),
-        (&message(&ControlMessage::Anchor(anchor(&ben, 9))), "an anchor out of turn"),
-        (&message(&ControlMessage::GuestControls { allowed: false }), "guest controls out of turn"),
+        (&message(&ControlMessage::Volume { percent: 1 }), "before its standing out of turn"),
+        (&message(&standing(Claim::Host)), "which was not given"),
+        (&behind(ControlMessage::Welcome(welcome)), "a welcome out of turn"),
+        (&behind(ControlMessage::Anchor(anchor(&ben, 9))), "an anchor out of turn"),
+        (&behind(ControlMessage::GuestControls { allowed: false }), "guest controls out of turn"),
         (&message(&ControlMessage::Hello(hello.clone())), "a second hello out of turn"),
     ];
     for (bytes, reason) in cases {
@@ -192,6 +202,7 @@ async fn cut_short_garbage_and_flood(thief: &Stranger, hello: &Hello, ben: &mut 
     assert!(told <= 1, "one offence is told once, not {told} times");
 
     let mut intrusion = thief.enter(hello).await;
+    intrusion.say(&standing(Claim::Guest)).await;
     let entry = EntryId { author: Participant::FIRST, number: 4_000_000 };
     let flood: Vec<u8> = (0..4_000)
         .flat_map(|number| {
@@ -222,6 +233,7 @@ async fn a_guest_takes_no_order_before_its_turn_and_survives_a_host_out_of_its_m
     let hello = hello(jam_of(&ben), &grant(&friends.stage.data(), &ben, &ana, |_| {}));
 
     let mut intrusion = thief.enter(&hello).await;
+    intrusion.say(&standing(Claim::Host)).await;
     intrusion.say(&ControlMessage::Anchor(anchor(&ana, 99))).await;
     let end = intrusion.end().await;
     assert!(end.contains("an anchor out of turn"), "{end}");
@@ -230,6 +242,7 @@ async fn a_guest_takes_no_order_before_its_turn_and_survives_a_host_out_of_its_m
     let entry = anchor(&ana, 1).anchor.entry.expect("an entry");
     let wish =
         Wish { number: 1, verb: Verb::Pause, entry, position: Frames(0), at: JamTime::ZERO, playing: false };
+    intrusion.say(&standing(Claim::Host)).await;
     intrusion.say(&ControlMessage::Wish(wish)).await;
     let end = intrusion.end().await;
     assert!(end.contains("a wish out of turn"), "{end}");
@@ -239,11 +252,15 @@ async fn a_guest_takes_no_order_before_its_turn_and_survives_a_host_out_of_its_m
 
     // The key of the host may lead anywhere, but never to an end of the node.
     let mut intrusion = thief.enter(&hello).await;
-    let far = PeerTime::from_nanos(i64::MIN);
+    intrusion.say(&standing(Claim::Host)).await;
+    let (origin, jam) = (PeerTime::from_nanos(i64::MIN), JamTime::from_nanos(i64::MAX));
+    let line = JamLine { origin, jam, rate_ppb: 1_000_000 };
     let mut mad = anchor(&ana, u64::MAX - 9);
     (mad.anchor.position, mad.anchor.at) = (Frames(u64::MAX), JamTime::from_nanos(i64::MAX));
     let anchors = List::new(vec![mad]).expect("fits");
-    intrusion.say(&ControlMessage::Welcome(Welcome { jam_zero: far, guest_controls: true, anchors })).await;
+    intrusion
+        .say(&ControlMessage::Welcome(Welcome { term: FIRST, line, guest_controls: true, anchors }))
+        .await;
     mad.anchor.revision.counter = u64::MAX;
     mad.anchor.at = JamTime::from_nanos(i64::MIN);
     intrusion.say(&ControlMessage::Anchor(mad)).await;
@@ -259,6 +276,13 @@ async fn a_guest_takes_no_order_before_its_turn_and_survives_a_host_out_of_its_m
         .until("her own music plays", |ana| ana.status().now.is_some_and(|now| now.playing).then_some(()));
     friends.ben.signal(Signal::CONT);
     friends.assert_sound();
+}
+
+/// The term in which the Jam begins.
+const FIRST: Term = Term { epoch: 1, host: Participant::FIRST };
+
+fn standing(claim: Claim) -> ControlMessage {
+    ControlMessage::Standing(Standing { claim, term: FIRST })
 }
 
 /// An anchor that moves what is on to a pause at its start.

@@ -55,7 +55,8 @@ fn what_an_earlier_guest_added_is_the_hosts_and_never_the_next_guests() {
     edit(&mut world, 1, Intent::Append(vec![named("guests", 2, 60), named("another", 3, 60)]));
     world.command(1, Command::Leave).unwrap();
     world.run(Span::from_millis(100));
-    world.sides[0].session.handle_peer_left();
+    let now = world.sides[0].time(world.now);
+    world.sides[0].session.handle_peer_left(now);
     world.sides[1].session = Session::guest(guest_id(), HOST);
     world.connect();
     world.run(Span::from_secs(2));

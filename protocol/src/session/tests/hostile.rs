@@ -5,11 +5,12 @@ use proptest::{prelude::*, test_runner::TestCaseError};
 use super::*;
 use crate::{
     limits::ANCHORS_MAX,
-    queue::{Fact, Head, Term},
+    queue::{Fact, Head},
     timeline::{Anchor, Revision},
-    wire::peer::Datagram,
+    wire::peer::{Claim, Datagram, JamLine, Standing},
 };
 
+const FIRST: Term = Term { epoch: 1, host: HOST };
 const START: NodeTime = NodeTime::from_nanos(1_000_000_000);
 
 /// A session with tracks of these lengths in frames that is on, and knows a peer.
@@ -20,18 +21,27 @@ fn host(lengths: &[u64]) -> Session {
     session.handle_command(Command::Edit(Intent::Append(tracks.collect())), START).unwrap();
     session.handle_command(Command::Resume, START).unwrap();
     session.handle_connected(guest_id(), 7, START);
+    let standing = Standing { claim: Claim::Nothing, term: Term::NONE };
+    hear(&mut session, &ControlMessage::Standing(standing), START).unwrap();
     session
 }
 
 fn guest() -> Session {
     let mut session = Session::guest(guest_id(), HOST);
     session.handle_connected(HOST, 7, START);
+    let standing = Standing { claim: Claim::Host, term: FIRST };
+    hear(&mut session, &ControlMessage::Standing(standing), START).unwrap();
     session
 }
 
 fn hear(session: &mut Session, message: &ControlMessage, now: NodeTime) -> Result<(), SessionError> {
     let bytes = codec::encode(message, PEER_FRAME_BYTES_MAX).unwrap();
     session.handle_bytes(Channel::Control, &bytes, now)
+}
+
+fn welcome(term: Term) -> Welcome {
+    let line = JamLine { origin: PeerTime::ZERO, jam: JamTime::ZERO, rate_ppb: 0 };
+    Welcome { term, line, guest_controls: true, anchors: List::empty() }
 }
 
 fn hear_queue(session: &mut Session, message: &QueueMessage) -> Result<(), SessionError> {
@@ -46,8 +56,10 @@ fn drain(session: &mut Session, now: NodeTime) {
 
 #[test]
 fn a_queue_message_for_another_host_does_no_harm() {
-    let (question, at) = (1, Head { number: 1, term: Term { epoch: 1, host: HOST } });
-    assert_eq!(hear_queue(&mut guest(), &QueueMessage::Resume { question, at }), Ok(()));
+    let (question, at) = (1, Head { number: 1, term: FIRST });
+    let mut guest = guest();
+    hear(&mut guest, &ControlMessage::Welcome(welcome(FIRST)), START).unwrap();
+    assert_eq!(hear_queue(&mut guest, &QueueMessage::Resume { question, at }), Ok(()));
     let order = QueueMessage::Ordered { at, fact: Fact::Freeze(EntryId { author: HOST, number: 1 }) };
     assert_eq!(hear_queue(&mut host(&[44_100]), &order), Ok(()));
 }
@@ -119,14 +131,33 @@ prop_compose! {
     }
 }
 
+fn term() -> impl Strategy<Value = Term> {
+    let epoch = prop_oneof![0u32..5, any::<u32>()];
+    (epoch, 0u8..2).prop_map(|(epoch, host)| Term { epoch, host: Participant::new(host).unwrap() })
+}
+
 fn message() -> impl Strategy<Value = ControlMessage> {
-    let welcome = (extreme(), any::<bool>(), prop::collection::vec(announcement(), 0..8));
+    let line = (extreme(), extreme(), prop_oneof![-1_000_000..1_000_000, any::<i32>()]).prop_map(
+        |(origin, jam, rate_ppb)| {
+            let (origin, jam) = (PeerTime::from_nanos(origin), JamTime::from_nanos(jam));
+            JamLine { origin, jam, rate_ppb }
+        },
+    );
+    let welcome = (term(), line, any::<bool>(), prop::collection::vec(announcement(), 0..8));
     prop_oneof![
-        1 => welcome.prop_map(|(zero, guest_controls, anchors)| ControlMessage::Welcome(Welcome {
-            jam_zero: PeerTime::from_nanos(zero),
+        2 => welcome.prop_map(|(term, line, guest_controls, anchors)| ControlMessage::Welcome(Welcome {
+            term,
+            line,
             guest_controls,
             anchors: List::new(anchors).unwrap(),
         })),
+        2 => (0usize..6, term()).prop_map(|(claim, term)| {
+            let claims = [
+                Claim::Nothing, Claim::Restored, Claim::Revived, Claim::Guest, Claim::Provisional, Claim::Host,
+            ];
+            ControlMessage::Standing(Standing { claim: claims[claim], term })
+        }),
+        1 => (0u32..5).prop_map(|epoch| ControlMessage::HandOver { epoch }),
         4 => announcement().prop_map(ControlMessage::Anchor),
         4 => wish().prop_map(ControlMessage::Wish),
         1 => any::<u32>().prop_map(|number| ControlMessage::WishRefused { number, reason: Refusal::Unplayable }),
