@@ -14,6 +14,7 @@
 //! | [`queue`] | what plays next, agreed by all, whoever edits and whoever is away |
 //! | [`session`] | all of them joined: one participant's whole part in a Jam |
 //! | [`chat`] | what do the listeners say to each other, once and in order, over every lost connection |
+//! | [`readiness`] | is a side's sound there, told when that changes and not while it flickers |
 //! | [`identity`] | who may take part: device logs, grants, links |
 //! | [`wire`] | the bytes of all this; `docs/wire.md` is the normative text |
 //!
@@ -97,6 +98,7 @@ pub mod identity;
 pub mod limits;
 pub mod media;
 pub mod queue;
+pub mod readiness;
 pub mod servo;
 pub mod session;
 pub mod text;

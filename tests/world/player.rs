@@ -160,6 +160,7 @@ impl Player {
             error: self.error(),
             correction_ppb,
             missed_frames: self.missed,
+            ..PlayoutReport::default()
         }
     }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     chat::Message,
     message::{EntryKey, Percent},
-    snapshot::{Direction, Role, Side, Snapshot, Who},
+    snapshot::{Direction, Readiness, Role, Side, Snapshot, Who},
     unit,
 };
 
@@ -150,6 +150,15 @@ pub enum Event {
         percent: Percent,
         /// Who did it.
         by: Who,
+    },
+    /// A side has become ready, or is no longer so. Told once it has lasted.
+    Readiness {
+        /// The friend.
+        with: Handle,
+        /// Which side.
+        side: Side,
+        /// What it is now.
+        is: Readiness,
     },
     /// Something was said, by either.
     Said(Message),

@@ -28,6 +28,6 @@ pub use message::{
     Skipped, VERSION,
 };
 pub use snapshot::{
-    Coordinator, Direction, EntryState, Jam, JamRequest, Me, NowPlaying, Output, Path, Peer, QueueEntry,
-    Role, Side, Snapshot, Sync, Who,
+    BothReadiness, Coordinator, Direction, EntryState, Jam, JamRequest, Me, NowPlaying, Output, Path, Peer,
+    QueueEntry, Readiness, Role, Side, SideReadiness, Snapshot, Sync, Who,
 };

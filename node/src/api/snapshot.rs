@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use jamsync_protocol::{
     id::{AccountId, DeviceKey, Handle, JamId, TrackId},
     media::SampleRate,
+    readiness,
     text::Text,
     time::{Ppm, Span},
 };
@@ -99,6 +100,8 @@ pub struct Jam {
     pub guest_controls: bool,
     /// The connection to the friend.
     pub peer: Peer,
+    /// Whether both sides' sound is there.
+    pub readiness: BothReadiness,
     /// What was said.
     pub chat: Chat,
     /// How long the Jam has lasted.
@@ -135,6 +138,50 @@ pub enum Peer {
         #[serde(rename = "for_s", with = "unit::secs")]
         for_time: Span,
     },
+}
+
+/// How both sides are doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BothReadiness {
+    /// This node.
+    pub you: SideReadiness,
+    /// The friend's node.
+    pub friend: SideReadiness,
+}
+
+/// How a side is doing, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SideReadiness {
+    /// What it is.
+    pub is: Readiness,
+    /// For how long.
+    #[serde(rename = "for_s", with = "unit::secs")]
+    pub for_time: Span,
+}
+
+/// Whether a side's sound is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Readiness {
+    /// It plays, or could at once.
+    Ready,
+    /// It opens files, or does not know the host's clock yet.
+    Buffering,
+    /// It is silent although it should play: the computer is too busy, or its audio device is gone.
+    Stalled,
+    /// There is no connection to it.
+    Away,
+}
+
+impl From<readiness::Readiness> for Readiness {
+    fn from(readiness: readiness::Readiness) -> Self {
+        match readiness {
+            readiness::Readiness::Ready => Self::Ready,
+            readiness::Readiness::Buffering => Self::Buffering,
+            readiness::Readiness::Stalled => Self::Stalled,
+            readiness::Readiness::Away => Self::Away,
+        }
+    }
 }
 
 /// How packets reach the friend.

@@ -10,8 +10,8 @@ use super::{
     width::{cut, fit, width},
 };
 use crate::api::{
-    Contact, Coordinator, Device, Direction, EntryState, Jam, JamRequest, NowPlaying, Output, Path, Peer,
-    QueueEntry, Queued, Role, Side, Snapshot, Sync, Who,
+    BothReadiness, Contact, Coordinator, Device, Direction, EntryState, Jam, JamRequest, NowPlaying, Output,
+    Path, Peer, QueueEntry, Queued, Readiness, Role, Side, SideReadiness, Snapshot, Sync, Who,
 };
 
 /// All of the status, in lines of at most `columns`.
@@ -19,6 +19,7 @@ pub(super) fn status(snapshot: &Snapshot, log: &str, columns: Option<usize>) -> 
     let mut lines = vec![you(snapshot)];
     if let Some(jam) = &snapshot.jam {
         lines.push(row("Jam", &jam_words(jam)));
+        lines.push(row("Ready", &ready_words(jam)));
         lines.extend(show_chat::latest(&jam.chat, &jam.with).map(|words| row("Chat", &words)));
     }
     match &snapshot.now {
@@ -167,6 +168,20 @@ fn jam_words(jam: &Jam) -> String {
         Peer::Lost { for_time } => format!("lost for {}, looking", age(for_time)),
     };
     format!("with {} for {}; {role}, {controls}; {peer}", jam.with, age(jam.age))
+}
+
+fn ready_words(jam: &Jam) -> String {
+    let BothReadiness { you, friend } = jam.readiness;
+    if [you.is, friend.is] == [Readiness::Ready; 2] {
+        return "both".to_owned();
+    }
+    let side = |name: &str, verb: &str, side: SideReadiness| match side.is {
+        Readiness::Ready => format!("{name} {verb}"),
+        Readiness::Buffering => format!("{name} not yet: loading the music for {}", age(side.for_time)),
+        Readiness::Stalled => format!("{name} not: no sound for {}", age(side.for_time)),
+        Readiness::Away => format!("{name} not: away for {}", age(side.for_time)),
+    };
+    format!("{}; {}", side("you", "are", you), side(jam.with.as_str(), "is", friend))
 }
 
 fn now_words(now: &NowPlaying, snapshot: &Snapshot) -> Vec<String> {

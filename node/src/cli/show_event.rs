@@ -8,7 +8,7 @@ use super::{
     show_chat,
 };
 use crate::api::{
-    AnchorCause, Direction, EntryState, Event, JamEnd, QueueEdit, RequestOutcome, Role, Side, Who,
+    AnchorCause, Direction, EntryState, Event, JamEnd, QueueEdit, Readiness, RequestOutcome, Role, Side, Who,
 };
 
 /// `event` in words; none for those that only programs need.
@@ -48,6 +48,7 @@ pub(super) fn event(event: &Event) -> Option<String> {
         Event::GuestControls { allowed: true } => "the guest may control the music".to_owned(),
         Event::GuestControls { allowed: false } => "only the host controls the music".to_owned(),
         Event::Volume { percent, by } => format!("{} set the volume to {} %", who(by), percent.as_u8()),
+        Event::Readiness { with, side, is } => return readiness(with, *side, *is),
         Event::Said(message) => show_chat::live(message),
         Event::Delivered { with, count, waited, .. } => return show_chat::delivered(with, *count, *waited),
         Event::Reacted { by, reaction } => show_chat::reacted(by, *reaction),
@@ -101,6 +102,25 @@ fn anchor(title: &Text<256>, position: Span, by: &Who, cause: AnchorCause) -> St
         AnchorCause::TrackEnd => format!("now: {title}"),
         AnchorCause::Unplayable => format!("now: {title}, because the one before cannot be played"),
     }
+}
+
+fn readiness(with: &Handle, side: Side, is: Readiness) -> Option<String> {
+    Some(match (side, is) {
+        // The loss of the connection is an event of its own.
+        (_, Readiness::Away) => return None,
+        (Side::Here, Readiness::Ready) => "your node is ready".to_owned(),
+        (Side::Here, Readiness::Buffering) => {
+            "your node is not ready yet: it is loading the music".to_owned()
+        }
+        (Side::Here, Readiness::Stalled) => {
+            "your sound has stopped: this computer is too busy, or its audio device is gone".to_owned()
+        }
+        (Side::Peer, Readiness::Ready) => format!("{with} is ready"),
+        (Side::Peer, Readiness::Buffering) => format!("{with} is not ready yet: loading the music"),
+        (Side::Peer, Readiness::Stalled) => {
+            format!("{with} hears nothing: that computer is too busy, or its audio device is gone")
+        }
+    })
 }
 
 fn edited(by: &Who, edit: &QueueEdit) -> String {

@@ -17,7 +17,7 @@ use jamsync_protocol::{
     },
 };
 
-use super::chat::Talk;
+use super::{chat::Talk, readiness::Watches};
 use crate::net::peer::{PeerLink, PeerTarget};
 
 /// A Jam that was granted.
@@ -46,6 +46,7 @@ pub(super) struct ActiveJam {
     pub(super) told_waiting: bool,
     pub(super) reanchors: u32,
     pub(super) talk: Talk,
+    pub(super) readiness: Watches,
 }
 
 /// Why a grant or a hello is not accepted. Nothing has changed then.
@@ -132,6 +133,7 @@ impl ActiveJam {
             told_waiting: false,
             reanchors: 0,
             talk: Talk::new(me, place),
+            readiness: Watches::new(now),
         })
     }
 

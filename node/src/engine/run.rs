@@ -73,6 +73,7 @@ impl Engine {
         self.note_device_rate();
         self.forget_expired_requests();
         self.give_up_unreachable_peer();
+        self.watch_readiness();
     }
 
     /// Keeps how fast the output runs, for the next start.

@@ -11,10 +11,11 @@ use std::{
 use jamsync_protocol::{
     id::{EntryId, Participant, TrackId},
     queue::Entry,
+    readiness::PlayoutState,
     session::{Channel, Command, Event, Session, SessionError, Transmit},
     time::{JamTime, NodeTime, Span},
     timeline::{Anchor, JamMap},
-    wire::peer::{Announcement, Availability, Verb},
+    wire::peer::{Announcement, Availability, PlayoutReport, Verb},
 };
 
 use crate::{
@@ -145,8 +146,17 @@ impl Stage {
     pub(super) fn wake(&mut self) -> Result<(), SessionError> {
         self.notice_sleep(self.clock.slept());
         let now = self.now();
-        self.session.handle_playout(self.player.report().playout());
+        let state = self.playout_state();
+        self.session.handle_playout(PlayoutReport { state, ..self.player.report().playout() });
         self.session.handle_timeout(now)
+    }
+
+    /// Whether this side's sound is there. Without the Jam's clock nothing can be played that is due.
+    pub(super) fn playout_state(&self) -> PlayoutState {
+        match self.player.report().playout().state {
+            PlayoutState::Ready if self.session.jam_map(self.now()).is_none() => PlayoutState::Buffering,
+            state => state,
+        }
     }
 
     /// When to wake next, at the latest.

@@ -72,6 +72,7 @@ impl Engine {
             peer,
             age: now - jam.granted,
             chat: jam.talk.view(jam.with()),
+            readiness: jam.readiness.view(now),
         })
     }
 

@@ -9,6 +9,7 @@ use crate::{
     id::{EntryId, JamId, Participant},
     media::Frames,
     queue::Term,
+    readiness::PlayoutState,
     text::{List, Text},
     time::{JamTime, PeerTime, Ppm, Span},
     timeline::Anchor,
@@ -234,6 +235,8 @@ pub struct PlayoutReport {
     pub correction_ppb: i32,
     /// Frames that came too late for the device since the Jam's start.
     pub missed_frames: u64,
+    /// Whether the sound is there.
+    pub state: PlayoutState,
 }
 
 impl PlayoutReport {

@@ -6,6 +6,7 @@ use jamsync_protocol::{
     limits::{DATAGRAM_BYTES_MAX, PEER_FRAME_BYTES_MAX},
     media::Frames,
     queue::Term,
+    readiness::PlayoutState,
     time::{JamTime, NodeTime, PeerTime, Span},
     timeline::{Anchor, Revision},
     wire::peer::{
@@ -155,11 +156,16 @@ fn datagrams() -> Vec<(&'static str, Datagram)> {
         error: Some(Span::from_micros(-40)),
         correction_ppb: -31_500,
         missed_frames: 480,
+        state: PlayoutState::Ready,
     };
+    let buffering = PlayoutReport { state: PlayoutState::Buffering, ..PlayoutReport::default() };
+    let stalled = PlayoutReport { state: PlayoutState::Stalled, ..PlayoutReport::default() };
     vec![
         ("Probe", Datagram::Probe(first)),
         ("Probe with an echo", Datagram::Probe(later)),
         ("Report", Datagram::Report(report)),
         ("Report of silence", Datagram::Report(PlayoutReport::default())),
+        ("Report, Buffering", Datagram::Report(buffering)),
+        ("Report, Stalled", Datagram::Report(stalled)),
     ]
 }

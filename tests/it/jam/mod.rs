@@ -18,6 +18,7 @@ mod edits;
 mod hostile;
 mod node;
 mod process;
+mod readiness;
 mod refusals;
 mod restart;
 mod roles;

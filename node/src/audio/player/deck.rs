@@ -89,6 +89,11 @@ impl Deck {
         }
     }
 
+    /// Whether a file is being opened.
+    pub(super) fn is_opening(&self) -> bool {
+        self.slots.iter().any(|slot| matches!(slot.state, State::Wanted | State::Opening))
+    }
+
     /// Whether the entry's file is open, here or in a voice.
     pub(super) fn can_play(&self, entry: EntryId) -> bool {
         let open = |slot: &Slot| matches!(slot.state, State::Ready(_) | State::Lent);

@@ -22,6 +22,7 @@ use std::{
 use jamsync_protocol::{
     id::EntryId,
     media::{Frames, SampleRate},
+    readiness::PlayoutState,
     servo::ServoConfig,
     time::{Ppm, Span},
     timeline::JamMap,
@@ -112,6 +113,10 @@ pub struct Report {
     pub position: Option<(EntryId, Frames)>,
     /// Whether the device is silent because frames are late.
     pub stalled: bool,
+    /// Whether a file that is on or comes next is still being opened.
+    pub opening: bool,
+    /// Whether the device has gone away.
+    pub lost: bool,
 }
 
 impl Report {
@@ -122,6 +127,11 @@ impl Report {
             output_latency: self.output_latency,
             error: self.error,
             missed_frames: self.missed_frames.0,
+            state: match self {
+                Self { stalled: true, .. } | Self { lost: true, .. } => PlayoutState::Stalled,
+                Self { opening: true, .. } => PlayoutState::Buffering,
+                Self { .. } => PlayoutState::Ready,
+            },
             ..PlayoutReport::default()
         }
         .with_correction(self.rate)
@@ -243,7 +253,10 @@ fn run(mut engine: Engine, shared: &Arc<Shared>, clock: NodeClock, mut events: i
                 Command::Gain(gain) => engine.handle_gain(gain),
                 Command::Trim(trim) => engine.handle_trim(trim),
                 Command::Opened(request, result) => engine.handle_opened(&request, result),
-                Command::Lost(reason) => events(PlayerEvent::DeviceLost { reason }),
+                Command::Lost(reason) => {
+                    engine.handle_lost();
+                    events(PlayerEvent::DeviceLost { reason });
+                }
             }
         }
         let rest = engine.step(clock.now());

@@ -7,7 +7,7 @@ use jamsync_protocol::{
 };
 
 use super::*;
-use crate::api::{Chat, EntryKey, Me, Message, Percent};
+use crate::api::{BothReadiness, Chat, EntryKey, Me, Message, Percent, Readiness, SideReadiness};
 
 fn ana() -> Handle {
     "ana".parse().expect("valid")
@@ -55,6 +55,10 @@ fn in_a_jam() -> Snapshot {
             guest_controls: true,
             peer: Peer::Connected { path: Path::Direct, address: ([192, 0, 2, 7], 4471).into() },
             age: Span::from_secs(754),
+            readiness: BothReadiness {
+                you: SideReadiness { is: Readiness::Ready, for_time: Span::from_secs(750) },
+                friend: SideReadiness { is: Readiness::Buffering, for_time: Span::from_secs(4) },
+            },
             chat: one_message(),
         }),
         sync: Some(Sync {
@@ -108,6 +112,7 @@ fn the_status_reads_well_at_80_columns() {
 You      ben, connected to coord.example:4470; UDP 0.0.0.0:4472
 Jam      with ana for 12 min; you are the host, guest controls on; direct to
          192.0.2.7:4471
+Ready    you are; ana not yet: loading the music for 4 s
 Chat     ana: this drop 🔥 again! (7 messages: jamsync chat)
 Playing  1:42 / 4:51  By-Product · Maxstack
          added by you; started by ana

@@ -101,6 +101,11 @@ impl Engine {
         }
     }
 
+    /// The device has gone away, and nothing will be heard any more.
+    pub(super) fn handle_lost(&mut self) {
+        self.report.lost = true;
+    }
+
     /// A file to open; answer with [`handle_opened`](Self::handle_opened).
     #[must_use]
     pub(super) fn poll_open(&mut self) -> Option<OpenRequest> {
@@ -177,6 +182,7 @@ impl Engine {
         self.report.rate = self.servo.rate();
         self.report.dac = self.line.dac();
         self.report.missed_frames = self.missed;
+        self.report.opening = self.deck.is_opening();
         let heard = self.line.frame_at(now - self.trim).map(|position| position.0.max(0.0));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not below zero")]
         let heard = heard.map(|position| Frames(position as u64));
