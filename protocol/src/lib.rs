@@ -15,6 +15,7 @@
 //! | [`session`] | all of them joined: one participant's whole part in a Jam |
 //! | [`chat`] | what do the listeners say to each other, once and in order, over every lost connection |
 //! | [`readiness`] | is a side's sound there, told when that changes and not while it flickers |
+//! | [`degrade`] | what is given up on a poor path, told when it begins and when it is over |
 //! | [`identity`] | who may take part: device logs, grants, links |
 //! | [`wire`] | the bytes of all this; `docs/wire.md` is the normative text |
 //!
@@ -93,6 +94,7 @@ extern crate alloc;
 
 pub mod chat;
 pub mod clock;
+pub mod degrade;
 pub mod id;
 pub mod identity;
 pub mod limits;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     chat::Message,
     message::{EntryKey, Percent},
-    snapshot::{Direction, Readiness, Role, Side, Snapshot, Who},
+    snapshot::{Direction, Precision, Readiness, Role, Side, Snapshot, Who},
     unit,
 };
 
@@ -159,6 +159,26 @@ pub enum Event {
         side: Side,
         /// What it is now.
         is: Readiness,
+    },
+    /// The path to the friend lets more or less be said of being in step. Told once it has lasted.
+    Precision {
+        /// The friend.
+        with: Handle,
+        /// What may be said from now on.
+        precision: Precision,
+        /// How far both sounds are probably apart.
+        #[serde(rename = "off_us", with = "unit::us")]
+        off: Span,
+    },
+    /// Play, seek and skip take effect noticeably late from now on, or no longer. Told once it has lasted.
+    SlowControls {
+        /// The friend.
+        with: Handle,
+        /// Whether they do.
+        slow: bool,
+        /// How much later than asked.
+        #[serde(rename = "lead_ms", with = "unit::ms")]
+        lead: Span,
     },
     /// Something was said, by either.
     Said(Message),

@@ -29,5 +29,5 @@ pub use message::{
 };
 pub use snapshot::{
     BothReadiness, Coordinator, Direction, EntryState, Jam, JamRequest, Me, NowPlaying, Output, Path, Peer,
-    QueueEntry, Readiness, Role, Side, SideReadiness, Snapshot, Sync, Who,
+    Precision, QueueEntry, Readiness, Role, Side, SideReadiness, Snapshot, Sync, Who,
 };

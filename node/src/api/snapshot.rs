@@ -209,6 +209,11 @@ pub struct Sync {
     /// The least recent round trip.
     #[serde(rename = "round_trip_us", with = "unit::us")]
     pub round_trip: Span,
+    /// What may be said of being in step.
+    pub precision: Precision,
+    /// How much later than asked play, seek and skip take effect, so that both are ready.
+    #[serde(rename = "lead_ms", with = "unit::ms")]
+    pub lead: Span,
     /// How much faster the friend's clock runs.
     #[serde(rename = "drift_ppm", with = "unit::ppm")]
     pub drift: Ppm,
@@ -220,6 +225,18 @@ pub struct Sync {
     pub servo_error: Span,
     /// How often playback jumped to catch up since the Jam began; starts, seeks and skips are not counted.
     pub reanchors: u32,
+}
+
+/// What may be said of being in step, as far as the path lets the clocks be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// In step, as far as anybody hears.
+    Full,
+    /// In step within a range that is worth naming.
+    Range,
+    /// Out of step, or nobody knows: the path is too uneven, or a sound is not where it should be.
+    Unknown,
 }
 
 /// What plays.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::api::{
     BothReadiness, Contact, Coordinator, Device, Direction, EntryState, Jam, JamRequest, NowPlaying, Output,
-    Path, Peer, QueueEntry, Queued, Readiness, Role, Side, SideReadiness, Snapshot, Sync, Who,
+    Path, Peer, Precision, QueueEntry, Queued, Readiness, Role, Side, SideReadiness, Snapshot, Sync, Who,
 };
 
 /// All of the status, in lines of at most `columns`.
@@ -203,6 +203,24 @@ fn now_words(now: &NowPlaying, snapshot: &Snapshot) -> Vec<String> {
     vec![row(state, &format!("{place}  {}", title(&now.title, &now.artist))), row("", &notes.join("; "))]
 }
 
+/// A distance of sounds as people say it: `3 ms`.
+pub(super) fn rounded(off: Span) -> String {
+    match off.as_micros() {
+        micros @ ..1_000 => format!("{micros} µs"),
+        micros => format!("{} ms", (micros + 500) / 1_000),
+    }
+}
+
+fn precision_words(sync: &Sync) -> String {
+    match sync.precision {
+        Precision::Full => "in step".to_owned(),
+        Precision::Range => {
+            format!("in step within about {} only", rounded(sync.spread.max(sync.servo_error.abs())))
+        }
+        Precision::Unknown => "out of step".to_owned(),
+    }
+}
+
 fn sync_words(sync: &Sync) -> [String; 2] {
     let jumps = match sync.reanchors {
         0 => "no jumps".to_owned(),
@@ -213,8 +231,12 @@ fn sync_words(sync: &Sync) -> [String; 2] {
         row(
             "Sync",
             &format!(
-                "clocks within ±{}, likely ±{}; round trip {}",
-                sync.bound, sync.spread, sync.round_trip
+                "{}; clocks within ±{}, likely ±{}; round trip {}, lead {} ms",
+                precision_words(sync),
+                sync.bound,
+                sync.spread,
+                sync.round_trip,
+                sync.lead.as_millis()
             ),
         ),
         row(

@@ -4,11 +4,12 @@ use jamsync_protocol::{id::Handle, text::Text, time::Span};
 
 use super::{
     parse::clock,
-    show::{age, plain, trouble, who},
+    show::{age, plain, rounded, trouble, who},
     show_chat,
 };
 use crate::api::{
-    AnchorCause, Direction, EntryState, Event, JamEnd, QueueEdit, Readiness, RequestOutcome, Role, Side, Who,
+    AnchorCause, Direction, EntryState, Event, JamEnd, Precision, QueueEdit, Readiness, RequestOutcome, Role,
+    Side, Who,
 };
 
 /// `event` in words; none for those that only programs need.
@@ -49,6 +50,13 @@ pub(super) fn event(event: &Event) -> Option<String> {
         Event::GuestControls { allowed: false } => "only the host controls the music".to_owned(),
         Event::Volume { percent, by } => format!("{} set the volume to {} %", who(by), percent.as_u8()),
         Event::Readiness { with, side, is } => return readiness(with, *side, *is),
+        Event::Precision { precision, off, .. } => in_step(*precision, *off),
+        Event::SlowControls { slow: true, lead, .. } => {
+            format!("the path is slow: play, seek and skip take effect after {:.1} s", lead.as_secs_f64())
+        }
+        Event::SlowControls { slow: false, lead, .. } => {
+            format!("the path is better: play, seek and skip take effect after {:.1} s", lead.as_secs_f64())
+        }
         Event::Said(message) => show_chat::live(message),
         Event::Delivered { with, count, waited, .. } => return show_chat::delivered(with, *count, *waited),
         Event::Reacted { by, reaction } => show_chat::reacted(by, *reaction),
@@ -121,6 +129,19 @@ fn readiness(with: &Handle, side: Side, is: Readiness) -> Option<String> {
             format!("{with} hears nothing: that computer is too busy, or its audio device is gone")
         }
     })
+}
+
+fn in_step(precision: Precision, off: Span) -> String {
+    match precision {
+        Precision::Full => "in step again".to_owned(),
+        Precision::Range => {
+            format!("in step within about {} only: the path is uneven, or a computer busy", rounded(off))
+        }
+        Precision::Unknown => format!(
+            "out of step, perhaps by {}: the path is too uneven, or a computer too busy",
+            rounded(off)
+        ),
+    }
 }
 
 fn edited(by: &Who, edit: &QueueEdit) -> String {

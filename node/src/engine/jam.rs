@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use jamsync_protocol::{
+    degrade::DegradeWatch,
     id::{DeviceKey, Handle, JamId, Participant},
     identity::{
         device_log::VerifiedLog,
@@ -47,6 +48,7 @@ pub(super) struct ActiveJam {
     pub(super) reanchors: u32,
     pub(super) talk: Talk,
     pub(super) readiness: Watches,
+    pub(super) path: DegradeWatch,
 }
 
 /// Why a grant or a hello is not accepted. Nothing has changed then.
@@ -134,6 +136,7 @@ impl ActiveJam {
             reanchors: 0,
             talk: Talk::new(me, place),
             readiness: Watches::new(now),
+            path: DegradeWatch::new(now),
         })
     }
 

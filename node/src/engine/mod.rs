@@ -15,6 +15,7 @@ mod jam;
 mod jamming;
 mod ledger;
 mod music;
+mod path;
 mod readiness;
 mod requests;
 mod run;

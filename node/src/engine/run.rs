@@ -74,6 +74,7 @@ impl Engine {
         self.forget_expired_requests();
         self.give_up_unreachable_peer();
         self.watch_readiness();
+        self.watch_path();
     }
 
     /// Keeps how fast the output runs, for the next start.

@@ -153,10 +153,9 @@ impl Stage {
 
     /// Whether this side's sound is there. Without the Jam's clock nothing can be played that is due.
     pub(super) fn playout_state(&self) -> PlayoutState {
-        match self.player.report().playout().state {
-            PlayoutState::Ready if self.session.jam_map(self.now()).is_none() => PlayoutState::Buffering,
-            state => state,
-        }
+        let state = self.player.report().playout().state;
+        let waits = state == PlayoutState::Ready && self.session.jam_map(self.now()).is_none();
+        if waits { PlayoutState::Buffering } else { state }
     }
 
     /// When to wake next, at the latest.

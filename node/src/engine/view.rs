@@ -85,6 +85,8 @@ impl Engine {
             spread: sync.spread,
             round_trip: sync.round_trip,
             drift: sync.drift,
+            precision: self.jam.as_ref().map_or(api::Precision::Full, |jam| jam.path.told().precision.into()),
+            lead: self.stage.session().lead_time(),
             rate: report.rate,
             servo_error: report.error.unwrap_or(Span::ZERO),
             reanchors: self.jam.as_ref().map_or(0, |jam| jam.reanchors),

@@ -304,6 +304,14 @@ impl Session {
         })
     }
 
+    /// How far ahead play, seek and skip are scheduled at present.
+    #[must_use]
+    pub fn lead_time(&self) -> Span {
+        let Some(peer) = &self.peer else { return self.lead.over(Span::ZERO, self.output_latency) };
+        let latency = self.output_latency.max(peer.report.output_latency).min(Span::from_secs(3));
+        self.lead.over(peer.clock.one_way_p95(), latency)
+    }
+
     /// How the peer's sound is doing, by its own word.
     #[must_use]
     pub fn peer_report(&self) -> Option<PlayoutReport> {
@@ -314,13 +322,6 @@ impl Session {
         // A command may be some milliseconds off, so it need not wait for the clock that music waits for.
         let estimate = self.peer.as_ref().and_then(|peer| peer.clock.estimate(now));
         Ok(self.jam_clock.map(estimate, now).ok_or(SessionError::NotInStep)?.jam_at(now))
-    }
-
-    /// How far ahead the next change is scheduled.
-    fn lead_time(&self) -> Span {
-        let Some(peer) = &self.peer else { return self.lead.over(Span::ZERO, self.output_latency) };
-        let latency = self.output_latency.max(peer.report.output_latency).min(Span::from_secs(3));
-        self.lead.over(peer.clock.one_way_p95(), latency)
     }
 
     fn direct(

@@ -7,7 +7,7 @@ use jamsync_protocol::{
 };
 
 use super::*;
-use crate::api::{BothReadiness, Chat, EntryKey, Me, Message, Percent, Readiness, SideReadiness};
+use crate::api::{BothReadiness, Chat, EntryKey, Me, Message, Percent, Precision, Readiness, SideReadiness};
 
 fn ana() -> Handle {
     "ana".parse().expect("valid")
@@ -67,6 +67,8 @@ fn in_a_jam() -> Snapshot {
             spread: Span::from_micros(31),
             round_trip: Span::from_micros(41_126),
             drift: Ppm(30.02),
+            precision: Precision::Full,
+            lead: Span::from_millis(131),
             rate: Ppm(-8.25),
             servo_error: Span::from_nanos(-12_345),
             reanchors: 0,
@@ -116,7 +118,8 @@ Ready    you are; ana not yet: loading the music for 4 s
 Chat     ana: this drop 🔥 again! (7 messages: jamsync chat)
 Playing  1:42 / 4:51  By-Product · Maxstack
          added by you; started by ana
-Sync     clocks within ±20.563 ms, likely ±31.000 µs; round trip 41.126 ms
+Sync     in step; clocks within ±20.563 ms, likely ±31.000 µs; round trip 41.126
+         ms, lead 131 ms
          output -12.345 µs off; rate -8.2 ppm, drift +30.0 ppm; no jumps
 Output   cpal, default, 48000 Hz, latency 21.300 ms, volume 100 %
 Request  carla asks you for a Jam (4 min left): jamsync accept carla

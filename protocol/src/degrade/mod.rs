@@ -1,0 +1,176 @@
+//! Degrading in steps: what is given up where the path between two nodes is poor, and taken back when that passes.
+//!
+//! | given up | from | until | what it means |
+//! |---|---|---|---|
+//! | full precision | off by more than 1 ms | less than 0.5 ms | "in step" is said with a range |
+//! | the claim to be in step | off by more than 15 ms | less than 8 ms | being in step is not claimed at all |
+//! | quick controls | lead above 500 ms | below 350 ms | play, seek and skip take effect that much later |
+//!
+//! Nothing is brought about here: the sound is as good as the clock lets it be, and the lead grows with the path by
+//! itself ([`Lead`](crate::timeline::Lead)). This is the one place that judges when listeners are told, from what was
+//! measured alone, so that two nodes with the same figures say the same.
+
+use crate::time::{NodeTime, Span};
+
+/// What was measured of the path, and of the sound over it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measured {
+    /// How far both sounds are probably apart: the spread of the clocks' offset, or where that is larger, how far
+    /// either side's sound is from where it should be.
+    pub off: Span,
+    /// How far ahead play, seek and skip are scheduled.
+    pub lead: Span,
+}
+
+/// What is given up at present; the default is nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct GivenUp {
+    /// What can be said of being in step.
+    pub precision: Precision,
+    /// Whether play, seek and skip take effect noticeably late.
+    pub slow_controls: bool,
+}
+
+/// What can be said of being in step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Precision {
+    /// In step, as far as anybody hears.
+    #[default]
+    Full,
+    /// In step within a range that is worth naming.
+    Range,
+    /// Nothing.
+    Unknown,
+}
+
+/// Judges again and again, and tells of a change once it has lasted.
+#[derive(Clone, Copy, Debug)]
+pub struct DegradeWatch {
+    told: GivenUp,
+    seen: GivenUp,
+    seen_since: NodeTime,
+}
+
+impl GivenUp {
+    /// What is given up under `measured` where `self` is given up already: what was given up is taken back only
+    /// well below the figure at which it was.
+    #[must_use]
+    pub fn under(self, measured: &Measured) -> Self {
+        let above =
+            |value: Span, from: Span, until: Span, already: bool| value > if already { until } else { from };
+        let unknown = self.precision == Precision::Unknown;
+        let range = self.precision >= Precision::Range;
+        let precision = if above(measured.off, UNKNOWN_FROM, UNKNOWN_UNTIL, unknown) {
+            Precision::Unknown
+        } else if above(measured.off, RANGE_FROM, RANGE_UNTIL, range) {
+            Precision::Range
+        } else {
+            Precision::Full
+        };
+        let slow_controls = above(measured.lead, LEAD_FROM, LEAD_UNTIL, self.slow_controls);
+        Self { precision, slow_controls }
+    }
+}
+
+impl DegradeWatch {
+    /// A path of which nothing bad is known.
+    #[must_use]
+    pub fn new(now: NodeTime) -> Self {
+        Self { told: GivenUp::default(), seen: GivenUp::default(), seen_since: now }
+    }
+
+    /// What was measured at `now`; the answer is what is given up from now on, if that is news.
+    #[must_use]
+    pub fn handle(&mut self, measured: &Measured, now: NodeTime) -> Option<GivenUp> {
+        let seen = self.told.under(measured);
+        if seen != self.seen {
+            (self.seen, self.seen_since) = (seen, now);
+        }
+        if seen == self.told || now - self.seen_since < PATIENCE {
+            return None;
+        }
+        self.told = seen;
+        Some(seen)
+    }
+
+    /// What is given up, as it was told.
+    #[must_use]
+    pub const fn told(&self) -> GivenUp {
+        self.told
+    }
+}
+
+/// How far off a range is said, and below what it no longer is. Two ears find clicks apart from 1 ms on, and
+/// music from 5 ms on. Milliseconds, 0.2 to 5, default 1 and 0.5: less talks of what nobody hears, more hides it.
+const RANGE_FROM: Span = Span::from_micros(1_000);
+const RANGE_UNTIL: Span = Span::from_micros(500);
+
+/// How far off nothing is claimed any more. Milliseconds, 5 to 50, default 15 and 8: less gives up what is still
+/// together for a listener, more claims what is an echo.
+const UNKNOWN_FROM: Span = Span::from_millis(15);
+const UNKNOWN_UNTIL: Span = Span::from_millis(8);
+
+/// Lead above which it is said. Milliseconds, 200 to 2,000, default 500 and 350: less talks of every path across an
+/// ocean, more leaves a person to press again.
+const LEAD_FROM: Span = Span::from_millis(500);
+const LEAD_UNTIL: Span = Span::from_millis(350);
+
+/// How long something has to be so before it is told. Seconds, 1 to 30, default 5: less tells of the first seconds
+/// of every Jam, in which the clock is still learnt, more explains what is over.
+const PATIENCE: Span = Span::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Precision::{Full, Range, Unknown};
+
+    fn measured(off_us: i64, lead_ms: i64) -> Measured {
+        Measured { off: Span::from_micros(off_us), lead: Span::from_millis(lead_ms) }
+    }
+
+    #[test]
+    fn each_step_begins_and_ends_at_its_own_figure() {
+        let nothing = GivenUp::default();
+        let given = |precision, slow_controls| GivenUp { precision, slow_controls };
+        for (before, off_us, lead_ms, after) in [
+            (nothing, 100, 200, nothing),
+            (nothing, 1_000, 500, nothing),
+            (nothing, 1_001, 501, given(Range, true)),
+            (given(Range, true), 501, 351, given(Range, true)),
+            (given(Range, true), 500, 350, nothing),
+            (nothing, 15_001, 0, given(Unknown, false)),
+            (given(Unknown, false), 8_001, 0, given(Unknown, false)),
+            (given(Unknown, false), 8_000, 0, given(Range, false)),
+            (given(Unknown, false), 501, 0, given(Range, false)),
+            (given(Unknown, false), 499, 0, nothing),
+            (given(Range, false), 9_000, 0, given(Range, false)),
+        ] {
+            assert_eq!(
+                before.under(&measured(off_us, lead_ms)),
+                after,
+                "{before:?} {off_us} µs {lead_ms} ms"
+            );
+        }
+    }
+
+    #[test]
+    fn what_passes_within_seconds_is_not_told_and_what_lasts_is_told_once() {
+        let start = NodeTime::from_nanos(9);
+        let mut watch = DegradeWatch::new(start);
+        let mut told = alloc::vec![];
+        for second in 0..60 {
+            let off_us = match second {
+                // The clock is still learnt.
+                0..3 => 20_000,
+                10..20 => 3_000,
+                // It comes and goes around the figure at which it began.
+                20..40 => 800 + 400 * (second % 2),
+                _ => 200,
+            };
+            let news = watch.handle(&measured(off_us, 100), start + Span::from_secs(second));
+            told.extend(news.map(|given| (second, given.precision)));
+        }
+        assert_eq!(told, [(15, Range), (45, Full)]);
+        assert_eq!(watch.told(), GivenUp::default());
+    }
+}
