@@ -1,5 +1,6 @@
 //! What must hold in every world, judged by true time.
 
+mod change;
 mod ledger;
 mod outcome;
 mod skew;
@@ -10,7 +11,7 @@ use jamsync_examples::link::{LinkConfig, PathConfig};
 use jamsync_protocol::{
     id::EntryId,
     queue::QueueEvent,
-    session::{Channel, Command, Event},
+    session::{Channel, Command, Event, HostChange},
     time::Span,
     timeline::{Revision, TimelineError},
     wire::{
@@ -26,6 +27,7 @@ use super::{
     player::{Cause, Piece, Sound},
     side::Side,
 };
+use change::{judge_host, sounds_the_same};
 use ledger::Ledger;
 pub use outcome::{Counters, Failure, Score};
 
@@ -46,6 +48,12 @@ pub(super) struct Checks {
     routes: Vec<Span>,
     /// Until then nothing is scored: an anchor takes effect.
     disturbed: Span,
+    /// Until then outputs are not compared, though each is judged by itself.
+    blind: Span,
+    /// Until then a side finds its place after its process began anew.
+    begun: [Span; 2],
+    /// When a side last got another host, and how often its servo had jumped until then.
+    changed: [Option<(Span, u32)>; 2],
     /// When a clock was last troubled.
     troubled: Span,
     anchored: Span,
@@ -97,6 +105,9 @@ impl Checks {
                 .flat_map(|link| link.routes.iter().map(|r| r.at))
                 .collect(),
             disturbed: Span::from_secs(3),
+            blind: Span::ZERO,
+            begun: [Span::ZERO; 2],
+            changed: [None; 2],
             troubled: Span::ZERO,
             anchored: Span::ZERO,
             acted: Span::ZERO,
@@ -233,7 +244,8 @@ impl Checks {
                     return Err(format!("revisions out of order: {revision:?} follows {:?}", side.revision));
                 }
                 side.revision = Some(revision);
-                if who == 1 && announcement.answers.is_some() {
+                let answers = announcement.answers.is_some() || side.session.is_host();
+                if announcement.by == side.session.me() && answers {
                     side.wishes = false;
                 }
                 let node_now = side.time(now);
@@ -250,14 +262,25 @@ impl Checks {
                 self.disturb(now, Span::from_millis(1_500));
             }
             Event::Queue(QueueEvent::Refused { edit, .. }) => {
-                self.ledger.refused(edit.author.index());
+                let its_own = edit.author == side.session.me();
+                self.ledger.refused(if its_own { who } else { 1 - who });
             }
+            Event::HostChanged { why, .. } => {
+                self.changed[who] = Some((now, side.player.reanchors));
+                match why {
+                    HostChange::Agreed => self.counters.handovers += 1,
+                    HostChange::Left => self.counters.lefts += 1,
+                    HostChange::Silence => self.counters.takeovers += 1,
+                    HostChange::Returned => self.counters.returns += 1,
+                    HostChange::Restarted | _ => self.counters.restarts += 1,
+                }
+            }
+            Event::Joined => side.alone = false,
             Event::ClockDoubted => self.counters.doubts += 1,
             Event::Queue(_)
             | Event::GuestControls(_)
             | Event::Availability { .. }
             | Event::VolumeAsked { .. }
-            | Event::Joined
             | Event::PeerLeft
             | _ => {}
         }
@@ -280,7 +303,8 @@ impl Checks {
     }
 
     fn judge_jump(&self, who: usize, now: Span, cause: Cause, by_ms: f64) -> Result<(), String> {
-        let quiet = now > self.disturbed + Span::from_millis(500) && self.learning == Span::ZERO;
+        let quiet =
+            now > self.disturbed.max(self.begun[who]) + Span::from_millis(500) && self.learning == Span::ZERO;
         let steady = quiet
             && now > self.troubled + Span::from_secs(60)
             && now > self.anchored + Span::from_secs(15)
@@ -313,7 +337,8 @@ impl Checks {
 
     pub(super) fn sample(&mut self, now: Span, sides: &[Side; 2]) -> Result<(), String> {
         self.counters.reanchors = sides.iter().map(|side| side.player.reanchors).sum();
-        if sides.iter().any(|side| side.asleep_until.is_some()) {
+        self.judge_change(now, sides)?;
+        if sides.iter().any(|side| !side.is_awake()) {
             return Ok(());
         }
         self.judge_clocks(now, sides)?;
@@ -321,7 +346,7 @@ impl Checks {
             self.score_first(now - LOOK_BACK, sides);
         }
         let [host, guest] = sides;
-        if guest.number == 0 || guest.session.timeline().last().is_none() {
+        if sides.iter().any(|side| side.number == 0 || side.session.timeline().last().is_none()) {
             self.disturb(now, Span::from_secs(3));
             return Ok(());
         }
@@ -341,22 +366,32 @@ impl Checks {
         if rerouted || sides.iter().any(|side| now - side.probed > Span::from_secs(3)) {
             self.troubled = now;
         }
-        if guest.wishes {
+        // Until it has met the other it plays by a line as old as its disk.
+        if sides.iter().any(|side| side.alone && !(side.session.is_host() && !side.session.is_provisional()))
+        {
+            self.blind = now + Span::from_secs(2);
+        }
+        if sides.iter().any(|side| side.wishes) {
             self.disturb(now, Span::from_millis(1_500));
         }
-        let same = host.session.timeline().last() == guest.session.timeline().last();
+        let same = sounds_the_same(host, guest);
         let reachable =
             sides.iter().all(|side| side.connected && side.streams.iter().all(super::wire::Stream::is_quiet));
         if reachable && now - self.acted > QUIET && now > self.disturbed {
             self.judge_queues(sides)?;
-            if !same {
+            judge_host(sides)?;
+            if host.session.timeline().last() != guest.session.timeline().last() {
                 return Err("timelines differ after quiet: the last anchors are not the same".to_owned());
             }
         }
         if !same {
             self.disturb(now, Span::from_millis(1_500));
         }
-        if now - LOOK_BACK > self.disturbed { self.judge_skew(now - LOOK_BACK, sides) } else { Ok(()) }
+        if now - LOOK_BACK > self.disturbed.max(self.blind) {
+            self.judge_skew(now - LOOK_BACK, sides)
+        } else {
+            Ok(())
+        }
     }
 
     fn judge_clocks(&mut self, now: Span, sides: &[Side; 2]) -> Result<(), String> {
@@ -395,6 +430,7 @@ impl Checks {
             return Err("no connection at the end: nothing stood in its way".to_owned());
         }
         self.judge_queues(sides)?;
+        judge_host(sides)?;
         let shown: Vec<EntryId> = sides[0].session.queue().entries().map(|entry| entry.id).collect();
         let once: BTreeSet<EntryId> = shown.iter().copied().collect();
         if once.len() != shown.len() {

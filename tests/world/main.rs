@@ -130,17 +130,21 @@ fn tell(options: &Options, plan: &Plan, outcome: &Outcome) {
 #[derive(Debug, Default)]
 struct Total {
     worlds: u64,
-    seen: [u64; 4],
+    seen: [u64; SEEN.len()],
     actions: u64,
     score: Score,
 }
 
 impl Total {
     fn add(&mut self, outcome: &Outcome) -> u64 {
-        let Counters { reanchors, outages, epochs, stale, accepted, refused, doubts: _ } = outcome.counters;
+        let Counters { reanchors, outages, epochs, stale, accepted, refused, doubts: _, .. } =
+            outcome.counters;
+        let Counters { handovers, takeovers, returns, restarts, lefts, kills, .. } = outcome.counters;
         self.worlds += 1;
         self.actions += u64::from(accepted + refused);
-        for (seen, count) in self.seen.iter_mut().zip([reanchors, outages, epochs, stale]) {
+        let counts =
+            [reanchors, outages, epochs, stale, handovers, takeovers, returns, restarts, lefts, kills];
+        for (seen, count) in self.seen.iter_mut().zip(counts) {
             *seen += u64::from(count > 0);
         }
         self.score.settled.extend(&outcome.score.settled);
@@ -191,7 +195,18 @@ impl Total {
 }
 
 /// What must happen often enough for the rules about it to be tried, in the order of [`Total::seen`].
-const SEEN: [&str; 4] = ["a re-anchor", "an outage", "a new clock epoch", "a stale revision"];
+const SEEN: [&str; 10] = [
+    "a re-anchor",
+    "an outage",
+    "a new clock epoch",
+    "a stale revision",
+    "a handover",
+    "a guest that took over after silence",
+    "a host that came back",
+    "a host that came back without its session",
+    "a host that left",
+    "a process that was killed",
+];
 /// From so many seeds on, what happens too rarely is a failure.
 const SEEDS_TOLD: u64 = 100;
 /// Worlds that shrinking may run.

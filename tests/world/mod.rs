@@ -6,6 +6,7 @@
 
 mod checks;
 mod dac;
+mod fate;
 mod liar;
 mod naive;
 mod plan;
@@ -16,6 +17,7 @@ mod wire;
 
 use jamsync_examples::link::Link;
 use jamsync_protocol::{
+    id::Participant,
     session::{Channel, Command, Event, SessionError},
     time::Span,
 };
@@ -55,6 +57,12 @@ struct World<'a> {
     sides: [Side; 2],
     /// From the host to the guest, and back.
     links: [Link<Packet>; 2],
+    /// The place of each side in the Jam's grant.
+    places: [Participant; 2],
+    /// Nothing passes before.
+    cut_until: Span,
+    /// Who has said farewell, when it goes, and for how long.
+    leaves: Option<(usize, Span, Span)>,
     checks: Checks,
     liar: Liar,
     next_action: usize,
@@ -83,6 +91,9 @@ impl<'a> World<'a> {
             now: Span::ZERO,
             sides: [Side::new(plan, 0), Side::new(plan, 1)],
             links: [Link::new(to_guest.clone(), plan.seed), Link::new(to_host.clone(), !plan.seed)],
+            places: WHO,
+            cut_until: Span::ZERO,
+            leaves: None,
             checks: Checks::new(plan),
             liar: Liar::new(plan.lie, plan.seed),
             next_action: 0,
@@ -122,7 +133,8 @@ impl<'a> World<'a> {
             next = next.min(link.poll_timeout().unwrap_or(Span::MAX));
         }
         for side in &self.sides {
-            next = next.min(side.asleep_until.unwrap_or_else(|| self.next_of(side)));
+            let away = side.asleep_until.or(side.dead_until);
+            next = next.min(away.unwrap_or_else(|| self.next_of(side)));
         }
         next
     }
@@ -136,7 +148,7 @@ impl<'a> World<'a> {
     fn deliver(&mut self) -> Result<(), String> {
         for to in [1, 0] {
             while let Some(packet) = self.links[1 - to].poll_packet(self.now) {
-                if self.sides[to].asleep_until.is_none() {
+                if self.sides[to].is_awake() && self.cut_until <= self.now {
                     self.arrive(to, packet)?;
                 }
             }
@@ -147,7 +159,7 @@ impl<'a> World<'a> {
     fn arrive(&mut self, to: usize, packet: Packet) -> Result<(), String> {
         let number = self.sides[to].number;
         match packet {
-            Packet::Hello { number: dialled } if to == 0 => {
+            Packet::Hello { number: dialled } if to == 0 && !self.sides[to].over => {
                 if dialled > number {
                     self.connect(to, dialled)?;
                 }
@@ -207,7 +219,8 @@ impl<'a> World<'a> {
         if self.sides[who].connected {
             self.sides[who].disconnect();
         }
-        self.sides[who].connect(number, WHO[1 - who], self.now);
+        let session_epoch = self.sides[0].run ^ self.sides[1].run;
+        self.sides[who].connect(number, self.places[1 - who], session_epoch, self.now);
         self.checks.connected(self.now);
         self.drain(who)
     }
@@ -221,7 +234,7 @@ impl<'a> World<'a> {
             self.plan.actions.get(self.next_action).filter(|action| action.at <= self.now)
         {
             self.next_action += 1;
-            if self.sides[action.side].asleep_until.is_none() {
+            if self.sides[action.side].is_awake() {
                 self.act(action.side, action.deed)?;
             }
         }
@@ -265,6 +278,9 @@ impl<'a> World<'a> {
                 self.checks.falls_asleep(who, self.now);
                 Ok(())
             }
+            Deed::HandOver | Deed::Kill(_) | Deed::Partition(_) | Deed::HostLeaves(_) => {
+                self.befall(who, deed)
+            }
             Deed::Lack(number) => {
                 let outcome = side.lack(number, self.now);
                 outcome.map_err(|error| format!("side {who} cannot pass over an entry: {error}"))?;
@@ -278,13 +294,17 @@ impl<'a> World<'a> {
         let before = self.checks.entries(side);
         let moves = !matches!(
             command,
-            Command::Edit(_) | Command::GuestControls(_) | Command::PeerVolume(_) | Command::Leave
+            Command::Edit(_)
+                | Command::GuestControls(_)
+                | Command::PeerVolume(_)
+                | Command::Leave
+                | Command::HandOver
         );
         let revision = side.session.timeline().revision();
         match side.session.handle_command(command.clone(), side.time(self.now)) {
             Ok(()) => {
                 self.checks.accepted(who, command, &before, side);
-                if moves && who == 1 && side.session.timeline().revision() != revision {
+                if moves && !side.session.is_host() && side.session.timeline().revision() != revision {
                     side.wishes = true;
                 }
             }
@@ -299,6 +319,10 @@ impl<'a> World<'a> {
 
     /// What a side does by itself at this instant.
     fn attend(&mut self, who: usize) -> Result<(), String> {
+        self.go(who);
+        if self.sides[who].dead_until.is_some() && !self.revive(who)? {
+            return Ok(());
+        }
         let side = &mut self.sides[who];
         if let Some(until) = side.asleep_until {
             if until > self.now {
@@ -332,11 +356,12 @@ impl<'a> World<'a> {
 
     fn keep_connected(&mut self, who: usize) -> Result<(), String> {
         let side = &mut self.sides[who];
-        if side.connected && self.now - side.heard_from > IDLE {
+        let reset = side.reset_at.take_if(|at| *at <= self.now).is_some();
+        if side.connected && (reset || self.now - side.heard_from > IDLE) {
             side.disconnect();
             self.checks.disconnected(self.now);
         }
-        if who == 1 && !side.connected && side.dialled <= self.now {
+        if who == 1 && !side.connected && !side.over && side.dialled <= self.now {
             side.dialled = self.now + DIAL_EVERY;
             side.number += 1;
             let number = side.number;
@@ -353,7 +378,12 @@ impl<'a> World<'a> {
             while let Some(event) = side.session.poll_event() {
                 news |= matches!(event, Event::Moved(_) | Event::WishFailed(_));
                 self.checks.happens(who, side, &event, self.now)?;
+                if event == Event::PeerLeft {
+                    side.over = true;
+                    side.disconnect();
+                }
             }
+            side.save(self.now);
             let Some(transmit) = side.session.poll_transmit(side.time(self.now)) else { break };
             let number = side.number;
             let packet = match transmit.channel {
@@ -384,7 +414,7 @@ impl<'a> World<'a> {
         self.repeated = self.now;
         for who in 0..2 {
             let side = &mut self.sides[who];
-            if !side.connected || side.asleep_until.is_some() {
+            if !side.connected || !side.is_awake() {
                 continue;
             }
             let number = side.number;

@@ -88,6 +88,14 @@ pub enum Deed {
     Disconnect,
     /// The machine sleeps.
     Suspend(Span),
+    /// Whoever is the host makes the other the host.
+    HandOver,
+    /// The process is killed, and begins anew from its disk after so long.
+    Kill(Span),
+    /// Nothing passes in either direction.
+    Partition(Span),
+    /// Whoever is the host leaves for good, and joins a new Jam with the other after so long.
+    HostLeaves(Span),
 }
 
 /// A build that is wrong in one way.
@@ -242,11 +250,23 @@ fn deeds(lasts: Span, random: &mut ChaCha8Rng) -> Vec<Action> {
     actions.sort_by_key(|action| action.at);
     actions.retain(|action| action.at < end);
     for action in &mut actions {
-        if let Deed::Suspend(sleeps) = &mut action.deed {
-            *sleeps = (*sleeps).min(end - action.at);
+        if let Deed::Suspend(lasts) | Deed::Kill(lasts) | Deed::Partition(lasts) | Deed::HostLeaves(lasts) =
+            &mut action.deed
+        {
+            *lasts = (*lasts).min(end - action.at);
         }
     }
     actions
+}
+
+/// What makes another side the host, for a while or for good.
+fn change_of_host(random: &mut ChaCha8Rng) -> Deed {
+    match random.random_range(0..10) {
+        0..3 => Deed::HandOver,
+        3..6 => Deed::Kill(Span::from_millis(random.random_range(300..40_000))),
+        6..9 => Deed::Partition(Span::from_millis(random.random_range(5_000..90_000))),
+        _ => Deed::HostLeaves(Span::from_millis(random.random_range(2_000..20_000))),
+    }
 }
 
 fn deed(random: &mut ChaCha8Rng) -> Deed {
@@ -268,7 +288,8 @@ fn deed(random: &mut ChaCha8Rng) -> Deed {
         88..92 => Deed::GuestControls(random.random_bool(0.7)),
         92..93 => Deed::Volume,
         93..95 => Deed::Lack(number),
-        95..98 => Deed::Disconnect,
+        95..96 => Deed::Disconnect,
+        96..98 => change_of_host(random),
         _ => Deed::Suspend(Span::from_millis(random.random_range(300..40_000))),
     }
 }

@@ -6,7 +6,7 @@ use jamsync_protocol::{
     id::{EntryId, Participant, TrackId},
     media::{Frames, SampleRate, Track},
     queue::{Intent, Place},
-    session::{Channel, Command, Session, SessionError},
+    session::{Channel, Command, SavedSession, Session, SessionError},
     text::Text,
     time::{NodeTime, Ppm, Span},
     timeline::{JamMap, Revision},
@@ -38,6 +38,18 @@ pub(super) struct Side {
     pub(super) probed: Span,
     pub(super) dialled: Span,
     pub(super) asleep_until: Option<Span>,
+    /// The process is dead, and begins anew then.
+    pub(super) dead_until: Option<Span>,
+    /// The other has said that it leaves: no connection until another Jam begins.
+    pub(super) over: bool,
+    /// The other's new process answers for the old connection then.
+    pub(super) reset_at: Option<Span>,
+    /// Which process it is: drawn anew at each start.
+    pub(super) run: u32,
+    /// What is on the disk, and since when.
+    pub(super) disk: Option<(Span, SavedSession)>,
+    /// Its process began anew, and it has not met the other since.
+    pub(super) alone: bool,
     pub(super) stepped: Span,
     pub(super) woken: Span,
     pub(super) revision: Option<Revision>,
@@ -46,6 +58,7 @@ pub(super) struct Side {
     pub(super) heard: VecDeque<Period>,
     pub(super) fault: Fault,
     pub(super) naive: Naive,
+    device: SampleRate,
     tracks: u8,
 }
 
@@ -67,7 +80,7 @@ pub(super) struct Period {
     pub(super) pieces: Vec<Piece>,
 }
 
-/// The participants: the host and the guest.
+/// The participants at first: the host and the guest.
 pub(super) const WHO: [Participant; 2] = [
     Participant::FIRST,
     match Participant::new(1) {
@@ -118,6 +131,12 @@ impl Side {
             probed: Span::ZERO,
             dialled: Span::ZERO,
             asleep_until: None,
+            dead_until: None,
+            over: false,
+            reset_at: None,
+            run: 7 * u32::from(who == 0),
+            disk: None,
+            alone: false,
             stepped: Span::ZERO,
             woken: Span::ZERO,
             revision: None,
@@ -125,6 +144,7 @@ impl Side {
             heard: VecDeque::new(),
             fault: if who == 1 { plan.fault } else { Fault::None },
             naive: Naive::default(),
+            device: plan.dacs[who].rate,
             tracks: 0,
         }
     }
@@ -139,17 +159,66 @@ impl Side {
     }
 
     /// A connection stands: streams begin anew.
-    pub(super) fn connect(&mut self, number: u32, peer: Participant, now: Span) {
+    pub(super) fn connect(&mut self, number: u32, peer: Participant, session_epoch: u32, now: Span) {
         self.streams = [Stream::new(Channel::Control), Stream::new(Channel::Queue)];
         self.number = number;
         self.connected = true;
         self.heard_from = now;
-        self.session.handle_connected(peer, SESSION_EPOCH, self.time(now));
+        self.session.handle_connected(peer, session_epoch, self.time(now));
     }
 
     pub(super) fn disconnect(&mut self) {
         self.connected = false;
         self.session.handle_disconnected();
+    }
+
+    /// Writes what it holds to the disk, where that is due: before anyone is told of it.
+    pub(super) fn save(&mut self, now: Span) {
+        let is_old = self.disk.as_ref().is_none_or(|(since, _)| now - *since >= SAVE_EVERY);
+        if is_old || self.session.is_unsaved() {
+            self.disk = Some((now, self.session.snapshot(self.time(now))));
+        }
+    }
+
+    /// The process dies: its sound stops, and what is not on the disk is gone.
+    pub(super) fn die(&mut self, until: Span) {
+        self.dead_until = Some(until);
+        self.disconnect();
+        self.player = Player::new(self.device);
+        self.wishes = false;
+    }
+
+    /// A process begins anew from what the disk holds.
+    ///
+    /// # Errors
+    /// What the session says to it.
+    pub(super) fn restart(&mut self, now: Span) -> Result<(), SessionError> {
+        self.dead_until = None;
+        self.alone = true;
+        // Both sides' runs have to differ in their exclusive or, whoever began anew.
+        self.run = self.run.wrapping_mul(31).wrapping_add(17);
+        let (stepped, dialled) = (now, now);
+        (self.stepped, self.dialled, self.woken) = (stepped, dialled, now);
+        if let Some((_, saved)) = &self.disk {
+            self.session = Session::restore(saved.clone(), self.time(now))?;
+        }
+        Ok(())
+    }
+
+    /// Joins a new Jam as a guest who knows nothing.
+    pub(super) fn join_anew(&mut self, now: Span) {
+        self.dead_until = None;
+        self.over = false;
+        self.disk = None;
+        self.revision = None;
+        self.run = self.run.wrapping_mul(31).wrapping_add(17);
+        (self.stepped, self.dialled, self.woken) = (now, now, now);
+        self.session = Session::guest(WHO[1], WHO[0]);
+    }
+
+    /// Whether neither sleep nor death keeps it from doing anything.
+    pub(super) fn is_awake(&self) -> bool {
+        self.asleep_until.is_none() && self.dead_until.is_none()
     }
 
     /// The machine wakes: clock and card stood still.
@@ -236,7 +305,13 @@ impl Side {
             Deed::Undo => Command::Edit(Intent::Undo),
             Deed::GuestControls(allowed) => Command::GuestControls(allowed),
             Deed::Volume => Command::PeerVolume(50),
-            Deed::Lack(_) | Deed::Disconnect | Deed::Suspend(_) => return None,
+            Deed::Lack(_)
+            | Deed::Disconnect
+            | Deed::Suspend(_)
+            | Deed::HandOver
+            | Deed::Kill(_)
+            | Deed::Partition(_)
+            | Deed::HostLeaves(_) => return None,
         })
     }
 
@@ -274,7 +349,7 @@ impl Side {
     }
 }
 
-/// Both sides keep their session from the first connection on.
-const SESSION_EPOCH: u32 = 7;
+/// How old a snapshot gets where nothing else calls for one: so stale is the line by which a restored side plays.
+const SAVE_EVERY: Span = Span::from_secs(5);
 /// Two seconds.
 const PERIODS_KEPT: usize = 200;

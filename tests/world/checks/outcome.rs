@@ -26,6 +26,18 @@ pub struct Counters {
     pub accepted: u32,
     /// Commands that a session refused in words.
     pub refused: u32,
+    /// Hosts that handed over, as each side is told.
+    pub handovers: u32,
+    /// Guests that took over after silence.
+    pub takeovers: u32,
+    /// Guests that took over and yielded when the host was back.
+    pub returns: u32,
+    /// Sides that got another host because one of them began anew.
+    pub restarts: u32,
+    /// Guests that went on as hosts where the host left for good.
+    pub lefts: u32,
+    /// Processes that were killed.
+    pub kills: u32,
     /// Warnings that the other side's clock makes no sense.
     pub doubts: u32,
 }

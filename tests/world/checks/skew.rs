@@ -12,12 +12,12 @@ impl Checks {
         let heard = sides.each_ref().map(|side| side.sound_at(at));
         let skew = match heard {
             [None, None] => return Ok(()),
-            [Some(here), Some(there)] => match skew(&here, &there, &sides[0]) {
+            [Some(here), Some(there)] => match skew(&here, &there, sides) {
                 Some(skew) => skew,
                 None => return Ok(()),
             },
             [Some(alone), None] | [None, Some(alone)] => {
-                let Some((since, until)) = seconds(&alone, &sides[0]) else { return Ok(()) };
+                let Some((since, until)) = seconds(&alone, sides) else { return Ok(()) };
                 let edge = limit.as_secs_f64() + 0.02;
                 if since < edge || until < edge {
                     return Ok(());
@@ -45,7 +45,7 @@ impl Checks {
     pub(super) fn score_first(&mut self, at: Span, sides: &[Side; 2]) {
         if let [Some(here), Some(there)] = sides.each_ref().map(|side| side.sound_at(at))
             && here.entry == there.entry
-            && let Some(skew) = skew(&here, &there, &sides[0])
+            && let Some(skew) = skew(&here, &there, sides)
         {
             self.score.first.push((skew - self.expected(at)).abs());
         }
@@ -65,8 +65,8 @@ impl Checks {
 }
 
 /// How far `here` is ahead of `there` in seconds, also across the join of two entries.
-fn skew(here: &Sound, there: &Sound, host: &Side) -> Option<f64> {
-    let (a, b) = (seconds(here, host)?, seconds(there, host)?);
+fn skew(here: &Sound, there: &Sound, sides: &[Side; 2]) -> Option<f64> {
+    let (a, b) = (seconds(here, sides)?, seconds(there, sides)?);
     Some(if here.entry == there.entry {
         a.0 - b.0
     } else if a.0 < b.0 {
@@ -77,8 +77,8 @@ fn skew(here: &Sound, there: &Sound, host: &Side) -> Option<f64> {
 }
 
 /// Seconds since the beginning of the entry, and until its end.
-fn seconds(sound: &Sound, host: &Side) -> Option<(f64, f64)> {
-    let track = &host.session.queue().entry(sound.entry)?.track;
+fn seconds(sound: &Sound, sides: &[Side; 2]) -> Option<(f64, f64)> {
+    let track = &sides.iter().find_map(|side| side.session.queue().entry(sound.entry))?.track;
     let rate = track.rate.as_f64();
     Some((sound.position / rate, (track.length.as_f64() - sound.position) / rate))
 }
