@@ -4,6 +4,7 @@ mod change;
 mod ledger;
 mod outcome;
 mod skew;
+mod sound;
 
 use std::collections::BTreeSet;
 
@@ -24,9 +25,10 @@ use super::{
     Outcome,
     liar::LIES_UNTIL,
     plan::{Fault, Plan, QUIET_END},
-    player::{Cause, Piece, Sound},
+    player::Sound,
     side::Side,
 };
+pub(super) use change::by_right;
 use change::{judge_host, sounds_the_same};
 use ledger::Ledger;
 pub use outcome::{Counters, Failure, Score};
@@ -287,54 +289,6 @@ impl Checks {
         Ok(())
     }
 
-    /// What is in the frames that the card has taken.
-    pub(super) fn heard(&mut self, who: usize, now: Span, pieces: &[Piece]) -> Result<(), String> {
-        for piece in pieces {
-            if let (Some(before), Some(sound)) = (self.last[who], piece.sound)
-                && before.entry == sound.entry
-                && (before.position - sound.position).abs() > 0.01
-            {
-                let by = (sound.position - before.position) / 44.1;
-                self.judge_jump(who, now, piece.cause, by)?;
-            }
-            self.last[who] = piece.end();
-        }
-        Ok(())
-    }
-
-    fn judge_jump(&self, who: usize, now: Span, cause: Cause, by_ms: f64) -> Result<(), String> {
-        let quiet =
-            now > self.disturbed.max(self.begun[who]) + Span::from_millis(500) && self.learning == Span::ZERO;
-        let steady = quiet
-            && now > self.troubled + Span::from_secs(60)
-            && now > self.anchored + Span::from_secs(15)
-            && !self.coarse;
-        match cause {
-            Cause::Continues => Err(format!("sound that should continue jumps: side {who} by {by_ms:.3} ms")),
-            Cause::Reanchored if steady => {
-                Err(format!("a re-anchor in steady state: side {who} by {by_ms:.3} ms"))
-            }
-            Cause::Due if quiet => Err(format!("sound jumps without an anchor: side {who} by {by_ms:.3} ms")),
-            Cause::Due | Cause::Reanchored => Ok(()),
-        }
-    }
-
-    pub(super) fn stepped(&mut self, who: usize, side: &Side) -> Result<(), String> {
-        let excess = side.player.rate_excess;
-        if excess > 1e-6 {
-            return Err(format!("a rate beyond the servo's limit: side {who} by {excess:.3} ppm"));
-        }
-        let (pieces, waiting) =
-            (side.player.pieces(), side.streams.iter().map(super::wire::Stream::waiting).sum::<usize>());
-        let anchors = side.session.timeline().anchors().len();
-        if pieces > 200 || waiting > 5_000 || anchors > 6 {
-            return Err(format!(
-                "memory grows: side {who}, {pieces} pieces, {waiting} segments, {anchors} anchors"
-            ));
-        }
-        Ok(())
-    }
-
     pub(super) fn sample(&mut self, now: Span, sides: &[Side; 2]) -> Result<(), String> {
         self.counters.reanchors = sides.iter().map(|side| side.player.reanchors).sum();
         self.judge_change(now, sides)?;
@@ -367,8 +321,7 @@ impl Checks {
             self.troubled = now;
         }
         // Until it has met the other it plays by a line as old as its disk.
-        if sides.iter().any(|side| side.alone && !(side.session.is_host() && !side.session.is_provisional()))
-        {
+        if sides.iter().any(|side| side.alone && !by_right(side)) {
             self.blind = now + Span::from_secs(2);
         }
         if sides.iter().any(|side| side.wishes) {

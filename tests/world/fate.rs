@@ -2,7 +2,20 @@
 
 use jamsync_protocol::{id::Participant, session::Command, time::Span};
 
-use super::{Deed, Side, WHO, World};
+use super::{WHO, World, checks::by_right};
+
+/// What befalls the order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fate {
+    /// Whoever is the host makes the other the host.
+    HandOver,
+    /// The process is killed, and begins anew from its disk after so long.
+    Kill(Span),
+    /// Nothing passes in either direction.
+    Partition(Span),
+    /// Whoever is the host leaves for good, and joins another Jam with the one who went on after so long.
+    HostLeaves(Span),
+}
 
 /// How long a farewell has to arrive before the one who says it is gone.
 const FAREWELL: Span = Span::from_millis(1_500);
@@ -11,12 +24,11 @@ const RESETS_WITHIN: Span = Span::from_secs(8);
 
 impl World<'_> {
     /// Whether something of this kind can happen now, and what follows at once.
-    pub(super) fn befall(&mut self, who: usize, deed: Deed) -> Result<(), String> {
-        let by_right = |side: &Side| side.session.is_host() && !side.session.is_provisional();
+    pub(super) fn befall(&mut self, who: usize, fate: Fate) -> Result<(), String> {
         let host = (0..2).find(|who| self.sides[*who].is_awake() && by_right(&self.sides[*who]));
-        match deed {
-            Deed::HandOver => host.map_or(Ok(()), |host| self.command(host, &Command::HandOver)),
-            Deed::Kill(lasts) => {
+        match fate {
+            Fate::HandOver => host.map_or(Ok(()), |host| self.command(host, &Command::HandOver)),
+            Fate::Kill(lasts) => {
                 self.checks.dies();
                 self.sides[who].die(self.now + lasts);
                 if lasts < RESETS_WITHIN {
@@ -25,18 +37,17 @@ impl World<'_> {
                 }
                 Ok(())
             }
-            Deed::Partition(lasts) => {
+            Fate::Partition(lasts) => {
                 self.cut_until = self.now + lasts;
                 Ok(())
             }
-            Deed::HostLeaves(lasts) => match host.filter(|host| self.can_be_left(*host)) {
+            Fate::HostLeaves(lasts) => match host.filter(|host| self.can_be_left(*host)) {
                 Some(host) => {
                     self.leaves = Some((host, self.now + FAREWELL, lasts));
                     self.command(host, &Command::Leave)
                 }
                 None => Ok(()),
             },
-            _ => Ok(()),
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod checks;
 mod dac;
+mod deeds;
 mod fate;
 mod liar;
 mod naive;
@@ -18,14 +19,14 @@ mod wire;
 use jamsync_examples::link::Link;
 use jamsync_protocol::{
     id::Participant,
-    session::{Channel, Command, Event, SessionError},
+    session::{Channel, Event},
     time::Span,
 };
 
 use checks::{Checks, SAMPLE_EVERY};
 pub use checks::{Counters, Failure, Score};
 use liar::Liar;
-pub use plan::{Action, Deed, Fault, Lie, Plan, Trouble};
+pub use plan::{Action, Deed, Fate, Fault, Lie, Plan, Trouble};
 pub use shrink::shrink;
 use side::{Side, WHO};
 use wire::Packet;
@@ -227,94 +228,6 @@ impl<'a> World<'a> {
 
     fn send(&mut self, from: usize, packet: Packet) {
         self.links[from].handle_packet(self.now, packet.size(), packet);
-    }
-
-    fn act_by_plan(&mut self) -> Result<(), String> {
-        while let Some(action) =
-            self.plan.actions.get(self.next_action).filter(|action| action.at <= self.now)
-        {
-            self.next_action += 1;
-            if self.sides[action.side].is_awake() {
-                self.act(action.side, action.deed)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn act(&mut self, who: usize, deed: Deed) -> Result<(), String> {
-        self.checks.acts(self.now);
-        let side = &mut self.sides[who];
-        match deed {
-            Deed::Resume
-            | Deed::Pause
-            | Deed::Seek(_)
-            | Deed::Skip
-            | Deed::Play(_)
-            | Deed::Append(_)
-            | Deed::PlayNext(_)
-            | Deed::Move(..)
-            | Deed::Remove(_)
-            | Deed::Clear
-            | Deed::Shuffle(_)
-            | Deed::Undo
-            | Deed::GuestControls(_)
-            | Deed::Volume => {
-                if let Some(command) = side.command(deed) {
-                    self.command(who, &command)?;
-                }
-                Ok(())
-            }
-            Deed::Disconnect => {
-                for side in &mut self.sides {
-                    side.disconnect();
-                }
-                self.checks.disconnected(self.now);
-                Ok(())
-            }
-            Deed::Suspend(lasts) => {
-                side.asleep_until = Some(self.now + lasts);
-                side.stepped = self.now;
-                side.woken = self.now;
-                self.checks.falls_asleep(who, self.now);
-                Ok(())
-            }
-            Deed::HandOver | Deed::Kill(_) | Deed::Partition(_) | Deed::HostLeaves(_) => {
-                self.befall(who, deed)
-            }
-            Deed::Lack(number) => {
-                let outcome = side.lack(number, self.now);
-                outcome.map_err(|error| format!("side {who} cannot pass over an entry: {error}"))?;
-                self.drain(who)
-            }
-        }
-    }
-
-    fn command(&mut self, who: usize, command: &Command) -> Result<(), String> {
-        let side = &mut self.sides[who];
-        let before = self.checks.entries(side);
-        let moves = !matches!(
-            command,
-            Command::Edit(_)
-                | Command::GuestControls(_)
-                | Command::PeerVolume(_)
-                | Command::Leave
-                | Command::HandOver
-        );
-        let revision = side.session.timeline().revision();
-        match side.session.handle_command(command.clone(), side.time(self.now)) {
-            Ok(()) => {
-                self.checks.accepted(who, command, &before, side);
-                if moves && !side.session.is_host() && side.session.timeline().revision() != revision {
-                    side.wishes = true;
-                }
-            }
-            Err(SessionError::Timeline(error)) => self.checks.timeline_refused(&error),
-            Err(_) => self.checks.refused(),
-        }
-        if moves {
-            self.checks.disturb(self.now, Span::from_millis(1_500));
-        }
-        self.drain(who)
     }
 
     /// What a side does by itself at this instant.

@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::dac::DacPlan;
-pub use super::liar::Lie;
+pub use super::{fate::Fate, liar::Lie};
 
 /// All that is random about a world, drawn from its seed.
 #[derive(Clone, Debug)]
@@ -88,14 +88,8 @@ pub enum Deed {
     Disconnect,
     /// The machine sleeps.
     Suspend(Span),
-    /// Whoever is the host makes the other the host.
-    HandOver,
-    /// The process is killed, and begins anew from its disk after so long.
-    Kill(Span),
-    /// Nothing passes in either direction.
-    Partition(Span),
-    /// Whoever is the host leaves for good, and joins a new Jam with the other after so long.
-    HostLeaves(Span),
+    /// The order of the Jam is troubled.
+    Befalls(Fate),
 }
 
 /// A build that is wrong in one way.
@@ -116,6 +110,8 @@ pub enum Fault {
     OwnClockDac,
     /// The guest forgets one edit that it was told of.
     EditLost,
+    /// The disk holds what it held once both had met, and nothing of what came later.
+    StaleDisk,
 }
 
 /// How much the listeners and the network trouble a world.
@@ -250,7 +246,8 @@ fn deeds(lasts: Span, random: &mut ChaCha8Rng) -> Vec<Action> {
     actions.sort_by_key(|action| action.at);
     actions.retain(|action| action.at < end);
     for action in &mut actions {
-        if let Deed::Suspend(lasts) | Deed::Kill(lasts) | Deed::Partition(lasts) | Deed::HostLeaves(lasts) =
+        if let Deed::Suspend(lasts)
+        | Deed::Befalls(Fate::Kill(lasts) | Fate::Partition(lasts) | Fate::HostLeaves(lasts)) =
             &mut action.deed
         {
             *lasts = (*lasts).min(end - action.at);
@@ -260,12 +257,12 @@ fn deeds(lasts: Span, random: &mut ChaCha8Rng) -> Vec<Action> {
 }
 
 /// What makes another side the host, for a while or for good.
-fn change_of_host(random: &mut ChaCha8Rng) -> Deed {
+fn fate(random: &mut ChaCha8Rng) -> Fate {
     match random.random_range(0..10) {
-        0..3 => Deed::HandOver,
-        3..6 => Deed::Kill(Span::from_millis(random.random_range(300..40_000))),
-        6..9 => Deed::Partition(Span::from_millis(random.random_range(5_000..90_000))),
-        _ => Deed::HostLeaves(Span::from_millis(random.random_range(2_000..20_000))),
+        0..3 => Fate::HandOver,
+        3..6 => Fate::Kill(Span::from_millis(random.random_range(300..40_000))),
+        6..9 => Fate::Partition(Span::from_millis(random.random_range(5_000..90_000))),
+        _ => Fate::HostLeaves(Span::from_millis(random.random_range(2_000..20_000))),
     }
 }
 
@@ -289,7 +286,7 @@ fn deed(random: &mut ChaCha8Rng) -> Deed {
         92..93 => Deed::Volume,
         93..95 => Deed::Lack(number),
         95..96 => Deed::Disconnect,
-        96..98 => change_of_host(random),
+        96..98 => Deed::Befalls(fate(random)),
         _ => Deed::Suspend(Span::from_millis(random.random_range(300..40_000))),
     }
 }

@@ -58,6 +58,7 @@ pub(super) struct Side {
     pub(super) heard: VecDeque<Period>,
     pub(super) fault: Fault,
     pub(super) naive: Naive,
+    stale_disk: bool,
     device: SampleRate,
     tracks: u8,
 }
@@ -144,6 +145,7 @@ impl Side {
             heard: VecDeque::new(),
             fault: if who == 1 { plan.fault } else { Fault::None },
             naive: Naive::default(),
+            stale_disk: plan.fault == Fault::StaleDisk,
             device: plan.dacs[who].rate,
             tracks: 0,
         }
@@ -174,6 +176,9 @@ impl Side {
 
     /// Writes what it holds to the disk, where that is due: before anyone is told of it.
     pub(super) fn save(&mut self, now: Span) {
+        if self.stale_disk && self.disk.is_some() && self.session.timeline().last().is_some() {
+            return;
+        }
         let is_old = self.disk.as_ref().is_none_or(|(since, _)| now - *since >= SAVE_EVERY);
         if is_old || self.session.is_unsaved() {
             self.disk = Some((now, self.session.snapshot(self.time(now))));
@@ -201,6 +206,7 @@ impl Side {
         (self.stepped, self.dialled, self.woken) = (stepped, dialled, now);
         if let Some((_, saved)) = &self.disk {
             self.session = Session::restore(saved.clone(), self.time(now))?;
+            self.revision = self.session.timeline().revision();
         }
         Ok(())
     }
@@ -305,13 +311,7 @@ impl Side {
             Deed::Undo => Command::Edit(Intent::Undo),
             Deed::GuestControls(allowed) => Command::GuestControls(allowed),
             Deed::Volume => Command::PeerVolume(50),
-            Deed::Lack(_)
-            | Deed::Disconnect
-            | Deed::Suspend(_)
-            | Deed::HandOver
-            | Deed::Kill(_)
-            | Deed::Partition(_)
-            | Deed::HostLeaves(_) => return None,
+            Deed::Lack(_) | Deed::Disconnect | Deed::Suspend(_) | Deed::Befalls(_) => return None,
         })
     }
 

@@ -66,18 +66,7 @@ fn control() -> Vec<(&'static str, ControlMessage)> {
         ("Leaving", ControlMessage::Leaving),
         ("HandOver", ControlMessage::HandOver { epoch: 2 }),
     ];
-    let claims = [
-        ("Standing, Nothing", Claim::Nothing, 0, 0),
-        ("Standing, Restored", Claim::Restored, 1, 0),
-        ("Standing, Revived", Claim::Revived, 129, 0),
-        ("Standing, Guest", Claim::Guest, 1, 0),
-        ("Standing, Provisional", Claim::Provisional, 2, 1),
-        ("Standing, Host", Claim::Host, 1, 0),
-    ];
-    values.extend(claims.map(|(name, claim, epoch, host)| {
-        let term = Term { epoch, host: participant(host) };
-        (name, ControlMessage::Standing(Standing { claim, term }))
-    }));
+    values.extend(standings());
     let verbs = [
         ("Wish, Start", Verb::Start),
         ("Wish, Play", Verb::Play),
@@ -97,6 +86,21 @@ fn control() -> Vec<(&'static str, ControlMessage)> {
     ];
     values.extend(refusals.map(|(name, reason)| (name, ControlMessage::WishRefused { number: 7, reason })));
     values
+}
+
+fn standings() -> [(&'static str, ControlMessage); 6] {
+    let claims = [
+        ("Standing, Nothing", Claim::Nothing, 0, 0),
+        ("Standing, Restored", Claim::Restored, 1, 0),
+        ("Standing, Revived", Claim::Revived, 129, 0),
+        ("Standing, Guest", Claim::Guest, 1, 0),
+        ("Standing, Provisional", Claim::Provisional, 2, 1),
+        ("Standing, Host", Claim::Host, 1, 0),
+    ];
+    claims.map(|(name, claim, epoch, host)| {
+        let term = Term { epoch, host: participant(host) };
+        (name, ControlMessage::Standing(Standing { claim, term }))
+    })
 }
 
 fn line(origin: i64, jam: i64, rate_ppb: i32) -> JamLine {

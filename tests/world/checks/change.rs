@@ -44,10 +44,15 @@ impl Checks {
     }
 }
 
+/// Whether a side is the host, and not only for now.
+pub(crate) fn by_right(side: &Side) -> bool {
+    side.session.is_host() && !side.session.is_provisional()
+}
+
 /// Once all is quiet one of both is the host by right, and both know it.
 pub(super) fn judge_host(sides: &[Side; 2]) -> Result<(), String> {
     let [here, there] = sides.each_ref().map(|side| &side.session);
-    let one = here.is_host() != there.is_host() && !here.is_provisional() && !there.is_provisional();
+    let one = by_right(&sides[0]) != by_right(&sides[1]) && here.is_host() != there.is_host();
     if one && here.term() == there.term() && here.host() == there.host() {
         return Ok(());
     }

@@ -1,0 +1,96 @@
+//! What listeners do, as their plan says.
+
+use jamsync_protocol::{
+    session::{Command, SessionError},
+    time::Span,
+};
+
+use super::{Deed, World};
+
+impl World<'_> {
+    pub(super) fn act_by_plan(&mut self) -> Result<(), String> {
+        while let Some(action) =
+            self.plan.actions.get(self.next_action).filter(|action| action.at <= self.now)
+        {
+            self.next_action += 1;
+            if self.sides[action.side].is_awake() {
+                self.act(action.side, action.deed)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn act(&mut self, who: usize, deed: Deed) -> Result<(), String> {
+        self.checks.acts(self.now);
+        let side = &mut self.sides[who];
+        match deed {
+            Deed::Resume
+            | Deed::Pause
+            | Deed::Seek(_)
+            | Deed::Skip
+            | Deed::Play(_)
+            | Deed::Append(_)
+            | Deed::PlayNext(_)
+            | Deed::Move(..)
+            | Deed::Remove(_)
+            | Deed::Clear
+            | Deed::Shuffle(_)
+            | Deed::Undo
+            | Deed::GuestControls(_)
+            | Deed::Volume => {
+                if let Some(command) = side.command(deed) {
+                    self.command(who, &command)?;
+                }
+                Ok(())
+            }
+            Deed::Disconnect => {
+                for side in &mut self.sides {
+                    side.disconnect();
+                }
+                self.checks.disconnected(self.now);
+                Ok(())
+            }
+            Deed::Suspend(lasts) => {
+                side.asleep_until = Some(self.now + lasts);
+                side.stepped = self.now;
+                side.woken = self.now;
+                self.checks.falls_asleep(who, self.now);
+                Ok(())
+            }
+            Deed::Befalls(fate) => self.befall(who, fate),
+            Deed::Lack(number) => {
+                let outcome = side.lack(number, self.now);
+                outcome.map_err(|error| format!("side {who} cannot pass over an entry: {error}"))?;
+                self.drain(who)
+            }
+        }
+    }
+
+    pub(super) fn command(&mut self, who: usize, command: &Command) -> Result<(), String> {
+        let side = &mut self.sides[who];
+        let before = self.checks.entries(side);
+        let moves = !matches!(
+            command,
+            Command::Edit(_)
+                | Command::GuestControls(_)
+                | Command::PeerVolume(_)
+                | Command::Leave
+                | Command::HandOver
+        );
+        let revision = side.session.timeline().revision();
+        match side.session.handle_command(command.clone(), side.time(self.now)) {
+            Ok(()) => {
+                self.checks.accepted(who, command, &before, side);
+                if moves && !side.session.is_host() && side.session.timeline().revision() != revision {
+                    side.wishes = true;
+                }
+            }
+            Err(SessionError::Timeline(error)) => self.checks.timeline_refused(&error),
+            Err(_) => self.checks.refused(),
+        }
+        if moves {
+            self.checks.disturb(self.now, Span::from_millis(1_500));
+        }
+        self.drain(who)
+    }
+}
