@@ -10,6 +10,10 @@ use clap::{Args, builder::FalseyValueParser};
 use jamsync_protocol::time::{Ppm, Span};
 use toml::de::{DeTable, DeValue};
 
+mod choice;
+
+pub use choice::{SinkKind, WhenAway};
+
 use crate::{clock::ClockFaults, paths::Paths};
 
 /// What an engine is started with. Its state folder is locked for this process.
@@ -40,6 +44,8 @@ pub struct Settings {
     pub dac_rate: Ppm,
     /// Latency of the virtual device. Unit ms, range 6 to 1,000, default 60.
     pub dac_latency: Span,
+    /// What the music of a Jam does while the friend is away. Default `go-on`.
+    pub when_away: WhenAway,
     /// Added to this node's clock, for tests. Default 0.
     pub clock_offset: Span,
     /// Rate error added to this node's clock, for tests. Unit ppm, range -1,000 to 1,000, default 0.
@@ -61,20 +67,6 @@ pub struct Sabotage {
     pub hold_rate: bool,
 }
 
-/// Where the sound goes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum SinkKind {
-    /// The sound card.
-    #[default]
-    Cpal,
-    /// A simulated sound card, for measurements without one.
-    Virtual,
-    /// A WAV file, in real time.
-    Wav,
-    /// Nowhere, in real time.
-    Null,
-}
-
 /// Settings as one source gives them: what is none is left to the next source.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 #[command(next_help_heading = "Options of the daemon (also as environment variables and in config.toml)")]
@@ -91,6 +83,9 @@ pub struct Options {
     /// Record what the sinks wav and virtual play, to files that begin with this path
     #[arg(long, global = true, env = "JAMSYNC_RECORD", hide_env_values = true, value_name = "PREFIX")]
     pub record: Option<PathBuf>,
+    /// What the music of a Jam does while your friend is away [default: go-on]
+    #[arg(long, global = true, env = "JAMSYNC_WHEN_AWAY", hide_env_values = true, value_name = "WHAT")]
+    pub when_away: Option<WhenAway>,
     /// Rate error of the virtual device in ppm
     #[arg(long, global = true, env = "JAMSYNC_DAC_PPM", hide_env_values = true, value_name = "PPM", value_parser = rate, allow_negative_numbers = true, hide_short_help = true)]
     pub dac_ppm: Option<Ppm>,
@@ -156,6 +151,7 @@ impl Options {
             sink: self.sink.or(other.sink),
             device: self.device.or(other.device),
             record: self.record.or(other.record),
+            when_away: self.when_away.or(other.when_away),
             dac_ppm: self.dac_ppm.or(other.dac_ppm),
             dac_latency_ms: self.dac_latency_ms.or(other.dac_latency_ms),
             clock_offset: self.clock_offset.or(other.clock_offset),
@@ -191,6 +187,9 @@ impl Options {
         }
         if let Some(record) = &self.record {
             flag("--record", std::path::absolute(record)?.into());
+        }
+        if let Some(when_away) = self.when_away {
+            flag("--when-away", when_away.as_str().into());
         }
         if let Some(rate) = self.dac_ppm {
             flag("--dac-ppm", rate.0.to_string().into());
@@ -230,6 +229,7 @@ impl Options {
             sink: self.sink.unwrap_or_default(),
             device: self.device,
             record: self.record,
+            when_away: self.when_away.unwrap_or_default(),
             dac_rate: self.dac_ppm.unwrap_or_default(),
             dac_latency: self.dac_latency_ms.unwrap_or(DAC_LATENCY),
             clock_offset: self.clock_offset.unwrap_or_default(),
@@ -256,6 +256,7 @@ impl Options {
                 }
                 self.record = Some(path);
             }
+            "when_away" => self.when_away = Some(parsed(value)?),
             "dac_ppm" => self.dac_ppm = Some(rate(value)?),
             "dac_latency_ms" => self.dac_latency_ms = Some(latency(value)?),
             "clock_offset" => self.clock_offset = Some(span(value)?),
@@ -263,29 +264,6 @@ impl Options {
             _ => return Err("is no setting of jamsync".to_owned()),
         }
         Ok(())
-    }
-}
-
-impl SinkKind {
-    /// The name that flags and messages use.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Cpal => "cpal",
-            Self::Virtual => "virtual",
-            Self::Wav => "wav",
-            Self::Null => "null",
-        }
-    }
-}
-
-impl FromStr for SinkKind {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Cpal, Self::Virtual, Self::Wav, Self::Null]
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-            .ok_or_else(|| "must be cpal, virtual, wav or null".to_owned())
     }
 }
 

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod engine;
 pub mod identity;
+mod jam_state;
 pub mod library;
 pub mod net;
 pub mod paths;

@@ -139,6 +139,12 @@ impl Paths {
         self.state.join("agreements.json")
     }
 
+    /// The Jam that this node is in, for its return after a crash.
+    #[must_use]
+    pub fn jam(&self) -> PathBuf {
+        self.state.join("jam.state")
+    }
+
     fn lock_file(&self) -> PathBuf {
         self.state.join("daemon.lock")
     }

@@ -64,18 +64,26 @@ pub enum Event {
         with: Handle,
         /// Why.
         reason: JamEnd,
+        /// Whether the Jam's music goes on here, and this listener's own waits until the next `leave`.
+        own_music_waits: bool,
     },
+    /// The listener's own music is back, paused where it was.
+    OwnMusicBack,
     /// This node's role changed.
     RoleChanged {
         /// What it is now.
         role: Role,
+        /// Why.
+        why: RoleWhy,
     },
-    /// The connection to the friend is lost; both go on.
+    /// The connection to the friend is lost, and the nodes look for each other.
     PeerLost {
         /// The friend.
         with: Handle,
         /// Why, as far as this node knows.
         reason: String,
+        /// Whether the music waits here until the friend is back; otherwise it goes on.
+        waits: bool,
     },
     /// The connection to the friend is back.
     PeerBack {
@@ -245,6 +253,20 @@ pub enum JamEnd {
         /// Which rule.
         reason: String,
     },
+}
+
+/// Why host and guest have changed their parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RoleWhy {
+    /// The host handed over.
+    Agreed,
+    /// The host is silent: the guest has taken over until the two meet again.
+    Silence,
+    /// The host that was silent has been there all the time, and is the host again.
+    Returned,
+    /// One of the nodes was restarted: the other is the host.
+    Restarted,
 }
 
 /// What an anchor came from.

@@ -102,8 +102,10 @@ pub enum Request {
         /// To whom; none is the only one that is open.
         to: Option<Handle>,
     },
-    /// Leaves the Jam for good.
+    /// Leaves the Jam for good; in none, what one left behind. A guest's own music comes back.
     Leave,
+    /// Makes the friend the host. For the host only.
+    HandOver,
     /// Solo: the files become the queue and the first one plays. In a Jam: the files are added behind what plays and
     /// the first of them plays now. Answered by [`Reply::Queued`].
     Play {

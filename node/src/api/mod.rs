@@ -20,7 +20,7 @@ mod unit;
 
 pub use chat::{Chat, Message};
 pub use error::{ApiError, ErrorCode};
-pub use event::{AnchorCause, Event, JamEnd, QueueEdit, RequestOutcome};
+pub use event::{AnchorCause, Event, JamEnd, QueueEdit, RequestOutcome, RoleWhy};
 pub use handle::{Call, Engine, EngineHandle};
 pub use line::{LineError, encode};
 pub use message::{

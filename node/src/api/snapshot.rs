@@ -36,6 +36,8 @@ pub struct Snapshot {
     pub now: Option<NowPlaying>,
     /// What comes next, in order; what plays is not among them.
     pub queue: Vec<QueueEntry>,
+    /// Whether the listener's own music waits: for the end of the Jam, or after it for a `leave`.
+    pub own_music_waits: bool,
     /// Jam requests that wait for an answer.
     pub requests: Vec<JamRequest>,
     /// Loudness of this node's own output.
@@ -131,6 +133,12 @@ pub enum Peer {
         path: Path,
         /// Its address on that path.
         address: SocketAddr,
+    },
+    /// This node was cut short in the Jam, and is on its way back into it.
+    Returning {
+        /// For how long it has been looking for the friend.
+        #[serde(rename = "for_s", with = "unit::secs")]
+        for_time: Span,
     },
     /// Lost; both go on by themselves and the nodes look for each other.
     Lost {

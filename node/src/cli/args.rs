@@ -76,9 +76,12 @@ pub(super) enum Command {
         /// To whom, where there are several
         name: Option<Handle>,
     },
-    /// Leave the Jam
+    /// Leave the Jam, or what it left behind: your own music comes back
     #[command(after_help = "Example:\n  jamsync leave")]
     Leave,
+    /// As host, make your friend the host
+    #[command(after_help = "Example:\n  jamsync hand-over")]
+    HandOver,
     /// Show or edit what comes next
     #[command(
         after_help = "Numbers are those that `jamsync queue` shows: 1 is next. Scripts may give the ids of `jamsync queue --json` instead.\n\nExamples:\n  jamsync queue\n  jamsync queue add album/\n  jamsync queue move 5 1"

@@ -86,6 +86,7 @@ pub(super) async fn run(command: Command, context: &Context) -> Result<(), Failu
         Command::Decline { name } => context.ask(Request::Decline { from: name }, "Declined.").await,
         Command::Cancel { name } => context.ask(Request::Cancel { to: name }, "Taken back.").await,
         Command::Leave => context.ask(Request::Leave, "You left the Jam.").await,
+        Command::HandOver => context.ask(Request::HandOver, "Your friend is the host now.").await,
         Command::Queue { edit } => queue(edit.unwrap_or(Queue::List), context).await,
         Command::Library { edit: Library::Add { paths } } => library::add(&paths, context).await,
         Command::Pause => context.ask(Request::Pause, "Paused.").await,

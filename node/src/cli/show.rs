@@ -22,6 +22,9 @@ pub(super) fn status(snapshot: &Snapshot, log: &str, columns: Option<usize>) -> 
         lines.push(row("Ready", &ready_words(jam)));
         lines.extend(show_chat::latest(&jam.chat, &jam.with).map(|words| row("Chat", &words)));
     }
+    if snapshot.jam.is_none() && snapshot.own_music_waits {
+        lines.push(row("Parked", "your own music waits; `jamsync leave` brings it back"));
+    }
     match &snapshot.now {
         Some(now) => lines.extend(now_words(now, snapshot)),
         None if snapshot.queue.is_empty() => {
@@ -165,6 +168,9 @@ fn jam_words(jam: &Jam) -> String {
         Peer::Connecting => "connecting".to_owned(),
         Peer::Connected { path: Path::Direct, address } => format!("direct to {address}"),
         Peer::Connected { path: Path::Relayed, address } => format!("relayed by {address}"),
+        Peer::Returning { for_time } => {
+            format!("coming back after a restart, looking for {} for {}", jam.with, age(for_time))
+        }
         Peer::Lost { for_time } => format!("lost for {}, looking", age(for_time)),
     };
     format!("with {} for {}; {role}, {controls}; {peer}", jam.with, age(jam.age))

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::api::{
     AnchorCause, Direction, EntryState, Event, JamEnd, Precision, QueueEdit, Readiness, RequestOutcome, Role,
-    Side, Who,
+    RoleWhy, Side, Who,
 };
 
 /// `event` in words; none for those that only programs need.
@@ -22,13 +22,14 @@ pub(super) fn event(event: &Event) -> Option<String> {
         Event::ContactAdded { with } => format!("{with} is now a contact: jamsync request {with}"),
         Event::JamStarted { with, role: Role::Host } => format!("in a Jam with {with}; you are the host"),
         Event::JamStarted { with, role: Role::Guest } => format!("in a Jam with {with}; {with} is the host"),
-        Event::JamEnded { with, reason } => ended(with, reason),
-        Event::RoleChanged { role: Role::Host } => "you are the host now".to_owned(),
-        Event::RoleChanged { role: Role::Guest } => "you are the guest now".to_owned(),
-        Event::PeerLost { with, reason } => {
-            format!("the connection to {with} is lost ({}); the music goes on", plain(reason))
+        Event::JamEnded { with, reason, own_music_waits } => ended(with, reason, *own_music_waits),
+        Event::OwnMusicBack => "your own music is back, paused where it was".to_owned(),
+        Event::RoleChanged { role, why } => role_changed(*role, *why).to_owned(),
+        Event::PeerLost { with, reason, waits } => {
+            let music = if *waits { format!("waits until {with} is back") } else { "goes on".to_owned() };
+            format!("the connection to {with} is lost ({}); the music {music}", plain(reason))
         }
-        Event::PeerBack { with } => format!("the connection to {with} is back"),
+        Event::PeerBack { with } => format!("{with} is back"),
         Event::Anchor { entry, title, position, by, cause, .. } => match entry {
             Some(_) => anchor(title, *position, by, *cause),
             None => "the queue is at its end".to_owned(),
@@ -89,8 +90,28 @@ fn closed(with: &Handle, direction: Direction, outcome: RequestOutcome) -> Strin
     }
 }
 
-fn ended(with: &Handle, reason: &JamEnd) -> String {
+fn role_changed(role: Role, why: RoleWhy) -> &'static str {
+    match (role, why) {
+        (Role::Host, RoleWhy::Agreed) => "you are the host now: it was handed over to you",
+        (Role::Guest, RoleWhy::Agreed) => "you are the guest now: you handed over",
+        (Role::Host, RoleWhy::Silence) => {
+            "the host is silent, so you are the host until it is back; nothing stops"
+        }
+        (Role::Guest, RoleWhy::Silence) => "you were not heard, so your friend is the host now",
+        (Role::Host, RoleWhy::Returned) => "you are the host again; your friend's changes were taken over",
+        (Role::Guest, RoleWhy::Returned) => "the host is back and the host again; your changes are kept",
+        (Role::Host, RoleWhy::Restarted) => {
+            "you are the host now, because your friend's jamsync was restarted"
+        }
+        (Role::Guest, RoleWhy::Restarted) => "you are the guest now, because this jamsync was restarted",
+    }
+}
+
+fn ended(with: &Handle, reason: &JamEnd, own_music_waits: bool) -> String {
     match reason {
+        JamEnd::PeerLeft if own_music_waits => format!(
+            "{with} left the Jam; its music goes on here as yours, and `jamsync leave` brings your own back"
+        ),
         JamEnd::YouLeft => format!("you left the Jam with {with}"),
         JamEnd::PeerLeft => format!("{with} left the Jam; you are alone with your own music"),
         JamEnd::Unreachable => format!("the Jam with {with} is over: the connection did not come back"),

@@ -65,6 +65,7 @@ proptest! {
             sink: sink.map(|i| [SinkKind::Cpal, SinkKind::Virtual, SinkKind::Wav, SinkKind::Null][i]),
             device,
             record: Some("/var/a b".into()),
+            when_away: Some(WhenAway::Wait),
             dac_ppm: ppm.map(Ppm),
             dac_latency_ms: Some(Span::from_micros(12_500)),
             clock_offset: offset.map(Span::from_nanos),

@@ -45,8 +45,7 @@ impl Engine {
             Request::Cancel { to } => self.cancel_request(to.as_ref()),
             other => {
                 let outcome = self.do_at_once(other);
-                // Who asked may have gone.
-                let _ = answer.send(outcome);
+                self.answer(answer, outcome);
                 return None;
             }
         };
@@ -66,8 +65,17 @@ impl Engine {
             Request::React { reaction } => self.react(reaction)?,
             Request::Chat { last } => return self.chat(last),
             Request::Leave => self.leave()?,
-            Request::Play { .. } | Request::Resume => self.command(Command::Resume)?,
-            Request::Pause => self.command(Command::Pause)?,
+            Request::HandOver => self.hand_over()?,
+            Request::Play { .. } | Request::Resume => {
+                self.end_waiting();
+                self.command(Command::Resume)?;
+            }
+            // A sound that is held is silent, and goes on with the friend's return only.
+            Request::Pause if self.stage.held().is_some() => {}
+            Request::Pause => {
+                self.end_waiting();
+                self.command(Command::Pause)?;
+            }
             Request::Skip => self.command(Command::Skip)?,
             Request::Seek { to } => self.seek(to)?,
             Request::Volume { percent } => self.set_volume(percent, api::Who::You),

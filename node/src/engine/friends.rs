@@ -292,7 +292,12 @@ impl Engine {
         let Some(account) = &mut self.account else { return Err(no_account()) };
         let admitted = account.admit(contact, invited);
         let new = admitted.map_err(|error| refused(&error, "ask your friend for a new link"))?;
-        if new { self.save_account() } else { Ok(()) }
+        if new {
+            self.judge_again();
+            self.save_account()
+        } else {
+            Ok(())
+        }
     }
 
     pub(super) fn signed_in(&self) -> Result<(&Account, CoordinatorLink), ApiError> {

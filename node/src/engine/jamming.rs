@@ -55,9 +55,7 @@ impl Engine {
                 return;
             }
         };
-        if let Some(name) = self.account.as_ref().and_then(|account| account.name_of(jam.peer.account)) {
-            jam.peer.handle = name.clone();
-        }
+        self.name_peer(&mut jam);
         if self.jam.as_ref().is_some_and(|known| known.id == jam.id) || self.has_ended(jam.id) {
             // Told again after a restart of either program: leaving is final.
             tracing::info!(jam = ?jam.id, "a grant that was used before is left alone");
@@ -76,6 +74,14 @@ impl Engine {
         let role = if jam.is_host() { api::Role::Host } else { api::Role::Guest };
         self.tell(api::Event::JamStarted { with: jam.with().clone(), role });
         self.jam = Some(jam);
+        self.keeper.note_change();
+    }
+
+    /// Calls the peer as the listener knows it.
+    pub(super) fn name_peer(&self, jam: &mut ActiveJam) {
+        if let Some(name) = self.account.as_ref().and_then(|account| account.name_of(jam.peer.account)) {
+            jam.peer.handle = name.clone();
+        }
     }
 
     /// Whether a grant answers what the listener asked or accepted, in time for the peer to be waiting still.
@@ -101,14 +107,15 @@ impl Engine {
         let candidates = self.candidates(candidates);
         let Some(jam) = self.jam.as_mut().filter(|jam| jam.id == id) else { return };
         jam.candidates = candidates;
+        self.keeper.note_change();
         // While the connection stands they are only kept: its loss may not have been noticed yet.
-        if jam.link.is_none() {
+        if jam.link.is_none() || jam.renewing {
             self.port.seek(jam.target());
         }
     }
 
     /// Where to look for the peer: where the coordinator says, unless a test says otherwise.
-    fn candidates(&self, introduced: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    pub(super) fn candidates(&self, introduced: Vec<SocketAddr>) -> Vec<SocketAddr> {
         self.settings.peer_via.map_or(introduced, |via| vec![via])
     }
 
@@ -124,26 +131,36 @@ impl Engine {
         if let Err(reason) = admitted {
             self.warn(format!("refused a connection from {}: {reason}", link.address()));
             link.close(CloseCode::Refused, &reason);
+            if link.dialled() {
+                self.look_again();
+            }
             return;
         }
         let now = self.stage.now();
         let Some(jam) = &mut self.jam else { return };
+        if !jam.prefers(link.dialled(), hello.run, now) {
+            link.close(CloseCode::Superseded, "the connection that was made at the same time is kept");
+            return;
+        }
+        let back = jam.met.is_some() && (jam.lost_since.is_some() || jam.peer_run != Some(hello.run));
+        let (me, host, peer, with) = (jam.me, jam.host, jam.peer_place, jam.with().clone());
+        (jam.linked, jam.heard, jam.peer_run) = (now, now, Some(hello.run));
+        (jam.lost_since, jam.renewing, jam.returning) = (None, false, false);
         if let Some(older) = jam.link.replace(link) {
+            // Nothing is heard of this change: music and clock go on, and both sides say again where they stand.
             older.close(CloseCode::Superseded, "a newer connection has taken over");
             self.stage.disconnected();
         }
-        let (me, host, peer, with) = (jam.me, jam.host, jam.peer_place, jam.with().clone());
-        let again = jam.met.is_some();
-        jam.met.get_or_insert(now);
         jam.talk.handle_connected(hello.run);
-        jam.lost_since = None;
         self.port.met();
-        if !again {
+        if jam.met.is_none() {
+            jam.met = Some(utc_now());
             // Until now the listener's own music went on: a Jam that never came about leaves it untouched.
             self.stage.enter_jam(me, host);
         }
         self.stage.connected(peer, self.run ^ hello.run);
-        if again {
+        self.keeper.note_change();
+        if back {
             self.tell(api::Event::PeerBack { with });
         }
     }
@@ -152,19 +169,41 @@ impl Engine {
     pub(super) fn lose(&mut self, link: u64, reason: String) {
         let now = self.stage.now();
         let Some(jam) = self.jam.as_mut().filter(|jam| jam.uses(link)) else { return };
-        jam.link = None;
-        jam.lost_since = Some(now);
+        jam.lose(now);
         jam.talk.handle_disconnected();
-        let (with, target) = (jam.with().clone(), jam.target());
-        self.port.miss(target);
+        let with = jam.with().clone();
+        self.look_again();
         self.stage.disconnected();
-        self.tell(api::Event::PeerLost { with, reason });
+        let waits = self.begin_waiting();
+        self.tell(api::Event::PeerLost { with, reason, waits });
+    }
+
+    /// Looks for the peer again, where there is no connection to it.
+    fn look_again(&mut self) {
+        if let Some(jam) = self.jam.as_ref().filter(|jam| jam.link.is_none()) {
+            self.port.miss(jam.target());
+        }
+    }
+
+    /// Makes a second connection beside one on which nothing has come for a while, and gives that up where something
+    /// comes after all.
+    pub(super) fn renew_silent_link(&mut self) {
+        let now = self.stage.now();
+        let Some(jam) = &mut self.jam else { return };
+        let silent = jam.is_silent(now);
+        if silent && !jam.renewing {
+            tracing::info!("the peer is silent; dialling it anew");
+            self.port.seek(jam.target());
+        } else if !silent && jam.renewing && jam.link.is_some() {
+            self.port.met();
+        }
+        jam.renewing = silent;
     }
 
     /// The listener leaves for good.
     pub(super) fn leave(&mut self) -> Result<(), ApiError> {
         if self.jam.is_none() {
-            return Err(not_in_jam());
+            return self.leave_what_is_left();
         }
         // A peer that is away hears of it from the coordinator.
         let farewell = self.stage.command(Command::Leave).map_err(|error| session_error(&error));
@@ -186,18 +225,25 @@ impl Engine {
         }
         let peer_left = reason == api::JamEnd::PeerLeft;
         if let Some(link) = jam.link {
-            if peer_left {
+            match &reason {
                 // The other side waits for this to know that its farewell has arrived.
-                link.close(CloseCode::Left, "the Jam is over");
-            } else {
-                self.farewells.spawn(link.finish());
+                api::JamEnd::PeerLeft => link.close(CloseCode::Left, "the Jam is over"),
+                api::JamEnd::Refused { reason } => link.close(CloseCode::Refused, reason),
+                api::JamEnd::YouLeft | api::JamEnd::Unreachable => {
+                    self.farewells.spawn(link.finish());
+                }
             }
         }
-        if jam.met.is_some() {
+        if jam.met.is_some() && reason == api::JamEnd::YouLeft {
             self.stage.leave_jam();
+        } else if jam.met.is_some() {
+            self.stage.peer_left();
         }
-        self.tell(api::Event::JamEnded { with, reason });
+        let own_music_waits = self.stage.has_parked();
+        self.tell(api::Event::JamEnded { with, reason, own_music_waits });
+        // Noted before the state goes, so that a crash in between brings nothing back.
         self.note_ended(EndedJam { jam: jam.id, expires: jam.expires, told: peer_left });
+        self.forget_jam_state();
     }
 
     fn note_ended(&mut self, ended: EndedJam) {
@@ -242,7 +288,7 @@ impl Engine {
         Ok(Reply::Done)
     }
 
-    fn has_ended(&self, id: JamId) -> bool {
+    pub(super) fn has_ended(&self, id: JamId) -> bool {
         self.account.as_ref().is_some_and(|account| account.has_ended(id))
     }
 
@@ -267,16 +313,26 @@ impl Engine {
                 "still looking for {with} ({places}); if it takes long, a firewall or a network on one of \
                  both sides blocks UDP: allow it, or try another network"
             ));
-        } else if jam.lost_since.is_some_and(|lost| now - lost > RESUME_PATIENCE) {
+        } else if jam.lost_since.is_some() && jam.is_too_old(utc_now()) {
             self.end_jam(api::JamEnd::Unreachable);
         }
     }
 
-    fn logs(&self) -> Vec<VerifiedLog> {
+    /// What is known of a friend's devices has changed: a Jam with one that was revoked ends at once.
+    pub(super) fn judge_again(&mut self) {
+        let logs = self.logs();
+        let judged =
+            self.jam.as_ref().zip(self.trust(&logs)).map(|(jam, trust)| jam.judge(&jam.hello, trust));
+        if let Some(Err(error)) = judged {
+            self.end_jam(api::JamEnd::Refused { reason: error.to_string() });
+        }
+    }
+
+    pub(super) fn logs(&self) -> Vec<VerifiedLog> {
         self.account.as_ref().map(super::Account::verified_logs).unwrap_or_default()
     }
 
-    fn trust<'a>(&self, logs: &'a [VerifiedLog]) -> Option<Trust<'a>> {
+    pub(super) fn trust<'a>(&self, logs: &'a [VerifiedLog]) -> Option<Trust<'a>> {
         let coordinator = self.account.as_ref()?.coordinator;
         Some(Trust { coordinator, logs, now: utc_now() })
     }
@@ -299,6 +355,3 @@ const MEETING_USUAL: Span = Span::from_secs(10);
 
 /// How old a grant may be: the other side gives up after [`MEETING_PATIENCE`], and calendars differ by minutes.
 const GRANT_AGE_MAX: Span = Span::from_secs(600);
-
-/// How long a friend who was in the Jam may come back without the coordinator: a day.
-const RESUME_PATIENCE: Span = Span::from_secs(86_400);

@@ -7,16 +7,20 @@
 //! files, asking the coordinator) runs beside the loop and comes back as a completion.
 
 mod account;
+mod away;
 mod calls;
 mod chat;
 mod device_rates;
 mod friends;
+mod hosting;
 mod jam;
 mod jamming;
+mod keep;
 mod ledger;
 mod music;
 mod path;
 mod readiness;
+mod rejoin;
 mod requests;
 mod run;
 mod stage;
@@ -31,7 +35,9 @@ use tokio::{
     task::JoinSet,
 };
 
-use self::{account::Account, device_rates::DeviceRates, jam::ActiveJam, ledger::Ledger, stage::Stage};
+use self::{
+    account::Account, device_rates::DeviceRates, jam::ActiveJam, keep::Keeper, ledger::Ledger, stage::Stage,
+};
 use crate::{
     api::{self, ApiError, Reply},
     config::Settings,
@@ -61,6 +67,7 @@ struct Engine {
     coordinator: Option<CoordinatorLink>,
     coordinator_state: api::Coordinator,
     ledger: Ledger,
+    keeper: Keeper,
     index: Arc<Index>,
     volume: api::Percent,
     warnings: Vec<String>,

@@ -75,6 +75,7 @@ impl Engine {
         self.give_up_unreachable_peer();
         self.watch_readiness();
         self.watch_path();
+        self.renew_silent_link();
     }
 
     /// Keeps how fast the output runs, for the next start.
@@ -89,8 +90,7 @@ impl Engine {
     fn complete(&mut self, completion: Completion) {
         let outcome = completion.outcome.and_then(|apply| apply(self));
         if let Some(answer) = completion.answer {
-            // Who asked may have gone.
-            let _ = answer.send(outcome);
+            self.answer(answer, outcome);
         } else if let Err(error) = outcome {
             self.warn(error.to_string());
         }
@@ -98,15 +98,22 @@ impl Engine {
 
     /// After anything has happened: events out, bytes out, the player in step.
     pub(super) fn settle(&mut self) {
-        while let Some(event) = self.stage.poll_event() {
-            self.handle_session(event);
-        }
+        self.take_events();
+        self.look_after_waiting();
         self.seek_files();
         self.tell_chat();
         self.flush();
+        self.keep_jam();
         self.stage.sync_player();
         while let Some(effect) = self.stage.poll_effect() {
             self.tell(self.anchor_event(&effect));
+        }
+    }
+
+    /// Tells what has happened in the session.
+    pub(super) fn take_events(&mut self) {
+        while let Some(event) = self.stage.poll_event() {
+            self.handle_session(event);
         }
     }
 
@@ -124,11 +131,14 @@ impl Engine {
         match event {
             PeerEvent::Connected { link, hello } => self.meet(link, &hello),
             PeerEvent::Bytes { link, channel, bytes, at } => {
-                if !self.jam.as_ref().is_some_and(|jam| jam.uses(link)) {
-                    return;
-                }
-                if let Err(error) = self.stage.bytes(channel, &bytes, at) {
-                    self.blame_peer(&error);
+                let Some(jam) = self.jam.as_mut().filter(|jam| jam.uses(link)) else { return };
+                jam.heard = jam.heard.max(at);
+                match self.stage.bytes(channel, &bytes, at) {
+                    Ok(()) => {}
+                    Err(error @ SessionError::NothingLeft) => {
+                        self.end_jam(api::JamEnd::Refused { reason: error.to_string() });
+                    }
+                    Err(error) => self.blame_peer(&error),
                 }
             }
             PeerEvent::Chat { link, bytes, at } => self.hear(link, &bytes, at),
@@ -180,6 +190,7 @@ impl Engine {
         match event {
             Event::Moved(_) => {}
             Event::Queue(event) => self.handle_queue(event),
+            Event::HostChanged { why, .. } => self.host_changed(why),
             Event::WishFailed(Some(reason)) => {
                 self.warn(format!("your friend's node did not do it: {reason}"))
             }
@@ -272,6 +283,7 @@ impl Engine {
             // A Jam whose peer is away has nobody to tell.
             let _ = self.leave();
         }
+        self.put_jam_state_away().await;
         let farewells = std::mem::take(&mut self.farewells);
         let _ = tokio::time::timeout(FAREWELL, farewells.join_all()).await;
         self.endpoint.close(quinn::VarInt::from_u32(CloseCode::Left as u32), b"the node ends");

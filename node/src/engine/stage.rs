@@ -14,7 +14,7 @@ use jamsync_protocol::{
     readiness::PlayoutState,
     session::{Channel, Command, Event, Session, SessionError, Transmit},
     time::{JamTime, NodeTime, Span},
-    timeline::{Anchor, JamMap},
+    timeline::{Anchor, Heard, JamMap},
     wire::peer::{Announcement, Availability, PlayoutReport, Verb},
 };
 
@@ -22,6 +22,10 @@ use crate::{
     audio::player::{Plan, Player, Source},
     clock::{NodeClock, SleepWatch},
 };
+
+mod parking;
+
+use parking::Parked;
 
 /// The session that is heard, and how.
 pub(super) struct Stage {
@@ -36,18 +40,14 @@ pub(super) struct Stage {
     sought: HashSet<EntryId>,
     plan: Option<Plan>,
     map: Option<JamMap>,
+    /// Where the sound is held although the session plays on.
+    held: Option<Heard>,
     /// Announcements whose time has not come, or that are still in force.
     announced: VecDeque<Announcement>,
     /// Those of `announced` that were told to the listener as having taken effect.
     told: Option<Anchor>,
     /// A test's switch: reckon as if both clocks were one.
     zero_offset: bool,
-}
-
-#[derive(Debug)]
-struct Parked {
-    session: Session,
-    announced: VecDeque<Announcement>,
 }
 
 /// An anchor that takes effect now.
@@ -69,6 +69,7 @@ impl Stage {
             sought: HashSet::new(),
             plan: None,
             map: None,
+            held: None,
             announced: VecDeque::new(),
             told: None,
             zero_offset,
@@ -103,22 +104,6 @@ impl Stage {
         self.session.handle_bytes(channel, bytes, at)
     }
 
-    /// The Jam begins with this node as host: its session goes on as it is, with a peer.
-    /// As a guest: the listener's own session is parked and an empty one waits for the host.
-    pub(super) fn enter_jam(&mut self, me: Participant, host: Participant) {
-        if me == host {
-            return;
-        }
-        // A pause that fails had nothing to stop.
-        let _ = self.command(Command::Pause);
-        while self.session.poll_event().is_some() {}
-        let session = std::mem::replace(&mut self.session, Session::guest(me, host));
-        let announced = std::mem::take(&mut self.announced);
-        self.parked = Some(Parked { session, announced });
-        self.sought.clear();
-        self.told = None;
-    }
-
     /// A connection to the peer stands and is admitted.
     pub(super) fn connected(&mut self, peer: Participant, session_epoch: u32) {
         let now = self.now();
@@ -129,17 +114,9 @@ impl Stage {
         self.session.handle_disconnected();
     }
 
-    /// The Jam is over: a host keeps its music, a guest gets its own back, paused where it was.
-    pub(super) fn leave_jam(&mut self) {
-        if let Some(Parked { session, announced }) = self.parked.take() {
-            self.session = session;
-            self.announced = announced;
-            self.sought.clear();
-            self.told = None;
-        } else {
-            let now = self.now();
-            self.session.handle_peer_left(now);
-        }
+    /// Another gives the order from now on: what was announced has its revisions anew.
+    pub(super) fn host_changed(&mut self) {
+        self.announced = self.session.announced().iter().copied().collect();
     }
 
     /// Does what is due by now.
@@ -189,10 +166,12 @@ impl Stage {
         let map = self.session.jam_map(now)?;
         let in_force = *self.session.timeline().in_force(map.jam_at(now))?;
         let announcement = *self.announced.iter().find(|known| known.anchor.revision == in_force.revision)?;
-        if self.told == Some(in_force) {
+        // A change of host gives what is agreed a new revision, and nothing else.
+        let as_told = self.told.map(|told| Anchor { revision: in_force.revision, ..told });
+        self.told = Some(in_force);
+        if as_told == Some(in_force) {
             return None;
         }
-        self.told = Some(in_force);
         self.announced.retain(|known| known.anchor.revision >= in_force.revision);
         Some(TakenEffect { announcement, at: map.node_at(in_force.at) })
     }
@@ -240,10 +219,30 @@ impl Stage {
         self.files.get(&track)
     }
 
+    /// Silences the output until it is [released](Self::release); to the listener the music stands at `heard`.
+    pub(super) fn hold(&mut self, heard: Heard) {
+        self.held = Some(Heard { playing: false, ..heard });
+    }
+
+    /// Where the sound is held.
+    pub(super) fn held(&self) -> Option<Heard> {
+        self.held
+    }
+
+    pub(super) fn release(&mut self) {
+        self.held = None;
+    }
+
+    /// What the listener hears.
+    pub(super) fn heard(&self) -> Option<Heard> {
+        self.held.or_else(|| self.session.heard_at(self.now()))
+    }
+
     /// Brings the player in step with the session.
     pub(super) fn sync_player(&mut self) {
         let now = self.now();
-        let map = self.session.jam_map(now).map(|map| self.sabotaged(map, now));
+        let map = self.session.jam_map(now).filter(|_| self.held.is_none());
+        let map = map.map(|map| self.sabotaged(map, now));
         if map != self.map {
             self.player.set_jam_map(map);
             self.map = map;

@@ -10,7 +10,8 @@ use jamsync_protocol::{
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
-    Engine, account::Account, device_rates::DeviceRates, ledger::Ledger, run::Sources, stage::Stage, utc_now,
+    Engine, account::Account, device_rates::DeviceRates, keep::Keeper, ledger::Ledger, run::Sources,
+    stage::Stage, utc_now,
 };
 use crate::{
     api::{self, ApiError, EngineHandle, ErrorCode},
@@ -22,6 +23,7 @@ use crate::{
     clock::NodeClock,
     config::{Boot, Settings, SinkKind},
     identity::Identity,
+    jam_state::JamState,
     library::Index,
     net::{peer::PeerPort, socket},
 };
@@ -42,7 +44,9 @@ pub async fn start(boot: Boot) -> Result<api::Engine, ApiError> {
         .map_err(|error| ApiError::new(ErrorCode::StateUnwritable, error.to_string(), ""))?;
     let clock =
         NodeClock::skewed(settings.clock_offset, settings.clock_rate).with_faults(settings.clock_faults);
-    let (endpoint, raw) = socket::endpoint(settings.listen)
+    let kept = JamState::load(&paths.jam());
+    let earlier_port = kept.as_ref().ok().and_then(Option::as_ref).map_or(0, |state| state.port);
+    let (endpoint, raw) = socket::endpoint_again(settings.listen, earlier_port)
         .map_err(|error| ApiError::new(ErrorCode::NoPort, error.to_string(), ""))?;
     let (peer_sender, peer_events) = mpsc::channel(PEER_EVENTS_WAITING);
     let port = PeerPort::open(endpoint.clone(), raw, Arc::clone(&identity), clock, peer_sender)
@@ -68,6 +72,7 @@ pub async fn start(boot: Boot) -> Result<api::Engine, ApiError> {
         coordinator: None,
         coordinator_state: api::Coordinator::Unset,
         ledger: Ledger::load(&paths.agreements(), utc_now()),
+        keeper: Keeper::new(paths.jam()),
         index,
         volume: api::Percent::FULL,
         warnings,
@@ -79,6 +84,7 @@ pub async fn start(boot: Boot) -> Result<api::Engine, ApiError> {
         stopping: false,
     };
     engine.connect_coordinator();
+    engine.rejoin(kept);
     let sources = Sources { calls, peer_events, player_events, completed, link_events };
     let task = tokio::spawn(engine.run(sources));
     Ok(api::Engine { handle, task })

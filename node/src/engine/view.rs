@@ -30,6 +30,7 @@ impl Engine {
             sync: self.sync_view(),
             now: self.now_playing(),
             queue: self.upcoming(),
+            own_music_waits: self.stage.has_parked(),
             requests: self.open_requests(),
             volume_percent: self.volume,
             output: api::Output {
@@ -61,13 +62,14 @@ impl Engine {
         let now = self.stage.now();
         let peer = match (&jam.link, jam.lost_since) {
             (Some(link), _) => api::Peer::Connected { path: api::Path::Direct, address: link.address() },
+            (None, Some(since)) if jam.returning => api::Peer::Returning { for_time: now - since },
             (None, Some(since)) => api::Peer::Lost { for_time: now - since },
             (None, None) => api::Peer::Connecting,
         };
         Some(api::Jam {
             id: jam.id,
             with: jam.with().clone(),
-            role: if jam.is_host() { api::Role::Host } else { api::Role::Guest },
+            role: self.role(),
             guest_controls: self.stage.session().guest_controls(),
             peer,
             age: now - jam.granted,
@@ -95,7 +97,7 @@ impl Engine {
 
     fn now_playing(&self) -> Option<api::NowPlaying> {
         let session = self.stage.session();
-        let heard = session.heard_at(self.stage.now())?;
+        let heard = self.stage.heard()?;
         let entry = session.queue().entry(heard.entry)?;
         let (by, verb) = self.stage.in_force()?;
         Some(api::NowPlaying {

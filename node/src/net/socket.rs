@@ -43,6 +43,25 @@ pub fn endpoint(address: Option<SocketAddr>) -> Result<(quinn::Endpoint, UdpSock
     Ok((endpoint, raw))
 }
 
+/// As [`endpoint`], and where any port will do, on the `port` of an earlier run if that is free (0 is none): whoever has
+/// met this node there finds it again.
+///
+/// # Errors
+/// As [`endpoint`].
+pub fn endpoint_again(
+    address: Option<SocketAddr>,
+    port: u16,
+) -> Result<(quinn::Endpoint, UdpSocket), SocketError> {
+    let any = address.unwrap_or_else(|| SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)));
+    if port != 0 && any.port() == 0 {
+        let again = endpoint(Some(SocketAddr::new(any.ip(), port)));
+        if again.is_ok() {
+            return again;
+        }
+    }
+    endpoint(address)
+}
+
 /// Transport settings for connections between peers.
 ///
 /// The idle timeout decides how soon a vanished peer is noticed: 10 s, because probes flow several times a

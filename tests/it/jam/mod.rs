@@ -10,12 +10,16 @@
 )]
 
 mod alone;
+mod away;
 mod broken_music;
 mod chat;
 mod coordinator_gone;
 mod cut_off;
 mod edits;
 mod hostile;
+mod hosts;
+mod killed;
+mod moved;
 mod node;
 mod process;
 mod readiness;

@@ -30,10 +30,16 @@ pub(super) struct Node {
 impl Node {
     /// Starts the daemon with its state in `home`, and follows it.
     pub(super) fn start(name: &str, home: PathBuf) -> Self {
+        Self::start_with(name, home, &[])
+    }
+
+    /// The same, with more options of the daemon.
+    pub(super) fn start_with(name: &str, home: PathBuf, options: &[&str]) -> Self {
         fs::create_dir_all(&home).expect("a folder");
         let mut daemon = Process::start(
             jamsync(&home)
                 .args(["--json", "daemon", "--listen", "127.0.0.1:0", "--sink", "null"])
+                .args(options)
                 .env("JAMSYNC_LOG", "info")
                 .stderr(fs::File::create(home.join("daemon.log")).expect("a log")),
         );
@@ -142,6 +148,12 @@ impl Node {
             Err(RecvTimeoutError::Timeout) => false,
             Err(RecvTimeoutError::Disconnected) => panic!("{} has ended:\n{}", self.name, self.log()),
         }
+    }
+
+    /// Ends the daemon as `kill -9` does. Started again in the same home it is the same node.
+    pub(super) fn kill(self) -> PathBuf {
+        self.daemon.kill();
+        self.home
     }
 
     pub(super) fn signal(&self, signal: Signal) {

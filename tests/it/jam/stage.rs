@@ -85,9 +85,14 @@ impl Stage {
     /// A node signed up under its name.
     pub(super) fn person(&self, name: &str, birth: &str) -> Node {
         let node = self.node(name);
-        let code = self.operate("join-code", &[]);
-        node.run(&["init", "--coordinator", &code, "--handle", name, "--birth", birth, "--market", "DE"]);
+        self.sign_up(&node, birth);
         node
+    }
+
+    /// Signs a node up under its name.
+    pub(super) fn sign_up(&self, node: &Node, birth: &str) {
+        let (name, code) = (node.name.as_str(), self.operate("join-code", &[]));
+        node.run(&["init", "--coordinator", &code, "--handle", name, "--birth", birth, "--market", "DE"]);
     }
 
     /// Folder `name`, made.
@@ -110,6 +115,11 @@ impl Friends {
     pub(super) fn meet() -> Self {
         let stage = Stage::set();
         let [ana, ben] = ["ana", "ben"].map(|name| stage.person(name, "1990-05-17"));
+        Self::introduce(stage, ana, ben)
+    }
+
+    /// Two who are signed up become contacts.
+    pub(super) fn introduce(stage: Stage, ana: Node, ben: Node) -> Self {
         let mut friends = Self { ana, ben, stage };
         befriend(&friends.ana, &mut friends.ben);
         friends

@@ -90,6 +90,7 @@ fn in_a_jam() -> Snapshot {
             entry(3, "夜に駆ける", "YOASOBI", EntryState::Missing { side: Side::Peer }),
             entry(4, &"long ".repeat(40), "", EntryState::Unplayable { side: Side::Here, reason }),
         ],
+        own_music_waits: false,
         requests: vec![JamRequest {
             with: "carla".parse().expect("valid"),
             direction: Direction::Incoming,

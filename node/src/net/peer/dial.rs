@@ -6,10 +6,10 @@ use jamsync_protocol::{id::DeviceKey, wire::peer::PEER_ALPN};
 use quinn::{ClientConfig, Connection};
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep},
+    time::{sleep, timeout},
 };
 
-use super::{PeerEvent, PeerTarget, Shared, link};
+use super::{Dialling, PeerEvent, PeerTarget, Shared, link};
 use crate::{
     identity::TLS_NAME,
     net::{
@@ -18,23 +18,30 @@ use crate::{
     },
 };
 
-/// Keeps a connection to `target`: dials until one stands, and again when it is lost.
-pub(super) async fn dial(shared: Arc<Shared>, target: PeerTarget) {
+/// Looks for `target`, after a pause, until a connection stands on which it has said hello.
+pub(super) async fn seek(shared: Arc<Shared>, target: PeerTarget, pause: Duration) {
+    match target.dialling {
+        Dialling::AtOnce => sleep(pause).await,
+        Dialling::After(wait) => {
+            // Punching ends with the time, and nothing else ends it.
+            let _ = timeout(pause + wait, punch(&shared, &target)).await;
+        }
+        Dialling::Never => return punch(&shared, &target).await,
+    }
+    dial(&shared, &target).await;
+}
+
+/// Dials until a connection stands.
+async fn dial(shared: &Arc<Shared>, target: &PeerTarget) {
     let mut pause = PAUSE_LEAST;
     loop {
-        match first_connection(&shared, &target).await {
-            Ok(connection) => match link::greet(&shared, connection.clone(), &target.hello).await {
-                Ok(()) => {
-                    let since = Instant::now();
-                    connection.closed().await;
-                    // A connection that the peer ends at once would be ended again at once.
-                    if since.elapsed() > STEADY {
-                        pause = PAUSE_LEAST;
-                    }
-                }
-                Err(reason) => failed(&shared, &target, reason).await,
-            },
-            Err(reason) => failed(&shared, &target, reason).await,
+        let greeted = match first_connection(shared, target).await {
+            Ok(connection) => link::greet(shared, connection, &target.hello).await,
+            Err(reason) => Err(reason),
+        };
+        match greeted {
+            Ok(()) => return,
+            Err(reason) => failed(shared, target, reason).await,
         }
         sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MOST);
@@ -43,7 +50,7 @@ pub(super) async fn dial(shared: Arc<Shared>, target: PeerTarget) {
 
 /// Sends tiny packets towards `target`, quickly at first and then for as long as it is sought, so that our NAT lets
 /// its packets in whenever it dials. They are no QUIC, and the peer's endpoint drops them unanswered.
-pub(super) async fn punch(shared: Arc<Shared>, target: PeerTarget) {
+async fn punch(shared: &Shared, target: &PeerTarget) {
     let Ok(local) = shared.raw.local_addr() else { return };
     for round in 0_u32.. {
         for candidate in &target.candidates {
@@ -111,8 +118,8 @@ const PUNCH: &[u8] = &[0x20];
 const PUNCH_PAUSE_MOST: Duration = Duration::from_secs(2);
 
 /// A connection that has lasted so long was a good one.
-const STEADY: Duration = Duration::from_secs(10);
+pub(super) const STEADY: Duration = Duration::from_secs(10);
 
 /// Pause after the first failed round of dialling, and the longest.
-const PAUSE_LEAST: Duration = Duration::from_millis(200);
-const PAUSE_MOST: Duration = Duration::from_secs(5);
+pub(super) const PAUSE_LEAST: Duration = Duration::from_millis(200);
+pub(super) const PAUSE_MOST: Duration = Duration::from_secs(5);

@@ -21,7 +21,7 @@ use jamsync_protocol::{
         peer::{ControlMessage, Hello},
     },
 };
-use quinn::{Connection, RecvStream, SendStream, VarInt};
+use quinn::{Connection, RecvStream, SendStream, Side, VarInt};
 use tokio::{sync::mpsc, time::timeout};
 
 use super::{PeerEvent, Shared};
@@ -32,6 +32,7 @@ use crate::net::{socket::canonical, tls};
 pub struct PeerLink {
     id: u64,
     key: DeviceKey,
+    dialled: bool,
     connection: Connection,
     control: mpsc::Sender<Vec<u8>>,
     queue: mpsc::Sender<Vec<u8>>,
@@ -65,6 +66,12 @@ impl PeerLink {
     #[must_use]
     pub const fn key(&self) -> DeviceKey {
         self.key
+    }
+
+    /// Whether this side has dialled it.
+    #[must_use]
+    pub const fn dialled(&self) -> bool {
+        self.dialled
     }
 
     /// Where the peer is.
@@ -193,9 +200,11 @@ async fn establish(
     let (control_out, control_outbox) = mpsc::channel(FRAMES_WAITING);
     let (queue_out, queue_outbox) = mpsc::channel(FRAMES_WAITING);
     let (chat_out, chat_outbox) = mpsc::channel(FRAMES_WAITING);
+    let dialled = connection.side() == Side::Client;
     let link = PeerLink {
         id,
         key,
+        dialled,
         connection: connection.clone(),
         control: control_out,
         queue: queue_out,

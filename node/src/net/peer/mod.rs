@@ -1,9 +1,10 @@
 //! Connections between peers: whom to expect, how to reach them, and the bytes that pass.
 //!
-//! The introduction fixes who dials, because dialling from both sides makes two connections. The dialling side
+//! The introduction fixes who dials first, because dialling from both sides makes two connections. The dialling side
 //! tries every candidate address at once and keeps the first that answers; the other side sends a few tiny
-//! packets towards the same candidates, which open its NAT. A connection counts once the other side's first
-//! frame has come. What the frames say is not this module's business.
+//! packets towards the same candidates, which open its NAT, and dials only where the first does not come. A connection
+//! counts once the other side's first frame has come. What the frames say, and which of two connections is used, is
+//! not this module's business.
 
 mod dial;
 mod expected;
@@ -11,7 +12,11 @@ mod link;
 #[cfg(test)]
 mod tests;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use expected::ExpectedPeers;
 use jamsync_protocol::{
@@ -41,13 +46,14 @@ pub struct PeerPort {
     seeking: Option<Seeking>,
 }
 
-/// A peer that is looked for, or met and looked for again when it is lost.
+/// A peer that is looked for, or was met.
 #[derive(Debug)]
 struct Seeking {
     jam: JamId,
-    candidates: Vec<SocketAddr>,
-    dials: bool,
     task: AbortHandle,
+    met: Option<Instant>,
+    /// Before the next search; it grows with each connection that does not last.
+    pause: Duration,
 }
 
 /// What every connection task holds.
@@ -68,10 +74,21 @@ pub struct PeerTarget {
     pub key: DeviceKey,
     /// What to say first; it names the Jam.
     pub hello: Hello,
-    /// Whether this side dials.
-    pub dials: bool,
+    /// When this side dials.
+    pub dialling: Dialling,
     /// Where it may be.
     pub candidates: Vec<SocketAddr>,
+}
+
+/// When a side dials. The other side may dial too: then there are two connections, of which both must keep the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialling {
+    /// From the beginning.
+    AtOnce,
+    /// Where the other side has not come by then; until then this side opens its NAT.
+    After(Duration),
+    /// Never: this side opens its NAT for as long as it looks.
+    Never,
 }
 
 /// What happens on peer connections.
@@ -146,39 +163,38 @@ impl PeerPort {
         Ok(Self { shared, accepting, seeking: None })
     }
 
-    /// Expects `target`, and looks for it until [`forget`](Self::forget) or another call replaces it: after a
-    /// lost connection the search goes on by itself.
+    /// Expects `target`, and looks for it until it is [met](Self::met) or [forgotten](Self::forget), or another call
+    /// replaces it. Connections that stand are not touched.
     pub fn seek(&mut self, target: PeerTarget) {
-        self.stop_seeking();
-        let (jam, dials, candidates) = (target.hello.jam, target.dials, target.candidates.clone());
-        self.shared.expected.expect(target.key, target.hello.clone());
-        let shared = Arc::clone(&self.shared);
-        let task = if dials {
-            tokio::spawn(dial::dial(shared, target))
-        } else {
-            tokio::spawn(dial::punch(shared, target))
-        };
-        self.seeking = Some(Seeking { jam, candidates, dials, task: task.abort_handle() });
+        self.seek_after(Duration::ZERO, dial::PAUSE_LEAST, target);
     }
 
-    /// The peer that is looked for is there: nothing more needs to open its way. A dialling side goes on watching its
-    /// connection.
+    /// The peer that is looked for is there: nothing more needs to be done to reach it.
     pub fn met(&mut self) {
-        if let Some(seeking) = self.seeking.as_ref().filter(|seeking| !seeking.dials) {
+        if let Some(seeking) = &mut self.seeking {
             seeking.task.abort();
+            seeking.met = Some(Instant::now());
         }
     }
 
-    /// The connection to `target` is lost. A dialling side is about to dial again by itself, so that a peer which
-    /// closes every connection meets growing pauses; it begins anew only where the addresses have changed.
+    /// The connection to `target` is lost or of no use: looks for it again, after a pause that grows where connections
+    /// do not last, so that a peer which ends every one at once is not dialled for ever at the same pace.
     pub fn miss(&mut self, target: PeerTarget) {
-        let known = self.seeking.as_ref();
-        let same = |seeking: &Seeking| {
-            seeking.jam == target.hello.jam && seeking.dials && seeking.candidates == target.candidates
+        let known = self.seeking.as_ref().filter(|seeking| seeking.jam == target.hello.jam);
+        let lasted = |met: Instant| met.elapsed() > dial::STEADY;
+        let pause = match known {
+            Some(seeking) if !seeking.met.is_some_and(lasted) => seeking.pause,
+            Some(_) | None => dial::PAUSE_LEAST,
         };
-        if !known.is_some_and(same) {
-            self.seek(target);
-        }
+        self.seek_after(pause, (pause * 2).min(dial::PAUSE_MOST), target);
+    }
+
+    fn seek_after(&mut self, pause: Duration, next: Duration, target: PeerTarget) {
+        self.stop_seeking();
+        let jam = target.hello.jam;
+        self.shared.expected.expect(target.key, target.hello.clone());
+        let task = tokio::spawn(dial::seek(Arc::clone(&self.shared), target, pause)).abort_handle();
+        self.seeking = Some(Seeking { jam, task, met: None, pause: next });
     }
 
     /// No longer expects anyone of this Jam.

@@ -10,7 +10,7 @@ use jamsync_protocol::{
 };
 use tokio::{sync::mpsc, time::timeout};
 
-use super::{CloseCode, PeerEvent, PeerPort, PeerTarget};
+use super::{CloseCode, Dialling, PeerEvent, PeerPort, PeerTarget};
 use crate::{clock::NodeClock, identity::Identity, net::socket::endpoint};
 
 struct Node {
@@ -31,7 +31,8 @@ fn node(seed: u8) -> Node {
 
 fn target(of: &Node, jam: u8, dials: bool) -> PeerTarget {
     let hello = Hello { features: 0, jam: JamId([jam; 16]), run: 1, grant: List::new(vec![jam; 3]).unwrap() };
-    PeerTarget { key: of.identity.key(), hello, dials, candidates: vec![of.address] }
+    let dialling = if dials { Dialling::AtOnce } else { Dialling::Never };
+    PeerTarget { key: of.identity.key(), hello, dialling, candidates: vec![of.address] }
 }
 
 /// The next event, which has to come soon.
@@ -60,7 +61,19 @@ async fn two_expected_peers_exchange_hellos_frames_and_datagrams() {
     let PeerEvent::Lost { reason, .. } = next(&mut a).await else { panic!("lost") };
     assert!(reason.contains("trailing bytes"), "{reason}");
     let PeerEvent::Lost { .. } = next(&mut b).await else { panic!("lost") };
+    a.port.miss(target(&b, 7, true));
     let PeerEvent::Connected { .. } = next(&mut a).await else { panic!("the dialling side comes back") };
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_the_one_who_should_dial_does_not_come_the_other_dials() {
+    let (mut a, mut b) = (node(1), node(2));
+    a.port.seek(target(&b, 7, false));
+    let dialling = Dialling::After(Duration::from_millis(50));
+    b.port.seek(PeerTarget { dialling, ..target(&a, 7, false) });
+    let PeerEvent::Connected { link: to_b, .. } = next(&mut a).await else { panic!("connected") };
+    let PeerEvent::Connected { link: to_a, .. } = next(&mut b).await else { panic!("connected") };
+    assert_eq!((to_a.dialled(), to_b.dialled()), (true, false));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
