@@ -222,10 +222,9 @@ impl ActiveJam {
     /// sides dialled at the same time, both keep the connection of the side that should dial.
     pub(super) fn prefers(&self, dialled: bool, run: u32, now: NodeTime) -> bool {
         let Some(link) = &self.link else { return true };
-        let by_whom_it_should = |dialled: bool| dialled == self.dials;
         let began_anew = self.peer_run != Some(run);
         let at_the_same_time = now - self.linked < SAME_TIME && !self.is_silent(now);
-        began_anew || by_whom_it_should(dialled) || !at_the_same_time || !by_whom_it_should(link.dialled())
+        began_anew || !at_the_same_time || supersedes(self.dials, dialled, link.dialled())
     }
 
     /// The connection is gone.
@@ -254,6 +253,12 @@ impl ActiveJam {
     }
 }
 
+/// Of two connections dialled at the same time, whether the newer is the one to keep, for a side that should dial or
+/// not: it does not matter in which order the two come.
+const fn supersedes(should_dial: bool, newer_dialled: bool, older_dialled: bool) -> bool {
+    newer_dialled == should_dial || older_dialled != should_dial
+}
+
 /// How long two that have met may meet again without a new grant.
 pub(super) const RESUME_LIFE: Span = Span::from_secs(86_400);
 
@@ -266,3 +271,6 @@ const HEAD_START: Duration = Duration::from_millis(1_500);
 
 /// Two connections that begin no further apart may have been dialled without knowing of each other.
 const SAME_TIME: Span = SILENCE;
+
+#[cfg(test)]
+mod tests;
