@@ -267,7 +267,7 @@ pub(super) const RESUME_LIFE: Span = Span::from_secs(86_400);
 const SILENCE: Span = Span::from_secs(2);
 
 /// How much earlier the side that should dial begins, so that mostly one connection is made.
-const HEAD_START: Duration = Duration::from_millis(1_500);
+const HEAD_START: Duration = Duration::from_millis(1_000);
 
 /// Two connections that begin no further apart may have been dialled without knowing of each other.
 const SAME_TIME: Span = SILENCE;

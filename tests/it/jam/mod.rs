@@ -26,6 +26,7 @@ mod readiness;
 mod refusals;
 mod restart;
 mod roles;
+mod rounds;
 mod stage;
 mod stranger;
 mod unasked;

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jamsync_node::api::Event;
+use jamsync_node::api::{Event, Peer};
 
 use super::{
     node::Node,
@@ -106,6 +106,13 @@ fn whoevers_address_changes_the_jam_goes_on_without_the_coordinator() {
     for (round, (door, whose)) in [(1, "ana"), (0, "ben"), (1, "ana")].into_iter().enumerate() {
         way.move_door(door);
         let began = Instant::now();
+        let met_at = Some(way.doors[door].address());
+        let facing = if door == 0 { &mut friends.ana } else { &mut friends.ben };
+        facing.until("the friend is met at the new address", |node| {
+            let peer = node.status().jam.map(|jam| jam.peer);
+            let address = if let Some(Peer::Connected { address, .. }) = peer { Some(address) } else { None };
+            (address == met_at).then_some(())
+        });
         friends.ana.run(&["queue", "remove", "1"]);
         friends.agree("an edit after the change", |queue| queue.len() == 2 - round);
         eprintln!("an edit arrives {:?} after {whose}'s address changed", began.elapsed());
