@@ -140,11 +140,13 @@ pub enum Peer {
         #[serde(rename = "for_s", with = "unit::secs")]
         for_time: Span,
     },
-    /// Lost; both go on by themselves and the nodes look for each other.
+    /// Lost; the nodes look for each other.
     Lost {
         /// For how long.
         #[serde(rename = "for_s", with = "unit::secs")]
         for_time: Span,
+        /// Whether the music waits here until the friend is back; otherwise it goes on.
+        waits: bool,
     },
 }
 

@@ -171,7 +171,10 @@ fn jam_words(jam: &Jam) -> String {
         Peer::Returning { for_time } => {
             format!("coming back after a restart, looking for {} for {}", jam.with, age(for_time))
         }
-        Peer::Lost { for_time } => format!("lost for {}, looking", age(for_time)),
+        Peer::Lost { for_time, waits } => {
+            let music = if waits { "; the music waits" } else { "" };
+            format!("lost for {}, looking{music}", age(for_time))
+        }
     };
     format!("with {} for {}; {role}, {controls}; {peer}", jam.with, age(jam.age))
 }

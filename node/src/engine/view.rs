@@ -63,7 +63,7 @@ impl Engine {
         let peer = match (&jam.link, jam.lost_since) {
             (Some(link), _) => api::Peer::Connected { path: api::Path::Direct, address: link.address() },
             (None, Some(since)) if jam.returning => api::Peer::Returning { for_time: now - since },
-            (None, Some(since)) => api::Peer::Lost { for_time: now - since },
+            (None, Some(since)) => api::Peer::Lost { for_time: now - since, waits: jam.waiting },
             (None, None) => api::Peer::Connecting,
         };
         Some(api::Jam {
@@ -108,7 +108,8 @@ impl Engine {
             position: entry.track.rate.span_of(heard.position.min(entry.track.length)),
             length: entry.track.duration(),
             playing: heard.playing,
-            by: self.who_did(by, verb),
+            // A sound that is held was stopped by nobody.
+            by: self.stage.held().map_or_else(|| self.who_did(by, verb), |_| Who::Program),
             added_by: self.added_by(entry.id),
             state: self.state_of(entry.id),
         })

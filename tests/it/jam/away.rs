@@ -1,6 +1,6 @@
 //! While a friend is away the music waits, where the listeners have chosen so.
 
-use jamsync_node::api::Event;
+use jamsync_node::api::{Event, Peer};
 use rustix::process::Signal;
 
 use super::{
@@ -32,6 +32,8 @@ fn the_music_waits_for_a_friend_and_goes_on_when_both_are_there() {
         assert!(told, "it is told that the music waits");
         let now = waiting.status().now.expect("something is on");
         assert!(!now.playing, "{now:?}");
+        let peer = waiting.status().jam.map(|jam| jam.peer);
+        assert!(matches!(peer, Some(Peer::Lost { waits: true, .. })), "{peer:?}");
         away.signal(Signal::CONT);
         waiting.event_since(mark, "its friend's return", |event| {
             matches!(event, Event::PeerBack { .. }).then_some(())

@@ -88,6 +88,8 @@ fn an_edit_that_was_called_done_while_the_host_was_away_survives_the_end_of_its_
     friends.ana.run(&["queue", "remove", "1"]);
     let Friends { ana, ben, stage } = friends;
     let ana = Node::start("ana", ana.kill());
+    let peer = ana.status().jam.map(|jam| jam.peer);
+    assert!(matches!(peer, Some(Peer::Returning { .. })), "{peer:?}");
     assert_eq!(titles(&ana.status().queue).last(), Some(&"Piece 4"), "known before the host is there");
     ben.signal(Signal::CONT);
     let mut friends = Friends { ana, ben, stage };
@@ -182,5 +184,28 @@ fn a_state_that_is_damaged_is_named_once_and_set_aside() {
     });
     friends.begin_jam();
     friends.hear("the music", |now| now.playing);
+    friends.assert_sound();
+}
+
+#[test]
+fn where_nothing_can_be_kept_the_listener_is_told_once_and_the_jam_goes_on() {
+    let mut friends = Friends::meet();
+    let music = friends.stage.music(4, 120);
+    friends.begin_jam_with(&music);
+    let file = state_file(&friends.ana);
+    // No file takes the place of a folder; one that is being written may come in between.
+    friends.ana.until("a folder is in the way", |_| {
+        let _ = fs::remove_file(&file);
+        fs::create_dir_all(file.join("in the way")).ok()
+    });
+    let mark = friends.ana.mark();
+    for _ in 0..2 {
+        friends.ana.run(&["queue", "remove", "1"]);
+    }
+    friends.agree("edits all the same", |queue| titles(queue) == ["Piece 4"]);
+    let told = friends.ana.events_since(mark).iter().filter(
+        |event| matches!(event, Event::Warning { message } if message.contains("jam.state cannot be written")),
+    );
+    assert_eq!(told.count(), 1);
     friends.assert_sound();
 }
