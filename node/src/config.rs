@@ -83,7 +83,7 @@ pub struct Options {
     /// Record what the sinks wav and virtual play, to files that begin with this path
     #[arg(long, global = true, env = "JAMSYNC_RECORD", hide_env_values = true, value_name = "PREFIX")]
     pub record: Option<PathBuf>,
-    /// What the music of a Jam does while your friend is away [default: go-on]
+    /// What the music of a Jam does while your friend is away, or not ready for what begins [default: go-on]
     #[arg(long, global = true, env = "JAMSYNC_WHEN_AWAY", hide_env_values = true, value_name = "WHAT")]
     pub when_away: Option<WhenAway>,
     /// Rate error of the virtual device in ppm

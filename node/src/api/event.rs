@@ -279,6 +279,8 @@ pub enum AnchorCause {
     Resume,
     /// Pause.
     Pause,
+    /// A pause until both sides are ready.
+    Wait,
     /// Seek.
     Seek,
     /// Skip.

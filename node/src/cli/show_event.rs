@@ -126,6 +126,7 @@ fn anchor(title: &Text<256>, position: Span, by: &Who, cause: AnchorCause) -> St
         AnchorCause::Start | AnchorCause::Rejoin => format!("now: {title}, at {place}"),
         AnchorCause::Resume => format!("{name} resumed {title}, at {place}"),
         AnchorCause::Pause => format!("{name} paused {title}, at {place}"),
+        AnchorCause::Wait => format!("waiting until both are ready for {title}"),
         AnchorCause::Seek => format!("{name} went to {place} in {title}"),
         AnchorCause::Skip => format!("{name} skipped to {title}"),
         AnchorCause::TrackEnd => format!("now: {title}"),

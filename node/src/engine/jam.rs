@@ -62,6 +62,8 @@ pub(super) struct ActiveJam {
     pub(super) reanchors: u32,
     pub(super) talk: Talk,
     pub(super) readiness: Watches,
+    /// Until when what was to begin waits for a side that is not ready.
+    pub(super) held_until: Option<NodeTime>,
     pub(super) path: DegradeWatch,
 }
 
@@ -160,6 +162,7 @@ impl ActiveJam {
             reanchors: 0,
             talk: Talk::new(me, place),
             readiness: Watches::new(now),
+            held_until: None,
             path: DegradeWatch::new(now),
         })
     }

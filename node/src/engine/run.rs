@@ -74,6 +74,7 @@ impl Engine {
         self.forget_expired_requests();
         self.give_up_unreachable_peer();
         self.watch_readiness();
+        self.end_hold();
         self.watch_path();
         self.renew_silent_link();
     }
@@ -188,7 +189,7 @@ impl Engine {
     )]
     fn handle_session(&mut self, event: Event) {
         match event {
-            Event::Moved(_) => {}
+            Event::Moved(announcement) => self.heed_start(&announcement),
             Event::Queue(event) => self.handle_queue(event),
             Event::HostChanged { why, .. } => self.host_changed(why),
             Event::WishFailed(Some(reason)) => {
@@ -297,6 +298,7 @@ fn cause(verb: Verb) -> api::AnchorCause {
         Verb::Start => api::AnchorCause::Start,
         Verb::Play | Verb::Resume => api::AnchorCause::Resume,
         Verb::Pause => api::AnchorCause::Pause,
+        Verb::Wait => api::AnchorCause::Wait,
         Verb::Seek => api::AnchorCause::Seek,
         Verb::Skip | Verb::Removed => api::AnchorCause::Skip,
         Verb::TrackEnd => api::AnchorCause::TrackEnd,

@@ -183,7 +183,7 @@ impl Engine {
     /// Who did something: nobody, where the music went on by itself.
     pub(super) fn who_did(&self, by: Participant, verb: Verb) -> Who {
         match verb {
-            Verb::TrackEnd | Verb::Unplayable => Who::Program,
+            Verb::TrackEnd | Verb::Unplayable | Verb::Wait => Who::Program,
             Verb::Start
             | Verb::Play
             | Verb::Resume

@@ -35,7 +35,12 @@ impl Session {
                 Ok(())
             }
             Command::HandOver => self.hand_over(now),
-            Command::Play(_) | Command::Resume | Command::Pause | Command::Seek(_) | Command::Skip => {
+            Command::Play(_)
+            | Command::Resume
+            | Command::Pause
+            | Command::Wait
+            | Command::Seek(_)
+            | Command::Skip => {
                 self.check_controls()?;
                 if self.is_so_already(&command, now) {
                     return Ok(());
@@ -61,11 +66,11 @@ impl Session {
                 let verb = if self.timeline().last().is_none() { Verb::Start } else { Verb::Play };
                 Ok(Target { verb, entry: Some(entry), position: Frames::ZERO, at: soon, playing: true })
             }
-            Command::Pause => {
+            Command::Pause | Command::Wait => {
                 let heard = heard.ok_or(SessionError::NothingOn)?;
                 let position = self.within(heard.entry, heard.position);
                 Ok(Target {
-                    verb: Verb::Pause,
+                    verb: if *command == Command::Wait { Verb::Wait } else { Verb::Pause },
                     entry: Some(heard.entry),
                     position,
                     at: jam_now,
@@ -119,7 +124,7 @@ impl Session {
         let intended = self.intended(now);
         let playing = intended.is_some_and(|heard| heard.playing);
         (*command == Command::Resume && playing)
-            || (*command == Command::Pause && intended.is_some() && !playing)
+            || (matches!(command, Command::Pause | Command::Wait) && intended.is_some() && !playing)
     }
 
     /// Where playing goes on: where it stands, or with the next entry where that one has ended.

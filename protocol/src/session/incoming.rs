@@ -159,7 +159,7 @@ impl Session {
         }
         let granted_to_me = announcement.by == self.me && announcement.answers.is_some();
         if let Ok(jam_now) = self.jam_now(now)
-            && announcement.verb != Verb::Pause
+            && !matches!(announcement.verb, Verb::Pause | Verb::Wait)
             && !granted_to_me
         {
             let late = jam_now - announcement.anchor.at;
@@ -227,7 +227,7 @@ impl Session {
             self.tell(ControlMessage::WishRefused { number: wish.number, reason });
             return Ok(());
         }
-        if wish.at < jam_now && wish.verb != Verb::Pause {
+        if wish.at < jam_now && !matches!(wish.verb, Verb::Pause | Verb::Wait) {
             self.tell(ControlMessage::AnchorLate { by: jam_now - wish.at });
         }
         let Wish { number, verb, entry, position, at, playing } = wish;

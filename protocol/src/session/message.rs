@@ -24,6 +24,8 @@ pub enum Command {
     Resume,
     /// Stop here, at once.
     Pause,
+    /// As [`Pause`](Self::Pause), because a side is not ready. Whoever waits plays on with [`Resume`](Self::Resume).
+    Wait,
     /// Move to this position of the current entry, in frames of its declared rate.
     Seek(Frames),
     /// Go on to the next entry that both sides can play.

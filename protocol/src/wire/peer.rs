@@ -182,6 +182,8 @@ pub enum Verb {
     Unplayable,
     /// The playing entry was taken out of the queue.
     Removed,
+    /// A side is not ready for what was to begin, and the host's listener lets it wait.
+    Wait,
 }
 
 /// Why a wish was not granted.

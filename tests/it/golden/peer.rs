@@ -76,6 +76,7 @@ fn control() -> Vec<(&'static str, ControlMessage)> {
         ("Wish, TrackEnd", Verb::TrackEnd),
         ("Wish, Unplayable", Verb::Unplayable),
         ("Wish, Removed", Verb::Removed),
+        ("Wish, Wait", Verb::Wait),
     ];
     values.extend(verbs.map(|(name, verb)| (name, ControlMessage::Wish(wish(verb)))));
     let refusals = [

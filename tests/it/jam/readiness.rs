@@ -1,11 +1,18 @@
 //! Each side sees how the other's sound is doing, in time and without flicker.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use jamsync_node::api::{EntryState, Event, Readiness, Side};
+use jamsync_node::api::{AnchorCause, EntryState, Event, Readiness, Side};
 use rustix::process::Signal;
 
-use super::{node::Node, stage::Friends};
+use super::{
+    node::Node,
+    stage::{Friends, Stage},
+};
 
 fn tells(node: &mut Node, mark: usize, of: Side, what: Readiness) {
     node.event_since(mark, &format!("{of:?} {what:?}"), |event| match event {
@@ -14,13 +21,12 @@ fn tells(node: &mut Node, mark: usize, of: Side, what: Readiness) {
     });
 }
 
-#[test]
-fn a_side_that_loads_or_is_away_is_shown_to_both_until_it_is_ready() {
-    let mut friends = Friends::meet();
-    let music = friends.stage.music(2, 60);
-    let copies = friends.stage.subfolder("copies");
+/// Ben plays music of which Ana has copies of her own, and both have found all of it.
+fn begin_jam_with_copies(friends: &mut Friends, count: u64) -> Vec<PathBuf> {
+    let music = friends.stage.music(count, 120);
+    let folder = friends.stage.subfolder("copies");
     let copy = |path: &PathBuf| {
-        let copy = copies.join(path.file_name().expect("a file"));
+        let copy = folder.join(path.file_name().expect("a file"));
         fs::copy(path, &copy).expect("copied");
         copy
     };
@@ -28,15 +34,72 @@ fn a_side_that_loads_or_is_away_is_shown_to_both_until_it_is_ready() {
     friends.ana.run(&[&[PathBuf::from("library"), "add".into()], &copies[..]].concat());
     friends.ben.run(&[&[PathBuf::from("play")], &music[..]].concat());
     friends.begin_jam();
-    friends.ana.until("both have all", |ana| {
-        let queue = ana.status().queue;
-        (!queue.is_empty() && queue.iter().all(|entry| entry.state == EntryState::Ready)).then_some(())
+    friends.ana.until("both have all, and she hears it", |ana| {
+        let status = ana.status();
+        let found = status.queue.iter().all(|entry| entry.state == EntryState::Ready);
+        (found && status.now.is_some_and(|now| now.playing)).then_some(())
     });
+    copies
+}
+
+/// From now on the file takes for ever to open.
+fn replace_by_pipe(path: &Path) {
+    fs::remove_file(path).expect("removed");
+    assert!(Command::new("mkfifo").arg(path).status().expect("runs").success());
+}
+
+fn causes(node: &mut Node, mark: usize, wanted: AnchorCause, title: &str) {
+    node.event_since(mark, &format!("{wanted:?} of {title}"), |event| match event {
+        Event::Anchor { cause, title: of, .. } if *cause == wanted && of.as_str() == title => Some(()),
+        _ => None,
+    });
+}
+
+#[test]
+fn what_begins_waits_for_a_side_that_is_not_ready_and_not_for_ever() {
+    let stage = Stage::set();
+    let [ana, ben] = ["ana", "ben"].map(|name| {
+        let node = Node::start_with(name, stage.folder.path().join(name), &["--when-away", "wait"]);
+        stage.sign_up(&node, "1990-05-17");
+        node
+    });
+    let mut friends = Friends::introduce(stage, ana, ben);
+    let copies = begin_jam_with_copies(&mut friends, 3);
+    replace_by_pipe(&copies[1]);
+    friends.ana.run(&["skip"]);
+    let mark = friends.ben.mark();
+    tells(&mut friends.ben, mark, Side::Peer, Readiness::Buffering);
+
+    friends.ben.run(&["pause"]);
+    let marks = [friends.ana.mark(), friends.ben.mark()];
+    friends.ben.run(&["resume"]);
+    for (node, mark) in [&mut friends.ana, &mut friends.ben].into_iter().zip(marks) {
+        causes(node, mark, AnchorCause::Wait, "Piece 2");
+        causes(node, mark, AnchorCause::Resume, "Piece 2");
+    }
+    friends.ben.event_since(marks[1], "that it waits no longer", |event| match event {
+        Event::Warning { message } if message.contains("without waiting longer") => Some(()),
+        _ => None,
+    });
+
+    let marks = [friends.ana.mark(), friends.ben.mark()];
+    friends.ana.run(&["skip"]);
+    for (node, mark) in [&mut friends.ana, &mut friends.ben].into_iter().zip(marks) {
+        causes(node, mark, AnchorCause::Wait, "Piece 3");
+        causes(node, mark, AnchorCause::Resume, "Piece 3");
+    }
+    friends.hear("the third piece, together", |now| now.playing && now.title.as_str() == "Piece 3");
+    friends.assert_sound();
+}
+
+#[test]
+fn a_side_that_loads_or_is_away_is_shown_to_both_until_it_is_ready() {
+    let mut friends = Friends::meet();
+    let copies = begin_jam_with_copies(&mut friends, 2);
     let marks = [friends.ana.mark(), friends.ben.mark()];
 
     // From now on her second file takes for ever to open.
-    fs::remove_file(&copies[1]).expect("removed");
-    assert!(Command::new("mkfifo").arg(&copies[1]).status().expect("runs").success());
+    replace_by_pipe(&copies[1]);
     friends.ben.run(&["skip"]);
     tells(&mut friends.ana, marks[0], Side::Here, Readiness::Buffering);
     tells(&mut friends.ben, marks[1], Side::Peer, Readiness::Buffering);

@@ -348,6 +348,7 @@ const fn cause(verb: Verb) -> AnchorCause {
         Verb::Start => AnchorCause::Start,
         Verb::Play | Verb::Resume => AnchorCause::Resume,
         Verb::Pause => AnchorCause::Pause,
+        Verb::Wait => AnchorCause::Wait,
         Verb::Seek => AnchorCause::Seek,
         Verb::Skip | Verb::Removed => AnchorCause::Skip,
         Verb::TrackEnd => AnchorCause::TrackEnd,
