@@ -323,6 +323,8 @@ impl Checks {
         // Until it has met the other it plays by a line as old as its disk.
         if sides.iter().any(|side| side.alone && !by_right(side)) {
             self.blind = now + Span::from_secs(2);
+            // And both learn each other's clock from nothing, maybe behind a queue.
+            self.learns = now;
         }
         if sides.iter().any(|side| side.wishes) {
             self.disturb(now, Span::from_millis(1_500));

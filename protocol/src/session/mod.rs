@@ -2,7 +2,8 @@
 //!
 //! It joins the machines: the clock tells how the peer's time reads here, the conductor what plays when, the
 //! replica what the queue holds. A node that listens alone runs a session too: it is the host of a Jam of one,
-//! so that a friend who joins later finds everything as it stands and nothing is converted.
+//! so that a friend who joins later finds everything as it stands and nothing is converted. The host may change while
+//! the Jam goes on: by agreement, because it leaves, or because it falls silent (`docs/host.md`).
 //!
 //! The session never touches a network, a clock, a file or a thread. **The drain rule:** after every call that
 //! takes `now`, call [`poll_transmit`](Session::poll_transmit) and [`poll_event`](Session::poll_event) until

@@ -99,6 +99,16 @@ fn a_peer_cannot_make_a_session_remember_without_end() {
     assert_eq!(session.availability_here(real), Some(&Availability::Ready));
 }
 
+#[test]
+fn a_peer_that_stands_up_again_and_again_is_stopped() {
+    let mut session = host(&[44_100]);
+    let standing = Standing { claim: Claim::Provisional, term: Term { epoch: 2, host: guest_id() } };
+    let outcome =
+        (0..3_000).find_map(|_| hear(&mut session, &ControlMessage::Standing(standing), START).err());
+    assert_eq!(outcome, Some(SessionError::Flooded));
+    assert!(session.is_host() && session.announced.len() <= ANNOUNCED_MAX);
+}
+
 fn extreme() -> impl Strategy<Value = i64> {
     let near = -20_000_000_000i64..20_000_000_000;
     prop_oneof![any::<i64>(), Just(i64::MIN), Just(i64::MAX), Just(0), near]
