@@ -215,6 +215,7 @@ impl Side {
     pub(super) fn join_anew(&mut self, now: Span) {
         self.dead_until = None;
         self.over = false;
+        self.alone = true;
         self.disk = None;
         self.revision = None;
         self.run = self.run.wrapping_mul(31).wrapping_add(17);
