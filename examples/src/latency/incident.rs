@@ -72,8 +72,8 @@ pub struct Recovery {
     pub range: TrueRange,
     /// When it was started again.
     pub back_ns: TrueTime,
-    /// From the start until every further window of a second was within 1 ms; none where that did not come within the
-    /// time that is allowed.
+    /// From the start until the end of the first window of a second that was within 1 ms, as all further ones were; none
+    /// where that did not come within the time that is allowed.
     pub in_step_after_ms: Option<f64>,
     /// The places at which the other's sound did not simply go on, from the kill until both must be in step; none where
     /// what it plays is not the music.
@@ -144,9 +144,9 @@ impl Recovery {
             let apart = |skew: Option<Span>| skew.is_none_or(|skew| skew.abs() > IN_STEP);
             let last = score.windows.iter().rposition(|window| apart(window.verdict.skew()));
             let first = last.map_or(0, |index| index + 1);
-            // A window is in step from its beginning on.
-            let begins = score.windows.get(first).map(|window| window.at - Span::from_millis(500));
-            self.in_step_after_ms = begins.map(|at| (at - self.back_ns).as_secs_f64() * 1e3);
+            // A window that is silent at first counts, too, so in step is who has been for all of one: at its end.
+            let ends = score.windows.get(first).map(|window| window.at + Span::from_millis(500));
+            self.in_step_after_ms = ends.map(|at| (at - self.back_ns).as_secs_f64() * 1e3);
         }
         let other = if self.of == Who::A { b } else { a };
         let music = heard.reference(other, self.range);
