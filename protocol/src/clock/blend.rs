@@ -134,9 +134,8 @@ fn is_enough(there: &[Point], back: &[Point]) -> bool {
 const DEPTHS: [usize; 3] = [1, 4, 16];
 /// A line needs this many points in the newest segment of each direction.
 const POINTS_MIN: usize = 6;
-/// The steps from the least late point by which its error is told; half of four is a careful guess for one. Fewer lie close
-/// together by chance too often.
-const STEPS: usize = 4;
+/// The steps from the least late point by which its error is told; half of three is a careful guess for one.
+const STEPS: usize = 3;
 /// Two lines further apart than the root of this many variances disagree by more than chance.
 const CHANCE: f64 = 9.0;
 

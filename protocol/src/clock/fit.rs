@@ -158,17 +158,15 @@ impl<'a> Side<'a> {
         self.levels.last().map(|&(_, sums)| sums)
     }
 
-    /// How much less the points tell than independent ones would: neighbours are alike, there are few, or many were
-    /// left out as too late, so that those that agree may be a chance.
+    /// How much less the points tell than independent ones would: neighbours are alike, or there are few.
     fn excess(&self, slope: f64, prior: &Prior) -> f64 {
-        let (mut products, mut squares, mut left_out) = (0.0, 0.0, 0.0);
+        let (mut products, mut squares) = (0.0, 0.0);
         for (run, &(level, _)) in runs(self.points).zip(&self.levels) {
             let mut before = 0.0;
             for point in run {
                 let late = point.y - self.sign * slope * point.x - level;
                 let z = late / libm::sqrt(variance(point, self.sigma, prior));
                 let kept = if z > LATE_MAX { 0.0 } else { z };
-                left_out += if z > LATE_MAX { 1.0 } else { 0.0 };
                 products += kept * before;
                 squares += kept * kept;
                 before = kept;
@@ -176,8 +174,7 @@ impl<'a> Side<'a> {
         }
         let alike = if squares > 0.0 { (products / squares).clamp(0.0, 0.9) } else { 0.0 };
         let few = 1.0 + 3.0 / (count(self.points) - 2.0).max(1.0);
-        let kept = 1.0 - left_out / (count(self.points) + 1.0);
-        few * (1.0 + alike) / (1.0 - alike) / libm::pow(kept, KEPT_POWER)
+        few * (1.0 + alike) / (1.0 - alike)
     }
 }
 
@@ -223,9 +220,6 @@ fn count(points: &[Point]) -> f64 {
     points.len() as f64
 }
 
-/// The power of the kept share by which points that were left out widen the variance: without it, a few points that lie
-/// close together by chance make a line that is sure of itself.
-const KEPT_POWER: f64 = 4.0;
 /// Rounds of reweighting. The first slope is the last fit's, so that few are needed.
 const ROUNDS: u32 = 3;
 /// Residuals beyond this many standard deviations count less: Huber's usual tuning, 95 % efficient for normal noise.
