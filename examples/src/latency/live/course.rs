@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
-use jamsync_node::api::{AnchorCause, Event, Reply, Request, SeekTo, client::Client};
+use jamsync_node::api::{AnchorCause, Event, Reply, Request, SeekTo};
 use jamsync_protocol::time::Span;
 use tokio::{task::JoinSet, time::sleep};
 
@@ -86,12 +86,11 @@ impl<'a> Run<'a> {
         self.observer = Some(Observer::start(&self.stage));
         let begun = self.join().await?;
         self.await_happenings(begun)?;
-        let mut clients = [self.stage.ana.connect().await?, self.stage.ben.connect().await?];
         for (at, step) in self.steps() {
             sleep_until(begun + at).await;
             match step {
-                Step::Deed(action) => self.act(&action, &mut clients).await,
-                Step::Incident(incident) => self.suffer(incident, forwarder, &mut clients).await?,
+                Step::Deed(action) => self.act(&action).await,
+                Step::Incident(incident) => self.suffer(incident, forwarder).await?,
             }
         }
         let end = begun + Span::from_secs(i64::from(self.case.seconds));
@@ -111,12 +110,7 @@ impl<'a> Run<'a> {
         steps
     }
 
-    async fn suffer(
-        &mut self,
-        incident: Incident,
-        forwarder: &Forwarder,
-        clients: &mut [Client; 2],
-    ) -> anyhow::Result<()> {
+    async fn suffer(&mut self, incident: Incident, forwarder: &Forwarder) -> anyhow::Result<()> {
         match incident {
             Incident::Move => forwarder.move_dialler(),
             Incident::Kill(process) => {
@@ -140,7 +134,6 @@ impl<'a> Run<'a> {
                     self.journal.happen("a node that was killed", recovery.range);
                     self.recoveries.push(recovery);
                 }
-                *clients = [self.stage.ana.connect().await?, self.stage.ben.connect().await?];
             }
         }
         Ok(())
@@ -207,7 +200,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    async fn act(&mut self, action: &Action, clients: &mut [Client; 2]) {
+    async fn act(&mut self, action: &Action) {
         let (request, what, cause) = match action.deed {
             Deed::Pause => (Request::Pause, "pause", AnchorCause::Pause),
             Deed::Resume => (Request::Resume, "resume", AnchorCause::Resume),
@@ -217,14 +210,20 @@ impl<'a> Run<'a> {
             }
             Deed::Skip => (Request::Skip, "skip", AnchorCause::Skip),
         };
-        let client = match action.by {
-            Who::A => &mut clients[0],
-            Who::B => &mut clients[1],
+        let node = match action.by {
+            Who::A => &self.stage.ana,
+            Who::B => &self.stage.ben,
         };
+        // A connection that asks for nothing for long is closed, so each command has its own; that takes 0.1 ms.
+        let client = node.connect().await;
         let at = true_now();
         self.journal.command(what, cause, at);
         self.commands.push(CommandDelay::of(at, action));
-        if let Err(error) = client.call(request).await {
+        let done = match client {
+            Ok(mut client) => client.call(request).await.map(drop).map_err(anyhow::Error::from),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = done {
             self.troubles.push(format!("{what} at {} s: {error}", action.at_s));
         }
     }
