@@ -100,7 +100,8 @@ const UNWRITTEN: Span = Span::from_millis(1_100);
 const IN_STEP: Span = Span::from_millis(1);
 
 impl Case {
-    /// What is done to the processes and the path in the time of the run, in order.
+    /// What is done to the processes and the path in the time of the run, in order. Who could not be back and in step
+    /// before its end is not killed.
     pub(super) fn incidents(&self) -> Vec<(Span, Incident)> {
         let after = Span::from_secs_f64;
         let killed = |kill: &Kill| {
@@ -108,7 +109,9 @@ impl Case {
             [(after(kill.at_s), Incident::Kill(kill.of)), (back, Incident::Start(kill.of))]
         };
         let moved = |new: &NewAddress| (after(new.at_s), Incident::Move);
-        let mut all: Vec<(Span, Incident)> = self.kills.iter().flat_map(killed).collect();
+        let end = Span::from_secs(i64::from(self.seconds));
+        let in_time = |kill: &&Kill| after(kill.at_s + kill.away_s) + BACK_WITHIN < end;
+        let mut all: Vec<(Span, Incident)> = self.kills.iter().filter(in_time).flat_map(killed).collect();
         all.extend(self.new_addresses.iter().map(moved));
         all.sort_by_key(|(at, _)| *at);
         all

@@ -3,20 +3,11 @@
 use jamsync_node::api::{Event, Peer};
 use rustix::process::Signal;
 
-use super::{
-    node::Node,
-    stage::{Friends, Stage},
-};
+use super::stage::Friends;
 
 #[test]
 fn the_music_waits_for_a_friend_and_goes_on_when_both_are_there() {
-    let stage = Stage::set();
-    let [ana, ben] = ["ana", "ben"].map(|name| {
-        let node = Node::start_with(name, stage.folder.path().join(name), &["--when-away", "wait"]);
-        stage.sign_up(&node, "1990-05-17");
-        node
-    });
-    let mut friends = Friends::introduce(stage, ana, ben);
+    let mut friends = Friends::who_wait();
     let music = friends.stage.music(1, 200);
     friends.begin_jam_with(&music);
     // First the host waits for its guest, then the guest for its host.

@@ -9,10 +9,7 @@ use std::{
 use jamsync_node::api::{AnchorCause, EntryState, Event, Readiness, Side};
 use rustix::process::Signal;
 
-use super::{
-    node::Node,
-    stage::{Friends, Stage},
-};
+use super::{node::Node, stage::Friends};
 
 fn tells(node: &mut Node, mark: usize, of: Side, what: Readiness) {
     node.event_since(mark, &format!("{of:?} {what:?}"), |event| match event {
@@ -57,13 +54,7 @@ fn causes(node: &mut Node, mark: usize, wanted: AnchorCause, title: &str) {
 
 #[test]
 fn what_begins_waits_for_a_side_that_is_not_ready_and_not_for_ever() {
-    let stage = Stage::set();
-    let [ana, ben] = ["ana", "ben"].map(|name| {
-        let node = Node::start_with(name, stage.folder.path().join(name), &["--when-away", "wait"]);
-        stage.sign_up(&node, "1990-05-17");
-        node
-    });
-    let mut friends = Friends::introduce(stage, ana, ben);
+    let mut friends = Friends::who_wait();
     let copies = begin_jam_with_copies(&mut friends, 3);
     replace_by_pipe(&copies[1]);
     friends.ana.run(&["skip"]);

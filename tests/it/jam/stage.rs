@@ -118,6 +118,17 @@ impl Friends {
         Self::introduce(stage, ana, ben)
     }
 
+    /// The same, and the music of each waits for the other.
+    pub(super) fn who_wait() -> Self {
+        let stage = Stage::set();
+        let [ana, ben] = ["ana", "ben"].map(|name| {
+            let node = Node::start_with(name, stage.folder.path().join(name), &["--when-away", "wait"]);
+            stage.sign_up(&node, "1990-05-17");
+            node
+        });
+        Self::introduce(stage, ana, ben)
+    }
+
     /// Two who are signed up become contacts.
     pub(super) fn introduce(stage: Stage, ana: Node, ben: Node) -> Self {
         let mut friends = Self { ana, ben, stage };
