@@ -12,7 +12,7 @@ use rustix::{fs::FlockOperation, io::Errno};
 
 use crate::{
     env::{Env, NoRandomness},
-    store::{SqliteStore, StoreError},
+    store::{SqliteStore, StoreError, archive},
 };
 
 /// An opened data folder.
@@ -22,6 +22,17 @@ pub struct DataFolder {
     pub secret: DeviceSecret,
     /// The database.
     pub store: SqliteStore,
+    /// Where a copy of the database is, if it was of an older version and has been brought up to date.
+    pub migrated: Option<PathBuf>,
+}
+
+/// How a data folder stands that nobody has opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Its database is of this version.
+    Current,
+    /// Its database is of this older version.
+    Older(i64),
 }
 
 /// Keeps a second server out while it lives.
@@ -44,6 +55,13 @@ impl ServerLock {
             Some(file) => Ok(Self { _file: file }),
             None => Err(DataError::Locked(folder.to_owned())),
         }
+    }
+
+    /// Whether a server has the folder. Nothing is made or changed.
+    #[must_use]
+    pub fn is_taken(folder: &Path) -> bool {
+        let Ok(file) = File::open(folder.join(SERVER_LOCK_FILE)) else { return false };
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
     }
 }
 
@@ -119,17 +137,55 @@ impl DataFolder {
         // A server takes its lock under this one, so it does not start between the question and the opening.
         let _opening = lock(&path.join(OPENING_LOCK_FILE), FlockOperation::LockExclusive)?;
         let served = lock(&path.join(SERVER_LOCK_FILE), FlockOperation::NonBlockingLockExclusive)?.is_none();
-        let database = path.join(DATABASE_FILE);
-        if served && SqliteStore::is_older(&database).map_err(refused(path))? {
+        if served && matches!(Self::state(path)?, State::Older(_)) {
             return Err(DataError::OlderServer(path.to_owned()));
         }
         Self::with_key(path, secret)
     }
 
-    fn with_key(path: &Path, secret: DeviceSecret) -> Result<Self, DataError> {
-        let store = SqliteStore::open(&path.join(DATABASE_FILE)).map_err(refused(path))?;
-        Ok(Self { secret, store })
+    /// How the folder stands. Nothing is made or changed.
+    ///
+    /// # Errors
+    /// [`DataError`], also where a newer version wrote the database.
+    pub fn state(path: &Path) -> Result<State, DataError> {
+        let no_data = || DataError::NoData(path.to_owned());
+        read_key(&path.join(KEY_FILE))?.ok_or_else(no_data)?;
+        let database = path.join(DATABASE_FILE);
+        if fs::metadata(&database).map_or(0, |file| file.len()) == 0 {
+            return Err(no_data());
+        }
+        let (version, known) = (archive::version(&database).map_err(refused(path))?, archive::newest());
+        match version {
+            0 => Err(no_data()),
+            actual if actual > known => Err(DataError::Newer { path: path.to_owned(), actual, known }),
+            actual if actual < known => Ok(State::Older(actual)),
+            _ => Ok(State::Current),
+        }
     }
+
+    fn with_key(path: &Path, secret: DeviceSecret) -> Result<Self, DataError> {
+        let migrated = match Self::state(path) {
+            Ok(State::Older(version)) => Some(keep_older(path, version)?),
+            Ok(State::Current) | Err(DataError::NoData(_)) => None,
+            Err(error) => return Err(error),
+        };
+        let store = SqliteStore::open(&path.join(DATABASE_FILE)).map_err(refused(path))?;
+        Ok(Self { secret, store, migrated })
+    }
+}
+
+/// Copies a database that is about to be changed; the version that wrote it can go on with the copy.
+fn keep_older(folder: &Path, version: i64) -> Result<PathBuf, DataError> {
+    let copy = folder.join(format!("{DATABASE_FILE}.v{version}"));
+    let unfinished = copy.with_extension("new");
+    // SQLite writes only into a file that is empty, and would let others read one that it makes.
+    let made = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&unfinished);
+    let file = made.map_err(unusable(&unfinished))?;
+    archive::copy(&folder.join(DATABASE_FILE), &unfinished).map_err(refused(folder))?;
+    file.sync_all().map_err(unusable(&unfinished))?;
+    fs::rename(&unfinished, &copy).map_err(unusable(&copy))?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(unusable(folder))?;
+    Ok(copy)
 }
 
 /// Takes the lock of a file, which is made where there is none; `None` where another has it and `how` does not wait.
@@ -160,7 +216,7 @@ fn refused(folder: &Path) -> impl Fn(StoreError) -> DataError {
     }
 }
 
-fn read_key(path: &Path) -> Result<Option<DeviceSecret>, DataError> {
+pub(crate) fn read_key(path: &Path) -> Result<Option<DeviceSecret>, DataError> {
     match fs::read(path) {
         Ok(bytes) => {
             let seed = bytes.try_into().map_err(|_| DataError::BadKey(path.to_owned()))?;
@@ -198,8 +254,8 @@ fn unusable(path: &Path) -> impl Fn(io::Error) -> DataError {
     move |error| DataError::Unusable { path: path.clone(), reason: error.to_string() }
 }
 
-const KEY_FILE: &str = "coordinator.key";
-const DATABASE_FILE: &str = "coordinator.sqlite";
+pub(crate) const KEY_FILE: &str = "coordinator.key";
+pub(crate) const DATABASE_FILE: &str = "coordinator.sqlite";
 const SERVER_LOCK_FILE: &str = "serve.lock";
 /// Held while the database is opened: SQLite lets one of two that make or migrate a file at once fail.
 const OPENING_LOCK_FILE: &str = "opening.lock";

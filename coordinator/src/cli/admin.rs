@@ -21,7 +21,7 @@ use crate::{
 };
 
 pub(super) async fn join_code(options: JoinCodeOptions, json: bool) -> Result<(), CliError> {
-    let data = DataFolder::open_existing(&options.data.data)?;
+    let data = DataFolder::open_existing(&options.place.folder()?)?;
     let addresses = if options.public.is_empty() {
         let noted = data.store.read(|view| view.public_addresses()).await?;
         noted.into_iter().filter_map(|address| CoordinatorAddress::new(address).ok()).collect()

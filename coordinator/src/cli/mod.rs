@@ -2,30 +2,39 @@
 //! own kind, so that a script can tell.
 
 use std::{
+    ffi::OsString,
     io::{self, Write},
-    net::SocketAddr,
     path::PathBuf,
     process::ExitCode,
 };
 
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum, error::ErrorKind};
-use jamsync_protocol::{
-    id::Handle,
-    identity::{Tier, join_code::CoordinatorAddress},
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use jamsync_protocol::{id::Handle, identity::join_code::CoordinatorAddress};
+
+use crate::{
+    backup::BackupError,
+    config::{Config, ConfigError, Sources, TierName, public},
+    data::DataError,
+    operations::OperationsError,
+    server::ServeError,
+    store::StoreError,
 };
 
-use crate::{data::DataError, server::ServeError, store::StoreError};
-
 mod admin;
+mod check;
+mod keep;
+mod log;
+mod notify;
 mod serve;
 
 /// Runs the command that the program was called with.
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let matches = Arguments::command().get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(run(arguments)),
+        Ok(runtime) => runtime.block_on(run(arguments, &matches)),
         Err(error) => Err(CliError::Output(error)),
     };
     match outcome {
@@ -38,16 +47,19 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: Arguments) -> Result<(), CliError> {
+async fn run(arguments: Arguments, matches: &ArgMatches) -> Result<(), CliError> {
     let json = arguments.json;
+    let called = matches.subcommand().map_or(matches, |(_, called)| called);
     match arguments.command {
-        Command::Serve(options) => serve::serve(options, json).await,
+        Command::Serve(options) => serve::serve(&Sources::new(called, options.config), json).await,
+        Command::Check(options) => check::check(&Sources::new(called, options.config), json),
         Command::JoinCode(options) => admin::join_code(options, json).await,
-        Command::Account { data: Some(data), action } => admin::account(&data, action, json).await,
-        Command::Account { data: None, .. } => {
-            let what = "name the coordinator's folder with --data DIR or JAMSYNC_COORDINATOR_DATA";
-            Arguments::command().error(ErrorKind::MissingRequiredArgument, what).exit()
-        }
+        Command::Account { place, action } => admin::account(&place.folder()?, action, json).await,
+        Command::Backup { place, to } => keep::backup(&place.folder()?, &to, json),
+        Command::Restore { place, from } => keep::restore(&from, &place.folder()?, json),
+        Command::Verify { place, backup: None } => keep::verify(&place.folder()?, json),
+        Command::Verify { backup: Some(backup), .. } => keep::verify(&backup, json),
+        Command::Migrate { place } => keep::migrate(&place.folder()?, json),
     }
 }
 
@@ -56,9 +68,9 @@ async fn run(arguments: Arguments) -> Result<(), CliError> {
 #[command(
     name = "jamsync-coordinator",
     version,
-    after_help = "Exit status: 0 done, 1 other failure, 2 wrong usage, 3 cannot listen on the address, 4 data \
-                  folder unusable, 5 database of a newer version, 6 another server uses the folder, 7 no such \
-                  account or no server's data.\nLog detail: JAMSYNC_LOG=debug."
+    after_help = "Exit status: 0 done, 1 other failure, 2 wrong usage or configuration, 3 cannot listen on an address, 4 \
+                  data folder unusable, 5 database of a newer version, 6 another server uses the folder, 7 no such \
+                  account or no server's data, 8 a backup or the data are damaged."
 )]
 struct Arguments {
     /// Answer in JSON, one object a line.
@@ -70,54 +82,86 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve until the program is stopped with Ctrl-C or SIGTERM.
+    /// Serve until the program is stopped with Ctrl-C or SIGTERM; SIGHUP reads the configuration file again.
     Serve(ServeOptions),
+    /// Show the settings that `serve` would use, and whether it could start.
+    Check(ServeOptions),
     /// Print a code with which friends can sign up; works while the server runs.
     JoinCode(JoinCodeOptions),
     /// Look at accounts or change their tier; works while the server runs.
     Account {
-        /// Folder that holds the coordinator's key and database.
-        // Required all the same: an option that may stand behind the action too cannot be marked so.
-        #[arg(long, global = true, value_name = "DIR", env = "JAMSYNC_COORDINATOR_DATA")]
-        data: Option<PathBuf>,
+        #[command(flatten)]
+        place: Place,
         #[command(subcommand)]
         action: AccountAction,
     },
+    /// Copy key and database into a new folder; works while the server runs.
+    Backup {
+        #[command(flatten)]
+        place: Place,
+        /// Folder to make; it must not exist.
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Make a data folder from a backup.
+    Restore {
+        #[command(flatten)]
+        place: Place,
+        /// The backup's folder.
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+    },
+    /// Read everything in the data folder, or in a backup, and say whether it is sound; works while the server runs.
+    Verify {
+        #[command(flatten)]
+        place: Place,
+        /// Look at this backup in place of the data folder.
+        #[arg(long, value_name = "DIR")]
+        backup: Option<PathBuf>,
+    },
+    /// Bring the database of an older version up to this one, as `serve` does too; a copy of the old one is kept.
+    Migrate {
+        #[command(flatten)]
+        place: Place,
+    },
 }
 
+/// Where the data are, for commands that need no other setting.
 #[derive(Debug, clap::Args)]
-struct DataOption {
+struct Place {
     /// Folder that holds the coordinator's key and database.
-    #[arg(long, value_name = "DIR", env = "JAMSYNC_COORDINATOR_DATA")]
-    data: PathBuf,
+    #[arg(long, global = true, value_name = "DIR", env = "JAMSYNC_COORDINATOR_DATA")]
+    data: Option<PathBuf>,
+    /// Configuration file that names the folder.
+    #[arg(long, global = true, value_name = "FILE", env = "JAMSYNC_COORDINATOR_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+impl Place {
+    /// The folder, from the flag or the variable, or else from the file.
+    fn folder(&self) -> Result<PathBuf, ConfigError> {
+        if let Some(data) = &self.data {
+            return Ok(data.clone());
+        }
+        let nothing = Config::command_alone().get_matches_from([OsString::from("place")]);
+        let loaded = Sources::new(&nothing, self.config.clone()).load()?;
+        loaded.config.data.ok_or(ConfigError::NoData)
+    }
 }
 
 #[derive(Debug, clap::Args)]
 struct ServeOptions {
+    /// Configuration file, in TOML.
+    #[arg(long, value_name = "FILE", env = "JAMSYNC_COORDINATOR_CONFIG")]
+    config: Option<PathBuf>,
     #[command(flatten)]
-    data: DataOption,
-    /// UDP address to listen on; `[::]` takes IPv4 as well.
-    #[arg(long, value_name = "ADDRESS", default_value = "[::]:4470")]
-    listen: SocketAddr,
-    /// Address at which friends reach this server, `host:port`; may be given several times. Without it, join
-    /// codes name the address listened on, or those of this machine.
-    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
-    public: Vec<CoordinatorAddress>,
-    /// Tier of new accounts.
-    #[arg(long, value_name = "TIER", default_value = "premium")]
-    tier_default: TierName,
-    /// Age in years from which Jams are open.
-    #[arg(long, value_name = "YEARS", default_value_t = 16, value_parser = clap::value_parser!(u8).range(0..=99))]
-    minimum_age: u8,
-    /// How long a Jam request stays open.
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(5..=86_400))]
-    request_expiry: u32,
+    _settings: Config,
 }
 
 #[derive(Debug, clap::Args)]
 struct JoinCodeOptions {
     #[command(flatten)]
-    data: DataOption,
+    place: Place,
     /// How many people may sign up with the code.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
     uses: u32,
@@ -125,7 +169,7 @@ struct JoinCodeOptions {
     #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=365))]
     days: u32,
     /// Address at which friends reach the server, `host:port`, in place of what the server noted.
-    #[arg(long, value_name = "HOST:PORT", value_parser = address)]
+    #[arg(long, value_name = "HOST:PORT", value_parser = public)]
     public: Vec<CoordinatorAddress>,
 }
 
@@ -147,24 +191,17 @@ enum AccountAction {
     },
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum TierName {
-    Free,
-    Premium,
-}
-
-impl From<TierName> for Tier {
-    fn from(name: TierName) -> Self {
-        match name {
-            TierName::Free => Self::Free,
-            TierName::Premium => Self::Premium,
-        }
-    }
-}
-
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 enum CliError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("{0} things would keep `serve` from starting")]
+    Unfit(usize),
+    #[error(transparent)]
+    Operations(#[from] OperationsError),
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     #[error(transparent)]
     Data(#[from] DataError),
     #[error(transparent)]
@@ -190,12 +227,20 @@ impl CliError {
     /// The exit status, as `--help` lists it.
     fn status(&self) -> u8 {
         match self {
-            Self::Serve(ServeError::PortTaken(_) | ServeError::Listen { .. }) => 3,
-            Self::Data(DataError::Newer { .. }) => 5,
+            Self::Config(_) => 2,
+            Self::Serve(ServeError::PortTaken(_) | ServeError::Listen { .. }) | Self::Operations(_) => 3,
+            Self::Data(DataError::Newer { .. }) | Self::Backup(BackupError::Newer { .. }) => 5,
             Self::Data(DataError::Locked(_)) => 6,
             Self::Data(DataError::NoData(_)) | Self::NoAccount(_) => 7,
             Self::Data(_) => 4,
-            Self::Serve(_) | Self::Store(_) | Self::NoAddress | Self::ManyAddresses | Self::Output(_) => 1,
+            Self::Backup(BackupError::Damaged { .. }) => 8,
+            Self::Serve(_)
+            | Self::Unfit(_)
+            | Self::Backup(_)
+            | Self::Store(_)
+            | Self::NoAddress
+            | Self::ManyAddresses
+            | Self::Output(_) => 1,
         }
     }
 }
@@ -205,17 +250,6 @@ fn say(line: &str) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")?;
     Ok(out.flush()?)
-}
-
-/// `host:port`, where the host is a name or an address.
-fn address(text: &str) -> Result<CoordinatorAddress, String> {
-    let wrong = || format!("`{text}` is no address; write host:port, for example jam.example.org:4470");
-    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-    let bare_v6 = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
-    if host.is_empty() || bare_v6 || port.parse::<u16>().map_or(true, |port| port == 0) {
-        return Err(wrong());
-    }
-    CoordinatorAddress::new(text).map_err(|_| wrong())
 }
 
 #[cfg(test)]
@@ -233,18 +267,8 @@ mod tests {
             let parsed =
                 Arguments::try_parse_from(["jamsync-coordinator"].into_iter().chain(line.split(' ')));
             let command = parsed.map(|parsed| parsed.command);
-            let Ok(Command::Account { data, .. }) = &command else { panic!("{line}: {command:?}") };
-            assert_eq!(data.as_deref(), Some(std::path::Path::new("D")), "{line}");
-        }
-    }
-
-    #[test]
-    fn an_address_has_a_host_and_a_port() {
-        for right in ["jam.example.org:4470", "192.0.2.1:1", "[2001:db8::1]:4470"] {
-            assert!(address(right).is_ok(), "{right}");
-        }
-        for wrong in ["", "4470", "host", "host:", ":4470", "host:0", "host:70000", "2001:db8::1:4470"] {
-            assert!(address(wrong).is_err(), "{wrong}");
+            let Ok(Command::Account { place, .. }) = &command else { panic!("{line}: {command:?}") };
+            assert_eq!(place.data.as_deref(), Some(std::path::Path::new("D")), "{line}");
         }
     }
 }

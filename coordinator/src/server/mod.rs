@@ -5,7 +5,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -13,9 +13,11 @@ use jamsync_protocol::{id::DeviceKey, identity::DeviceSecret, time::Span};
 use quinn::{Endpoint, TokioRuntime, TransportConfig, crypto::rustls::QuicServerConfig};
 use tokio::{
     sync::{Notify, watch},
-    task::{JoinHandle, JoinSet},
+    task::JoinHandle,
 };
 
+mod accept;
+mod limits;
 mod origins;
 mod presence;
 mod resets;
@@ -24,10 +26,11 @@ mod tls;
 
 use crate::{
     env::Env,
+    metrics::ServerMetrics,
     rules::{self, Settings},
-    store::{Store, StoreError},
+    store::{Store, StoreError, Tables},
 };
-use origins::{Admission, Origins};
+pub use limits::Limits;
 use presence::Presence;
 use resets::endpoint_config;
 
@@ -39,7 +42,13 @@ pub struct Server {
     tasks: [JoinHandle<()>; 2],
     address: SocketAddr,
     key: DeviceKey,
+    live: Arc<Live>,
+    metrics: Arc<ServerMetrics>,
 }
+
+/// What the operator may change while the server runs.
+#[derive(Debug)]
+struct Live(RwLock<(Arc<Settings>, Arc<Limits>)>);
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -66,14 +75,17 @@ pub enum ServeError {
 struct Shared<S> {
     store: S,
     env: Arc<dyn Env>,
-    settings: Arc<Settings>,
+    live: Arc<Live>,
+    metrics: Arc<ServerMetrics>,
     secret: Arc<DeviceSecret>,
     presence: Arc<Presence>,
-    expiry_changed: Notify,
+    /// A request may expire sooner than any did, or the store has failed.
+    look_again: Notify,
 }
 
 impl Server {
-    /// Binds `listen` and serves until [`shut_down`](Self::shut_down). Must be called within a tokio runtime.
+    /// Binds `listen` and serves until [`shut_down`](Self::shut_down), within [`Limits::default`] unless
+    /// [`change`](Self::change) says otherwise. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// [`ServeError`].
@@ -97,20 +109,34 @@ impl Server {
             .map_err(failed)?;
         let address = endpoint.local_addr().map_err(failed)?;
         let key = secret.public();
+        let live = Arc::new(Live(RwLock::new((Arc::new(settings), Arc::default()))));
+        let metrics = Arc::<ServerMetrics>::default();
         let shared = Arc::new(Shared {
             store,
             env,
-            settings: Arc::new(settings),
+            live: Arc::clone(&live),
+            metrics: Arc::clone(&metrics),
             secret: Arc::new(secret),
             presence: Arc::default(),
-            expiry_changed: Notify::new(),
+            look_again: Notify::new(),
         });
         let (stop, stopping) = watch::channel(false);
         let tasks = [
-            tokio::spawn(accept(endpoint.clone(), Arc::clone(&shared), stopping.clone())),
+            tokio::spawn(accept::accept(endpoint.clone(), Arc::clone(&shared), stopping.clone())),
             tokio::spawn(keep_time(shared, stopping)),
         ];
-        Ok(Self { endpoint, stop, tasks, address, key })
+        Ok(Self { endpoint, stop, tasks, address, key, live, metrics })
+    }
+
+    /// Takes other rules and limits, from the next request and the next connection on.
+    pub fn change(&self, settings: Settings, limits: Limits) {
+        *self.live.0.write().unwrap_or_else(PoisonError::into_inner) = (Arc::new(settings), Arc::new(limits));
+    }
+
+    /// What the server counts.
+    #[must_use]
+    pub fn metrics(&self) -> Arc<ServerMetrics> {
+        Arc::clone(&self.metrics)
     }
 
     /// The address that is bound.
@@ -127,6 +153,7 @@ impl Server {
 
     /// Takes no more connections, ends what is under way, tells the nodes, and returns when all are gone.
     pub async fn shut_down(self) {
+        self.metrics.draining.set(true);
         self.endpoint.set_server_config(None);
         self.stop.send_replace(true);
         for task in self.tasks {
@@ -139,44 +166,13 @@ impl Server {
     }
 }
 
-/// Serves each connection in a task of its own.
-async fn accept<S: Store>(endpoint: Endpoint, shared: Arc<Shared<S>>, mut stopping: watch::Receiver<bool>) {
-    let mut connections = JoinSet::new();
-    let origins = Arc::<Origins>::default();
-    loop {
-        let incoming = tokio::select! {
-            incoming = endpoint.accept() => incoming,
-            Some(_) = connections.join_next() => continue,
-            () = stopped(&mut stopping) => break,
-        };
-        let Some(incoming) = incoming else { break };
-        let proved = incoming.remote_address_validated();
-        if connections.len() >= CONNECTIONS_MAX {
-            incoming.refuse();
-            continue;
-        }
-        let place = match origins.enter(incoming.remote_address().ip(), proved) {
-            Admission::Granted(place) if proved || connections.len() < CONNECTIONS_UNPROVED_MAX => place,
-            Admission::Granted(_) | Admission::Unproved => {
-                // Under load an address must prove that it is one. A retry fails only for a proved one.
-                drop(incoming.retry());
-                continue;
-            }
-            Admission::Full => {
-                incoming.refuse();
-                continue;
-            }
-        };
-        let (shared, stopping) = (Arc::clone(&shared), stopping.clone());
-        connections.spawn(async move {
-            match incoming.await {
-                Ok(connection) => session::serve(shared, connection, stopping).await,
-                Err(error) => tracing::debug!(%error, "a handshake failed"),
-            }
-            drop(place);
-        });
+impl Live {
+    fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner).0)
     }
-    while connections.join_next().await.is_some() {}
+    fn limits(&self) -> Arc<Limits> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner).1)
+    }
 }
 
 /// Returns when the server is to stop.
@@ -185,32 +181,40 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
     drop(stopping.wait_for(|stopping| *stopping).await);
 }
 
-/// Ends requests when their time is over, and forgets once an hour what is of no more use.
+/// Ends requests when their time is over, forgets once an hour what is of no more use, and tries a store that failed.
 async fn keep_time<S: Store>(shared: Arc<Shared<S>>, mut stopping: watch::Receiver<bool>) {
     let mut prune_at = shared.env.now();
     loop {
         let now = shared.env.now();
+        let mut works = true;
         match shared.store.write(move |tables| rules::expire(tables, now)).await {
             Ok(wake) => shared.presence.wake(&wake),
-            Err(error) => tracing::error!(%error, "requests could not be ended"),
+            Err(StoreError::Closed) => return,
+            Err(_) => works = false,
         }
         if now >= prune_at {
             prune_at = now + PRUNE_INTERVAL;
-            if let Err(error) = shared.store.write(move |tables| tables.prune(now - KEPT_SPAN)).await {
-                tracing::error!(%error, "old rows could not be dropped");
-            }
+            works &= shared.store.write(move |tables| tables.prune(now - KEPT_SPAN)).await.is_ok();
+        }
+        if !shared.store.is_writable() {
+            // Rewrites what is there, because only a change shows whether there is room.
+            let rewrite = |tables: &mut dyn Tables| {
+                let addresses = tables.public_addresses()?;
+                tables.set_public_addresses(&addresses)
+            };
+            works = shared.store.write(rewrite).await.is_ok();
         }
         let next = match shared.store.read(|view| view.next_expiry()).await {
-            // A failing store is asked again after a while, not at once.
-            Ok(next) => {
+            Ok(next) if works => {
                 next.unwrap_or(prune_at).clamp(now + SHORTEST_SLEEP, prune_at.max(now + SHORTEST_SLEEP))
             }
             Err(StoreError::Closed) => return,
-            Err(_) => now + Span::from_secs(5),
+            // A failing store is asked again after a while, not at once.
+            Ok(_) | Err(_) => now + TRY_AGAIN,
         };
         tokio::select! {
             () = shared.env.sleep_until(next) => {}
-            () = shared.expiry_changed.notified() => {}
+            () = shared.look_again.notified(), if works => {}
             () = stopped(&mut stopping) => return,
         }
     }
@@ -255,14 +259,15 @@ fn bind(listen: SocketAddr) -> std::io::Result<UdpSocket> {
     }
 }
 
-/// Streams that a client may have open: the event stream and requests side by side. Count, default 16: fewer
-/// slow a node that starts, more let one client hold more memory.
-const STREAMS_MAX: u8 = 16;
+/// Streams that a client may have open: the event stream and requests side by side. Count, default 8: fewer
+/// slow a node that starts, more let one client hold more memory, a frame of 16 KiB for each.
+const STREAMS_MAX: u8 = 8;
 /// Bytes a client may send ahead on one stream, default 32 KiB: twice the largest frame.
 const STREAM_WINDOW_BYTES: u32 = 32 * 1024;
-/// Bytes a client may send ahead in all, and we to it, default 128 KiB: with [`CONNECTIONS_MAX`] the bound on
-/// what clients can make the server keep.
-const CONNECTION_WINDOW_BYTES: u32 = 128 * 1024;
+/// Bytes a client may send ahead in all, and we to it, default 64 KiB each way. With the frames of
+/// [`STREAMS_MAX`] streams and the events of one read it is the bound on what one client can make the server keep:
+/// 64 + 64 + 8 x 16 + 8 x 16 = 384 KiB, and the connection itself.
+const CONNECTION_WINDOW_BYTES: u32 = 64 * 1024;
 /// A connection without a packet for so long is gone. Milliseconds, default 60,000: nodes send every 15 s, so
 /// three may be lost; longer shows friends online who are not.
 const IDLE_TIMEOUT_MS: u32 = 60_000;
@@ -270,14 +275,12 @@ const IDLE_TIMEOUT_MS: u32 = 60_000;
 const INCOMING_MAX: usize = 1_024;
 /// Bytes that waiting handshakes may hold in all, default 8 MiB.
 const INCOMING_BUFFER_BYTES_TOTAL: u64 = 8 * 1024 * 1024;
-/// Connections served at once. Count, default 20,000 at 40 KiB each: more needs a second process.
-const CONNECTIONS_MAX: usize = 20_000;
-/// Connections from which on a new address has to prove itself first, at the price of one round trip.
-const CONNECTIONS_UNPROVED_MAX: usize = 10_000;
 /// How long to wait for the last packets when shutting down.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
 const PRUNE_INTERVAL: Span = Span::from_secs(3_600);
 /// How long receipts and ended requests are kept: a day, longer than any node repeats a call.
 const KEPT_SPAN: Span = Span::from_secs(86_400);
+/// How long a store that failed is left alone.
+const TRY_AGAIN: Span = Span::from_secs(2);
 /// The timer never fires more often, whatever the rows say.
 const SHORTEST_SLEEP: Span = Span::from_millis(20);

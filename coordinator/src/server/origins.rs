@@ -1,4 +1,5 @@
-//! How many connections each origin holds, so that one machine cannot take every place there is.
+//! How many connections each origin holds and how fast it makes new ones, so that one machine cannot take every place
+//! there is, nor keep the server busy with handshakes.
 //!
 //! An origin is an IPv4 address or an IPv6 network of 64 bits, which is what one customer of a provider has.
 
@@ -8,10 +9,23 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use jamsync_protocol::time::UtcTime;
+
+use super::limits::{Bucket, Rate};
+
 /// Connections and handshakes by origin.
 #[derive(Debug, Default)]
 pub(super) struct Origins {
-    held: Mutex<HashMap<IpAddr, usize>>,
+    known: Mutex<HashMap<IpAddr, Origin>>,
+}
+
+/// One origin.
+#[derive(Debug, Default)]
+struct Origin {
+    held: u32,
+    /// What it took under an address that it had proved, and under one that anybody may have written on the packet.
+    proved: Bucket,
+    unproved: Bucket,
 }
 
 /// The place of one connection, free again when dropped.
@@ -33,35 +47,55 @@ pub(super) enum Admission {
 }
 
 impl Origins {
-    /// Asks for a place for `address`, which is `proved` where a packet sent to it was answered.
-    pub(super) fn enter(self: &Arc<Self>, address: IpAddr, proved: bool) -> Admission {
+    /// Asks for a place for `address`, which is `proved` where a packet sent to it was answered. An origin may hold
+    /// `held_max` places.
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        address: IpAddr,
+        proved: bool,
+        held_max: u32,
+        now: UtcTime,
+    ) -> Admission {
         let origin = origin_of(address);
-        let mut held = self.lock();
-        let count = held.get(&origin).copied().unwrap_or_default();
+        let mut known = self.lock();
+        if known.len() >= KNOWN_MAX {
+            known.retain(|_, origin| origin.is_of_use(now));
+        }
+        let entry = known.entry(origin).or_default();
         // Whoever comes over loopback is on the operator's own machine, as a load test is.
         if !origin.is_loopback() {
-            if count >= HELD_MAX {
+            if entry.held >= held_max {
                 return Admission::Full;
             }
-            if count >= UNPROVED_MAX && !proved {
-                return Admission::Unproved;
+            let (bucket, rate, refused) = if proved {
+                (&mut entry.proved, PROVED_RATE, Admission::Full)
+            } else {
+                (&mut entry.unproved, UNPROVED_RATE, Admission::Unproved)
+            };
+            if (!proved && entry.held >= UNPROVED_MAX) || bucket.take(rate, now).is_err() {
+                return refused;
             }
         }
-        held.insert(origin, count + 1);
+        entry.held += 1;
         Admission::Granted(Place { origins: Arc::clone(self), origin })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Origin>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Origin {
+    /// Whether anything is lost when it is forgotten.
+    fn is_of_use(&self, now: UtcTime) -> bool {
+        self.held > 0 || !self.proved.is_full(now) || !self.unproved.is_full(now)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut held = self.origins.lock();
-        match held.get_mut(&self.origin) {
-            Some(count) if *count > 1 => *count -= 1,
-            Some(_) | None => drop(held.remove(&self.origin)),
+        if let Some(origin) = self.origins.lock().get_mut(&self.origin) {
+            origin.held = origin.held.saturating_sub(1);
         }
     }
 }
@@ -75,21 +109,32 @@ fn origin_of(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Connections that one origin may hold. Count, 16 and up, default 256: fewer turn friends away who share one
-/// address of a large network, more let fewer machines take all of
-/// [`CONNECTIONS_MAX`](super::CONNECTIONS_MAX).
-const HELD_MAX: usize = 256;
 /// Connections of an origin from which on a new one has to prove its address: otherwise forged packets could use
 /// up the places of somebody else.
-const UNPROVED_MAX: usize = 16;
+const UNPROVED_MAX: u32 = 16;
+/// How fast an origin may make connections before it has to prove its address.
+const UNPROVED_RATE: Rate = Rate { per_second: 4, burst: 32 };
+/// How fast it may make them under a proved address: all friends behind one router are back within seconds after a
+/// restart of the server, and one machine keeps less than a hundredth of a core busy with handshakes.
+const PROVED_RATE: Rate = Rate { per_second: 16, burst: 256 };
+/// Origins from which on those are forgotten that hold nothing and have not come of late.
+const KNOWN_MAX: usize = 16_384;
 
 #[cfg(test)]
 mod tests {
+    use jamsync_protocol::time::Span;
+
     use super::*;
 
-    fn fill(origins: &Arc<Origins>, address: &str, count: usize) -> Vec<Place> {
-        let address = address.parse().expect("an address");
-        let enter = |_| match origins.enter(address, true) {
+    const HELD_MAX: u32 = 200;
+    const NOW: UtcTime = UtcTime::from_nanos(1_795_219_200_000_000_000);
+
+    fn enter(origins: &Arc<Origins>, address: &str, proved: bool, now: UtcTime) -> Admission {
+        origins.enter(address.parse().expect("an address"), proved, HELD_MAX, now)
+    }
+
+    fn fill(origins: &Arc<Origins>, address: &str, count: u32) -> Vec<Place> {
+        let enter = |_| match enter(origins, address, true, NOW) {
             Admission::Granted(place) => place,
             refused @ (Admission::Unproved | Admission::Full) => panic!("{refused:?}"),
         };
@@ -100,37 +145,57 @@ mod tests {
     fn one_origin_cannot_take_every_place_and_its_places_come_back() {
         let origins = Arc::default();
         let mut places = fill(&origins, "192.0.2.1", HELD_MAX);
-        let enter = |address: &str| origins.enter(address.parse().expect("an address"), true);
-        assert!(matches!(enter("::ffff:192.0.2.1"), Admission::Full));
-        assert!(matches!(enter("192.0.2.2"), Admission::Granted(_)));
+        assert!(matches!(enter(&origins, "::ffff:192.0.2.1", true, NOW), Admission::Full));
+        assert!(matches!(enter(&origins, "192.0.2.2", true, NOW), Admission::Granted(_)));
         places.pop();
-        assert!(matches!(enter("192.0.2.1"), Admission::Granted(_)));
-        drop(places);
-        assert!(origins.lock().is_empty(), "nothing is remembered of who has gone");
+        assert!(matches!(enter(&origins, "192.0.2.1", true, NOW), Admission::Granted(_)));
     }
 
     #[test]
     fn a_network_of_64_bits_is_one_origin() {
         let origins = Arc::default();
         let _places = fill(&origins, "2001:db8::1", HELD_MAX);
-        let enter = |address: &str| origins.enter(address.parse().expect("an address"), true);
-        assert!(matches!(enter("2001:db8::ffff:2"), Admission::Full));
-        assert!(matches!(enter("2001:db8:0:1::1"), Admission::Granted(_)));
+        assert!(matches!(enter(&origins, "2001:db8::ffff:2", true, NOW), Admission::Full));
+        assert!(matches!(enter(&origins, "2001:db8:0:1::1", true, NOW), Admission::Granted(_)));
     }
 
     #[test]
     fn forged_packets_do_not_use_up_somebody_elses_places() {
         let origins = Arc::default();
-        let _places = fill(&origins, "192.0.2.1", UNPROVED_MAX);
-        let address = "192.0.2.1".parse().expect("an address");
-        assert!(matches!(origins.enter(address, false), Admission::Unproved));
-        assert!(matches!(origins.enter(address, true), Admission::Granted(_)));
+        // Each is given up at once, as a forged one is in the end.
+        let granted = |proved| {
+            let granted =
+                |_: &u32| matches!(enter(&origins, "192.0.2.1", proved, NOW), Admission::Granted(_));
+            (0..1_000).filter(granted).count()
+        };
+        assert_eq!(granted(false), 32);
+        assert!(matches!(enter(&origins, "192.0.2.1", false, NOW), Admission::Unproved));
+        assert_eq!(granted(true), 256, "who proves the address has a measure of its own");
+        assert!(matches!(enter(&origins, "192.0.2.1", true, NOW), Admission::Full));
+        let later = NOW + Span::from_secs(1);
+        assert!(matches!(enter(&origins, "192.0.2.1", true, later), Admission::Granted(_)));
+        let _places = fill(&origins, "192.0.2.3", UNPROVED_MAX);
+        assert!(matches!(enter(&origins, "192.0.2.3", false, NOW), Admission::Unproved));
+    }
+
+    #[test]
+    fn nothing_is_remembered_for_long_of_who_has_gone() {
+        let origins = Arc::<Origins>::default();
+        let kept = fill(&origins, "192.0.2.1", 1);
+        for number in 0..100_000u32 {
+            let address = Ipv6Addr::from_bits(u128::from(number) << 64).to_string();
+            // Two seconds for each: the one before is forgotten by then.
+            drop(enter(&origins, &address, true, NOW + Span::from_secs(2 * i64::from(number))));
+        }
+        assert!(origins.lock().len() <= KNOWN_MAX);
+        assert!(origins.lock().values().any(|origin| origin.held == 1));
+        drop(kept);
     }
 
     #[test]
     fn the_operators_own_machine_is_not_counted_out() {
         let origins = Arc::default();
-        assert_eq!(fill(&origins, "::1", 2 * HELD_MAX).len(), 2 * HELD_MAX);
-        assert_eq!(fill(&origins, "127.0.0.1", 2 * HELD_MAX).len(), 2 * HELD_MAX);
+        assert_eq!(fill(&origins, "::1", 2 * HELD_MAX).len(), 400);
+        assert_eq!(fill(&origins, "127.0.0.1", 2 * HELD_MAX).len(), 400);
     }
 }

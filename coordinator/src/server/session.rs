@@ -8,7 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jamsync_protocol::{
@@ -29,10 +29,12 @@ use tokio::{
 
 use super::{
     Shared,
+    limits::{Bucket, Rate},
     presence::{close, observed},
     stopped, tls,
 };
 use crate::{
+    metrics::{Kind, Outcome},
     rules::{self, Context},
     store::{Store, StoreError},
 };
@@ -40,12 +42,18 @@ use crate::{
 /// How long a stream may take to deliver its request. Seconds, default 10: shorter fails on a bad mobile
 /// link, longer lets a silent client hold its streams.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a client may take to read a reply, or to read on in its events. Seconds, default 10 and 60: shorter fails on
+/// a bad mobile link, longer lets a client that does not read hold its streams.
+const REPLY_TIME_MAX: Duration = Duration::from_secs(10);
+const EVENT_TIME_MAX: Duration = Duration::from_secs(60);
+/// How long the next stream of a client waits that asks faster than it may: its refusals cost less than its requests.
+const PENALTY: Duration = Duration::from_millis(50);
 /// How long a request under way may take to end when the server shuts down.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(3);
 /// When to try again after the store failed.
 const RETRY_AFTER: Span = Span::from_secs(2);
-/// How many events one read fetches: with the frame limit, 256 KiB at most for a client that does not read.
-const EVENTS_PER_READ: u32 = 16;
+/// How many events one read fetches: with the frame limit, 128 KiB at most for a client that does not read.
+const EVENTS_PER_READ: u32 = 8;
 
 /// One connected device.
 struct Session<S: Store> {
@@ -78,12 +86,17 @@ pub(super) async fn serve<S: Store>(
         stopping: stopping.clone(),
     });
     let mut streams = JoinSet::new();
+    let mut bucket = Bucket::default();
     let why = loop {
         tokio::select! {
             accepted = connection.accept_bi() => match accepted {
                 Ok((send, receive)) => {
+                    let limited = session.take_from(&mut bucket).err();
                     let session = Arc::clone(&session);
-                    streams.spawn(async move { session.serve_stream(send, receive).await });
+                    streams.spawn(async move { session.serve_stream(send, receive, limited).await });
+                    if limited.is_some() {
+                        tokio::time::sleep(PENALTY).await;
+                    }
                 }
                 Err(error) => break error.to_string(),
             },
@@ -102,16 +115,30 @@ pub(super) async fn serve<S: Store>(
 }
 
 impl<S: Store> Session<S> {
-    async fn serve_stream(&self, mut send: SendStream, mut receive: RecvStream) {
-        if let Err(fault) = self.answer(&mut send, &mut receive).await {
+    /// # Errors
+    /// How long to wait, where this client asks too fast.
+    fn take_from(&self, bucket: &mut Bucket) -> Result<(), Span> {
+        let limits = self.shared.live.limits();
+        let rate = Rate { per_second: limits.requests_per_second_max, burst: limits.requests_burst_max };
+        bucket.take(rate, self.shared.env.now())
+    }
+
+    async fn serve_stream(&self, mut send: SendStream, mut receive: RecvStream, limited: Option<Span>) {
+        if let Err(fault) = self.answer(&mut send, &mut receive, limited).await {
             tracing::info!(device = ?self.device, %fault, "stream closed");
+            self.shared.metrics.streams_reset.add(1);
             // Both fail only where the stream is closed already.
             drop(send.reset(fault.code().into()));
             drop(receive.stop(fault.code().into()));
         }
     }
 
-    async fn answer(&self, send: &mut SendStream, receive: &mut RecvStream) -> Result<(), Fault> {
+    async fn answer(
+        &self,
+        send: &mut SendStream,
+        receive: &mut RecvStream,
+        limited: Option<Span>,
+    ) -> Result<(), Fault> {
         let mut frames = FrameReader::new(COORD_FRAME_BYTES_MAX);
         let first = tokio::time::timeout(REQUEST_TIME_MAX, next_frame(receive, &mut frames));
         let Some(frame) = first.await.map_err(|_| Fault::TooSlow)?? else { return Ok(()) };
@@ -122,28 +149,58 @@ impl<S: Store> Session<S> {
         if !frames.is_at_boundary() {
             return Err(Fault::OutOfPlace);
         }
-        let reply = self.reply_to(call).await;
-        write_frame(send, &reply).await;
-        drop(send.finish());
-        // The reply is under way only while the stream lives; wait until it has arrived.
-        drop(send.stopped().await);
-        Ok(())
+        let reply = self.reply_to(call, limited).await;
+        let replied = async {
+            write_frame(send, &reply).await;
+            drop(send.finish());
+            // The reply is under way only while the stream lives; wait until it has arrived.
+            drop(send.stopped().await);
+        };
+        tokio::time::timeout(REPLY_TIME_MAX, replied).await.map_err(|_| Fault::TooSlow)
     }
 
-    async fn reply_to(&self, call: CoordCall) -> CoordReply {
+    async fn reply_to(&self, call: CoordCall, limited: Option<Span>) -> CoordReply {
+        let started = Instant::now();
+        let kind = if matches!(call.request, CoordRequest::Hello { .. }) {
+            Kind::Hello
+        } else if rules::is_write(&call.request) {
+            Kind::Write
+        } else {
+            Kind::Read
+        };
+        let (reply, outcome) = match (limited, self.outcome_of(call, kind, limited).await) {
+            (Some(_), Ok(reply)) => (reply, Outcome::Limited),
+            (None, Ok(reply @ CoordReply::Refused(_))) => (reply, Outcome::Refused),
+            (None, Ok(reply)) => (reply, Outcome::Done),
+            (_, Err(error)) => {
+                self.shared.look_again.notify_one();
+                (unavailable(&error), Outcome::Failed)
+            }
+        };
+        self.shared.metrics.answered(kind, outcome, started.elapsed());
+        reply
+    }
+
+    async fn outcome_of(
+        &self,
+        call: CoordCall,
+        kind: Kind,
+        limited: Option<Span>,
+    ) -> Result<CoordReply, StoreError> {
+        if let Some(retry_after) = limited {
+            return Ok(CoordReply::Refused(Refusal::TooMany { retry_after }));
+        }
         if let CoordRequest::Hello { program, .. } = &call.request {
             tracing::info!(device = ?self.device, %program, "hello");
-            return self.welcome().await.unwrap_or_else(|error| unavailable(&error));
+            return self.welcome().await;
         }
         if !self.greeted.load(Ordering::Acquire) {
-            return CoordReply::Refused(Refusal::HelloFirst);
+            return Ok(CoordReply::Refused(Refusal::HelloFirst));
         }
-        let outcome = if rules::is_write(&call.request) {
-            self.write(call).await
-        } else {
-            self.look(call.request).await
-        };
-        outcome.unwrap_or_else(|error| unavailable(&error))
+        match kind {
+            Kind::Write => self.write(call).await,
+            Kind::Hello | Kind::Read => self.look(call.request).await,
+        }
     }
 
     async fn welcome(&self) -> Result<CoordReply, StoreError> {
@@ -168,7 +225,7 @@ impl<S: Store> Session<S> {
         let applied = self.shared.store.write(move |tables| rules::apply(tables, &context, &call)).await?;
         self.shared.presence.wake(&applied.wake);
         if matches!(applied.reply, CoordReply::Requested { .. }) {
-            self.shared.expiry_changed.notify_one();
+            self.shared.look_again.notify_one();
         }
         Ok(applied.reply)
     }
@@ -185,7 +242,7 @@ impl<S: Store> Session<S> {
             now: shared.env.now(),
             device: self.device,
             entropy: shared.env.entropy().map_err(|error| StoreError::Database(error.to_string()))?,
-            settings: Arc::clone(&shared.settings),
+            settings: shared.live.settings(),
             secret: Arc::clone(&shared.secret),
             whereabouts,
         })
@@ -208,7 +265,9 @@ impl<S: Store> Session<S> {
             let look = store.read(move |view| view.events_after(device, cursor, EVENTS_PER_READ));
             let Ok(events) = look.await else { return Err(Fault::ShuttingDown) };
             for event in &events {
-                write_frame(send, event).await;
+                let written = tokio::time::timeout(EVENT_TIME_MAX, write_frame(send, event));
+                written.await.map_err(|_| Fault::TooSlow)?;
+                self.shared.metrics.events_sent.add(1);
                 cursor = event.number;
             }
             if !events.is_empty() {
@@ -257,6 +316,7 @@ async fn write_frame<T: Serialize>(send: &mut SendStream, value: &T) {
 }
 
 fn unavailable(error: &StoreError) -> CoordReply {
-    tracing::error!(%error, "the store failed");
+    // The store itself says once that it fails; a line for each request would fill the disk further.
+    tracing::debug!(%error, "the store failed");
     CoordReply::Refused(Refusal::Unavailable { retry_after: RETRY_AFTER })
 }

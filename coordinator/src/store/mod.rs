@@ -19,6 +19,7 @@ use jamsync_protocol::{
 
 use crate::eligibility::AgeRecord;
 
+pub(crate) mod archive;
 mod rows;
 mod schema;
 mod sqlite;
@@ -46,15 +47,21 @@ pub trait Store: Clone + Send + Sync + 'static {
         &self,
         look: impl FnOnce(&dyn View) -> Result<T, StoreError> + Send + 'static,
     ) -> impl Future<Output = Result<T, StoreError>> + Send;
+
+    /// Whether the last change that was to be made durable was.
+    fn is_writable(&self) -> bool;
 }
 
 /// Why the store could not do it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The database said no: the disk is full, the file damaged, the folder gone.
+    /// The database said no: the file is damaged, the folder gone.
     #[error("the database failed: {0}")]
     Database(String),
+    /// The disk has no room. Nothing that was acknowledged is lost, and writes work again once there is room.
+    #[error("the disk is full; make room where the data folder is")]
+    Full,
     /// A row does not hold what this program wrote.
     #[error("the database holds an unreadable {0}")]
     Corrupt(&'static str),

@@ -25,6 +25,9 @@ pub(super) const REQUEST: &str = "id, from_account, from_device, to_account, cre
 const VALUE_BYTES_MAX: usize = 64 * 1024;
 
 pub(super) fn db(error: rusqlite::Error) -> StoreError {
+    if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) {
+        return StoreError::Full;
+    }
     StoreError::Database(error.to_string())
 }
 

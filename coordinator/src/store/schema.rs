@@ -78,3 +78,54 @@ const MIGRATIONS: [&str; 2] = [
 ",
     "CREATE INDEX links_of ON links (creator, expires);",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database as the version before step `steps` left it.
+    fn at(steps: usize) -> Connection {
+        let connection = Connection::open_in_memory().expect("opens");
+        for step in &MIGRATIONS[..steps] {
+            connection.execute_batch(step).expect("applies");
+        }
+        connection.pragma_update(None, "user_version", i64::try_from(steps).expect("few")).expect("sets");
+        connection
+    }
+
+    fn tables(connection: &Connection) -> Vec<String> {
+        let mut all =
+            connection.prepare("SELECT coalesce(sql, name) FROM sqlite_schema ORDER BY 1").expect("reads");
+        all.query_map([], |row| row.get(0)).expect("reads").map(|row| row.expect("text")).collect()
+    }
+
+    #[test]
+    fn a_database_of_every_older_version_becomes_what_a_new_one_is() {
+        assert_eq!(usize::try_from(VERSION).expect("few"), MIGRATIONS.len());
+        let mut new = at(0);
+        migrate(&mut new).expect("makes");
+        for steps in 1..=MIGRATIONS.len() {
+            let mut older = at(steps);
+            older
+                .execute_batch(
+                    "INSERT INTO join_permits (fingerprint, uses_left, expires) VALUES (x'00', 3, 9)",
+                )
+                .expect("writes");
+            migrate(&mut older).expect("migrates");
+            assert_eq!(version(&older).expect("reads"), VERSION);
+            assert_eq!(tables(&older), tables(&new), "from version {steps}");
+            let kept: i64 =
+                older.query_row("SELECT uses_left FROM join_permits", [], |row| row.get(0)).expect("kept");
+            assert_eq!(kept, 3, "from version {steps}");
+        }
+    }
+
+    #[test]
+    fn a_newer_database_is_left_alone() {
+        let mut newer = at(1);
+        newer.pragma_update(None, "user_version", VERSION + 1).expect("sets");
+        let before = tables(&newer);
+        assert!(matches!(migrate(&mut newer), Err(StoreError::Newer { .. })));
+        assert_eq!(tables(&newer), before);
+    }
+}

@@ -12,6 +12,8 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
+use crate::metrics::StoreMetrics;
+
 use super::{Store, StoreError, Tables, View, rows::db, schema, writer::Writer};
 
 mod changes;
@@ -29,16 +31,6 @@ pub struct SqliteStore {
 pub(super) struct Rows<'a>(pub(super) &'a Connection);
 
 impl SqliteStore {
-    /// Whether the file is of an older version, which [`open`](Self::open) would change.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn is_older(path: &Path) -> Result<bool, StoreError> {
-        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(db)?;
-        connection.busy_timeout(BUSY_TIMEOUT).map_err(db)?;
-        Ok(schema::version(&connection)? < schema::VERSION)
-    }
-
     /// Opens the file, makes it if there is none, and brings it to the newest version. Of two that make or change it
     /// at once, one may fail.
     ///
@@ -54,6 +46,12 @@ impl SqliteStore {
         let (turns, idle) = (Semaphore::new(READERS_MAX), Mutex::new(Vec::new()));
         let readers = Readers { path: path.to_owned(), turns, idle };
         Ok(Self { writer: Writer::start(connection)?, readers: Arc::new(readers) })
+    }
+
+    /// What the store counts.
+    #[must_use]
+    pub fn metrics(&self) -> Arc<StoreMetrics> {
+        self.writer.metrics()
     }
 }
 
@@ -72,6 +70,10 @@ impl Store for SqliteStore {
         let readers = Arc::clone(&self.readers);
         let _turn = self.readers.turns.acquire().await.map_err(|_| StoreError::Closed)?;
         tokio::task::spawn_blocking(move || readers.read(look)).await.map_err(|_| StoreError::Closed)?
+    }
+
+    fn is_writable(&self) -> bool {
+        !self.writer.metrics().failing.is_on()
     }
 }
 
@@ -128,7 +130,7 @@ fn set_up(connection: &Connection) -> Result<(), StoreError> {
 
 /// How long to wait for another process that writes, such as `join-code` beside a server. Milliseconds; a
 /// transaction takes a few, so seconds mean a stuck disk.
-const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_millis(5_000);
+pub(super) const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_millis(5_000);
 /// Reads at once. Count, 1 and up, default 16: fewer wait for a slow disk one after the other, more let a flood of
 /// questions hold a thread and a connection each.
 const READERS_MAX: usize = 16;

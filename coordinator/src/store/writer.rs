@@ -10,12 +10,14 @@ use std::{
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
+    time::Instant,
 };
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::{StoreError, Tables, rows::db, sqlite::Rows};
+use crate::metrics::StoreMetrics;
 
 /// A handle on the writer. When the last is dropped, what waits is written and the thread ends.
 #[derive(Clone)]
@@ -26,6 +28,7 @@ pub(super) struct Writer {
 /// The waiting changes, and the thread that does them.
 struct Queue {
     sender: Option<SyncSender<Change>>,
+    metrics: Arc<StoreMetrics>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -37,11 +40,13 @@ type Report = Box<dyn FnOnce(Result<(), StoreError>)>;
 impl Writer {
     pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
         let (sender, receiver) = sync_channel(WAITING_MAX);
+        let metrics = Arc::<StoreMetrics>::default();
+        let noted = Arc::clone(&metrics);
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || run(&connection, &receiver))
+            .spawn(move || run(&connection, &receiver, &noted))
             .map_err(|error| StoreError::Database(error.to_string()))?;
-        let queue = Queue { sender: Some(sender), thread: Mutex::new(Some(thread)) };
+        let queue = Queue { sender: Some(sender), metrics, thread: Mutex::new(Some(thread)) };
         Ok(Self { queue: Arc::new(queue) })
     }
 
@@ -60,11 +65,16 @@ impl Writer {
             (keep, report)
         });
         let sender = self.queue.sender.as_ref().ok_or(StoreError::Closed)?;
+        let _waiting = self.queue.metrics.waiting.hold();
         sender.try_send(change).map_err(|error| match error {
             TrySendError::Full(_) => StoreError::Busy,
             TrySendError::Disconnected(_) => StoreError::Closed,
         })?;
         answered.await.map_err(|_| StoreError::Closed)?
+    }
+
+    pub(super) fn metrics(&self) -> Arc<StoreMetrics> {
+        Arc::clone(&self.queue.metrics)
     }
 }
 
@@ -79,14 +89,33 @@ impl Drop for Queue {
     }
 }
 
-fn run(connection: &Connection, waiting: &Receiver<Change>) {
+fn run(connection: &Connection, waiting: &Receiver<Change>, metrics: &StoreMetrics) {
     while let Ok(first) = waiting.recv() {
         let mut reports = Vec::new();
         let together = std::iter::once(first).chain(waiting.try_iter().take(TOGETHER_MAX - 1));
+        let (started, before) = (Instant::now(), connection.total_changes());
         let committed = commit_all(connection, together, &mut reports);
-        for report in reports {
-            report(again(&committed));
+        metrics.commits.note(started.elapsed());
+        let writes = u64::try_from(reports.len()).unwrap_or(u64::MAX);
+        let counter = if committed.is_ok() { &metrics.writes } else { &metrics.writes_failed };
+        counter.add(writes);
+        // A transaction that changes nothing needs no disk, and so says nothing about it.
+        if committed.is_err() || connection.total_changes() != before {
+            tell(&committed, metrics);
         }
+        for report in reports {
+            report(committed.clone());
+        }
+    }
+}
+
+/// Says once when writing begins to fail, and once when it works again.
+fn tell(committed: &Result<(), StoreError>, metrics: &StoreMetrics) {
+    let changed = metrics.failing.set(committed.is_err());
+    match committed {
+        Err(error) if changed => tracing::error!(%error, "nothing can be written until this is over"),
+        Ok(()) if changed => tracing::warn!("writing works again"),
+        Ok(()) | Err(_) => {}
     }
 }
 
@@ -95,28 +124,28 @@ fn commit_all(
     changes: impl Iterator<Item = Change>,
     reports: &mut Vec<Report>,
 ) -> Result<(), StoreError> {
-    let begun = connection.execute_batch("BEGIN IMMEDIATE").map_err(db);
+    let mut begun = connection.execute_batch("BEGIN IMMEDIATE").map_err(db);
     for change in changes {
-        let opened = again(&begun).and_then(|()| connection.execute_batch("SAVEPOINT change").map_err(db));
+        let opened = begun.clone().and_then(|()| connection.execute_batch("SAVEPOINT change").map_err(db));
         let usable = opened.is_ok();
         let (keep, report) = change(opened.map(|()| Rows(connection)));
         let end = if keep { "RELEASE change" } else { "ROLLBACK TO change; RELEASE change" };
         let ended = if usable { connection.execute_batch(end).map_err(db) } else { Ok(()) };
+        if begun.is_ok() && connection.is_autocommit() {
+            // SQLite took the whole transaction back by itself, as it does on a full disk. What follows must not be
+            // committed one by one.
+            begun = Err(ended.clone().err().unwrap_or(StoreError::Full));
+        }
         match ended {
             Ok(()) => reports.push(report),
             Err(error) => report(Err(error)),
         }
     }
     let committed = begun.and_then(|()| connection.execute_batch("COMMIT").map_err(db));
-    if committed.is_err() {
+    if committed.is_err() && !connection.is_autocommit() {
         drop(connection.execute_batch("ROLLBACK"));
     }
     committed
-}
-
-/// The same outcome for one more caller.
-fn again(outcome: &Result<(), StoreError>) -> Result<(), StoreError> {
-    outcome.as_ref().copied().map_err(|error| StoreError::Database(error.to_string()))
 }
 
 /// How many changes one sync covers at most. Count, 1 and up, default 256: fewer waste syncs, more make the

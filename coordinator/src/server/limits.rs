@@ -1,0 +1,123 @@
+//! How much anyone may take of the server, and the bucket that measures it.
+//!
+//! What the rules limit by what it means (Jam requests to one friend, links a day) stands with the rules; this is what
+//! the server limits without knowing what is asked.
+
+use jamsync_protocol::time::{Span, UtcTime};
+
+/// What the operator can set. [`Config`](crate::config::Config) states ranges, and what the extremes harm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at once. Count, 16 to 200,000, default 20,000.
+    pub connections_max: u32,
+    /// Connections of one origin. Count, 16 to 200,000, default 256.
+    pub connections_per_origin_max: u32,
+    /// Requests of one connection in the long run. Count per second, 1 to 100,000, default 20.
+    pub requests_per_second_max: u32,
+    /// Requests of one connection at once. Count, 16 to 100,000, default 120.
+    pub requests_burst_max: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 20_000,
+            connections_per_origin_max: 256,
+            requests_per_second_max: 20,
+            requests_burst_max: 120,
+        }
+    }
+}
+
+/// A burst, and from then on so many a second: the generic cell rate algorithm (ITU-T I.371), which keeps one number.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bucket {
+    /// When the bucket is full again.
+    full_at: UtcTime,
+}
+
+/// How fast a [`Bucket`] fills, and how much it holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rate {
+    pub(super) per_second: u32,
+    pub(super) burst: u32,
+}
+
+impl Default for Bucket {
+    fn default() -> Self {
+        Self { full_at: UtcTime::ZERO }
+    }
+}
+
+impl Bucket {
+    /// Takes one.
+    ///
+    /// # Errors
+    /// How long until there is one; nothing is taken then.
+    pub(super) fn take(&mut self, rate: Rate, now: UtcTime) -> Result<(), Span> {
+        let each = Span::from_nanos(1_000_000_000 / i64::from(rate.per_second.max(1)));
+        let whole = Span::from_nanos(each.as_nanos().saturating_mul(i64::from(rate.burst.max(1))));
+        // A calendar that is set back must not lock anyone out for longer than an empty bucket does.
+        self.full_at = self.full_at.clamp(now, now + whole);
+        let (after, most) = (self.full_at + each, now + whole);
+        if after > most {
+            return Err(after - most);
+        }
+        self.full_at = after;
+        Ok(())
+    }
+
+    /// Whether it says no more than a new one.
+    pub(super) fn is_full(&self, now: UtcTime) -> bool {
+        self.full_at <= now
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: Rate = Rate { per_second: 10, burst: 5 };
+    const NOW: UtcTime = UtcTime::from_nanos(1_795_219_200_000_000_000);
+
+    fn emptied() -> Bucket {
+        let mut bucket = Bucket::default();
+        for _ in 0..5 {
+            bucket.take(RATE, NOW).expect("the burst");
+        }
+        bucket
+    }
+
+    #[test]
+    fn a_burst_passes_and_then_so_many_a_second() {
+        let mut bucket = emptied();
+        assert_eq!(bucket.take(RATE, NOW), Err(Span::from_millis(100)));
+        let later = NOW + Span::from_millis(100);
+        assert_eq!(bucket.take(RATE, later), Ok(()));
+        assert_eq!(bucket.take(RATE, later), Err(Span::from_millis(100)));
+        let passed =
+            (0..1_000).filter(|ms| bucket.take(RATE, later + Span::from_millis(*ms)).is_ok()).count();
+        assert_eq!(passed, 9);
+        assert!(!bucket.is_full(later));
+        assert!(bucket.is_full(later + Span::from_secs(2)));
+    }
+
+    #[test]
+    fn what_is_refused_takes_nothing() {
+        let mut bucket = emptied();
+        for _ in 0..1_000 {
+            assert!(bucket.take(RATE, NOW).is_err());
+        }
+        assert!(bucket.take(RATE, NOW + Span::from_millis(100)).is_ok());
+    }
+
+    #[test]
+    fn a_calendar_set_back_or_forward_locks_nobody_out() {
+        let mut bucket = emptied();
+        let back = NOW - Span::from_secs(86_400);
+        assert_eq!(bucket.take(RATE, back), Err(Span::from_millis(100)));
+        assert_eq!(bucket.take(RATE, back + Span::from_millis(100)), Ok(()));
+        let mut bucket = emptied();
+        assert_eq!(bucket.take(RATE, NOW + Span::from_secs(86_400)), Ok(()));
+    }
+}
