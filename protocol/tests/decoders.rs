@@ -3,11 +3,11 @@
 //!
 //! Bytes are made at random, and from the golden files of `tests/golden/` by damaging them, which gets further.
 
-use std::{collections::BTreeSet, fmt::Debug, fs, path::Path};
+use std::{collections::BTreeSet, fmt::Debug, fs, path::Path, str::FromStr};
 
 use jamsync_protocol::{
     chat::ChatMessage,
-    identity::{DeviceLog, FriendLink, Grant, JoinCode, SignedGrant},
+    identity::{DeviceCode, DeviceLog, FriendLink, Grant, JoinCode, RecoveryCode, SignedGrant},
     limits::PEER_FRAME_BYTES_MAX,
     queue::QueueMessage,
     wire::{
@@ -94,16 +94,20 @@ fn unhex(digits: &str) -> Vec<u8> {
     digits.as_bytes().chunks(2).map(byte).collect()
 }
 
-/// Codes that people pass to each other.
-fn read_codes(text: &str) -> [bool; 2] {
-    let (join, friend) = (text.parse::<JoinCode>(), text.parse::<FriendLink>());
-    if let Ok(code) = &join {
-        assert_eq!(code.to_string().parse().as_ref(), Ok(code));
-    }
-    if let Ok(link) = &friend {
-        assert_eq!(link.to_string().parse().as_ref(), Ok(link));
-    }
-    [join.is_ok(), friend.is_ok()]
+/// Codes that people pass to each other and to their own devices.
+fn read_codes(text: &str) -> [bool; 4] {
+    [
+        read_code::<JoinCode>(text),
+        read_code::<FriendLink>(text),
+        read_code::<DeviceCode>(text),
+        read_code::<RecoveryCode>(text),
+    ]
+}
+
+fn read_code<T: FromStr + ToString + PartialEq>(text: &str) -> bool {
+    let code = text.parse::<T>().ok();
+    assert!(code.as_ref().is_none_or(|code| code.to_string().parse::<T>().ok().as_ref() == Some(code)));
+    code.is_some()
 }
 
 #[test]
@@ -196,11 +200,11 @@ proptest! {
         let damaged = [&text[..at], &to, &text[at + 1..]].concat();
         let same = |c: &str| c.to_lowercase().replace('o', "0").replace(['i', 'l'], "1");
         prop_assume!(same(&damaged) != same(text));
-        prop_assert_eq!(read_codes(&damaged), [false, false]);
+        prop_assert_eq!(read_codes(&damaged), [false; 4]);
     }
 
     #[test]
-    fn random_text_is_a_code_or_a_named_error(text in "(jamsync(-join)?:)?\\PC{0,200}") {
+    fn random_text_is_a_code_or_a_named_error(text in "(jamsync(-join|-device|-recovery)?:)?\\PC{0,200}") {
         read_codes(&text);
     }
 }

@@ -293,6 +293,8 @@ CONSENT = "jamsync 2026 device consent v1"
 GRANT = "jamsync 2026 grant v1"
 CODE_CHECK = "jamsync 2026 code check v1"
 LINK_PROOF = "jamsync 2026 friend link proof v1"
+CODE_PROOF = "jamsync 2026 device code proof v1"
+VOUCH = "jamsync 2026 contact vouch v1"
 DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
@@ -302,28 +304,37 @@ def check(holds, message):
 
 
 def check_log(types, log, seen):
-    account, head, active, gone = None, bytes(32), [], []
+    account, head, active, recovery, gone = None, bytes(32), [], [], []
     for signed in log:
-        data = bytes(signed["bytes"])
-        entry = Reader(types, data, seen).whole(("name", "LogEntry"))
-        author, ((action, said),) = bytes(entry["author"]), entry["action"].items()
-        device = bytes(said["device"])
-        check(bytes(entry["previous"]) == head, "an entry does not follow the one before")
+        author, action, said = check_entry(types, signed, seen)
+        device = bytes(said["key" if action == "AddRecovery" else "device"])
+        check(signed_entry(types, signed, seen)["previous"] == list(head), "an entry does not follow the one before")
         check((action == "Found") == (account is None), "only the first entry founds")
-        check(author == device if account is None else author in active, "the author is not active")
-        verify(author, bytes(signed["signature"]), LOG_ENTRY, data)
-        if action == "Add":
-            check(device not in active + gone, "a key is added twice")
+        check(author == device if account is None else author in active + recovery, "the author is not active")
+        if action in ("Add", "AddRecovery"):
+            check(device not in active + recovery + gone, "a key is added twice")
             verify(device, bytes(said["consent"]), CONSENT, account + head)
         if action == "Revoke":
-            check(device in active and len(active) > 1, "nothing to revoke")
-            active.remove(device)
+            check(device in active + recovery and active != [device], "nothing to revoke")
+            active, recovery = ([key for key in keys if key != device] for keys in (active, recovery))
             gone.append(device)
         else:
-            active.append(device)
-        head = digest(LOG_ENTRY, data)
+            (recovery if action == "AddRecovery" else active).append(device)
+        head = digest(LOG_ENTRY, bytes(signed["bytes"]))
         account = account or head
     return account
+
+
+def signed_entry(types, signed, seen):
+    return Reader(types, bytes(signed["bytes"]), seen).whole(("name", "LogEntry"))
+
+
+def check_entry(types, signed, seen):
+    """An entry by itself: whom it is by, what it does, and that its author signed it."""
+    entry = signed_entry(types, signed, seen)
+    author, ((action, said),) = bytes(entry["author"]), entry["action"].items()
+    verify(author, bytes(signed["signature"]), LOG_ENTRY, bytes(signed["bytes"]))
+    return author, action, said
 
 
 def check_inside(types, value, seen):
@@ -338,11 +349,31 @@ def check_inside(types, value, seen):
         if "proof" in value:
             key = words(digest(LINK_PROOF, LINK_SECRET))
             check(bytes(value["proof"]) == blake3(CREATOR + ACCEPTER, key, KEYED_HASH), "the proof does not hold")
+        if "code_proof" in value:
+            key = words(digest(CODE_PROOF, CODE_SECRET))
+            proof = blake3(ACCOUNT + bytes(value.get("device", DEVICE)), key, KEYED_HASH)
+            check(bytes(value["code_proof"]) == proof, "the proof of the device code does not hold")
+        if "pin" in value:
+            check_vouch(value)
+        checked = {"log", "Log"}
+        if isinstance(value.get("entry"), dict) and "signature" in value["entry"]:
+            check_entry(types, value["entry"], seen)
+            checked.add("entry")
         if "bytes" in value and "signature" in value:
             check_grant(types, value, seen)
         for name, item in value.items():
-            if name != "log":
+            if name not in checked:
                 check_inside(types, item, seen)
+        if "Log" in value:
+            check_log(types, value["Log"], seen)
+
+
+def check_vouch(vouch):
+    name, pin = vouch["name"].encode(), vouch["pin"]
+    check(len(name) < 128 and pin["length"] < 128, "the golden vouch has lengths of one byte")
+    lengths = bytes([len(name)]), bytes([pin["length"]])
+    data = ACCOUNT + lengths[0] + name + bytes(pin["account"]) + lengths[1] + bytes(pin["head"])
+    verify(bytes(vouch["by"]), bytes(vouch["signature"]), VOUCH, data)
 
 
 def check_grant(types, signed, seen):
@@ -355,6 +386,9 @@ def check_grant(types, signed, seen):
 COORDINATOR = bytes.fromhex("fd1724385aa0c75b64fb78cd602fa1d991fdebf76b13c58ed702eac835e9f618")
 # The friend link whose acceptance is proved in them: its secret, and the accounts of creator and accepter.
 LINK_SECRET, CREATOR, ACCEPTER = b"\x08" * 16, b"\x01" * 32, b"\x02" * 32
+# The account that the first device founds in them, its device code's secret, and the device that asks with it.
+ACCOUNT = bytes.fromhex("84cf9365c053676a33381e6cb9a2e7c3518da27567fae425e35b30801c5769ca")
+CODE_SECRET, DEVICE = b"\x0c" * 16, bytes.fromhex("8139770ea87d175f56a35466c34c7ecccb8d8a91b4ee37a25df60f5b8fc9b394")
 
 
 def decode_code(prefix, text):
@@ -366,7 +400,12 @@ def decode_code(prefix, text):
     return data[:-4]
 
 
-PREFIXES = {"JoinCodeBytes": "jamsync-join:", "FriendLinkBytes": "jamsync:"}
+PREFIXES = {
+    "JoinCodeBytes": "jamsync-join:",
+    "FriendLinkBytes": "jamsync:",
+    "DeviceCodeBytes": "jamsync-device:",
+    "RecoveryCodeBytes": "jamsync-recovery:",
+}
 
 
 def decode_line(types, kind, coded, seen):
@@ -384,7 +423,7 @@ def decode_line(types, kind, coded, seen):
 def main():
     document = DOCUMENT.read_text("utf-8")
     types = read_types(document)
-    contexts = [LOG_ENTRY, CONSENT, GRANT, CODE_CHECK, LINK_PROOF]
+    contexts = [LOG_ENTRY, CONSENT, GRANT, CODE_CHECK, LINK_PROOF, CODE_PROOF, VOUCH]
     problems = [f"wire.md has no context `{context}`" for context in contexts if f"`{context}`" not in document]
     seen, values = set(), 0
     for path in sorted(HERE.glob("*.txt")):

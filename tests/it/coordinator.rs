@@ -34,6 +34,8 @@ use jamsync_protocol::{
 };
 use tokio::sync::{mpsc, watch};
 
+mod devices;
+
 /// A calendar that moves when the test says so.
 #[derive(Debug)]
 struct ManualEnv(watch::Sender<UtcTime>);

@@ -3,11 +3,15 @@
 use jamsync_protocol::{
     id::Handle,
     identity::{Date, DeviceLog, Market, join_code::JoinSecret},
+    limits::COORD_FRAME_BYTES_MAX,
     text::List,
-    wire::coord::{CoordReply, Me, OPEN_REQUESTS_MAX, Refusal},
+    wire::{
+        codec,
+        coord::{CoordReply, Me, OPEN_REQUESTS_MAX, Refusal},
+    },
 };
 
-use super::{Act, Context, Outcome, Stop, my_account, requests};
+use super::{Act, Context, Outcome, my_account, requests};
 use crate::{
     eligibility::{Age, AgeRecord},
     store::{Account, JoinPermit, StoreError, View},
@@ -76,16 +80,29 @@ pub(super) fn who_am_i(view: &dyn View, context: &Context) -> Outcome {
 
 fn me(view: &dyn View, account: &Account) -> Outcome {
     let limit = u32::try_from(OPEN_REQUESTS_MAX).unwrap_or(u32::MAX);
-    let requests: Result<Vec<_>, Stop> = view
-        .requests_of(account.id, limit)?
-        .iter()
-        .map(|request| requests::as_seen_by(view, account, request).map_err(Stop::from))
-        .collect();
-    Ok(CoordReply::Me(Me {
+    let mut me = Me {
         account: account.id,
         handle: account.handle.clone(),
         tier: account.tier,
         log: account.log.clone(),
-        requests: List::new(requests?).map_err(|_| StoreError::Corrupt("request"))?,
-    }))
+        requests: List::empty(),
+    };
+    let size = |me: &Me| codec::encode(me, COORD_FRAME_BYTES_MAX).map(|bytes| bytes.len());
+    let used = size(&me).map_err(|_| StoreError::Corrupt("account"))?;
+    let mut room = COORD_FRAME_BYTES_MAX.saturating_sub(used + REPLY_BYTES);
+    let mut requests = Vec::new();
+    for request in view.requests_of(account.id, limit)? {
+        let open = requests::as_seen_by(view, account, &request)?;
+        let needed =
+            codec::encode(&open, COORD_FRAME_BYTES_MAX).map_err(|_| StoreError::Corrupt("request"))?;
+        // Beside the longest log not every request has room; the events tell of those left out.
+        let Some(left) = room.checked_sub(needed.len()) else { break };
+        room = left;
+        requests.push(open);
+    }
+    me.requests = List::new(requests).map_err(|_| StoreError::Corrupt("request"))?;
+    Ok(CoordReply::Me(me))
 }
+
+/// More than a reply needs around its account.
+const REPLY_BYTES: usize = 16;

@@ -2,7 +2,7 @@
 
 use jamsync_protocol::{
     id::Handle,
-    identity::{LinkProof, LinkToken},
+    identity::{LinkProof, LinkToken, Vouch},
     limits::COORD_FRAME_BYTES_MAX,
     text::List,
     time::Span,
@@ -56,17 +56,35 @@ impl Act<'_> {
             return Ok(CoordReply::Contact(as_seen(self.context, &row, &creator)?));
         }
         self.tables.close_link(token, me.id)?;
-        let mine = ContactRow { of: me.id, with: creator.id, accepted: None };
-        let theirs =
-            ContactRow { of: creator.id, with: me.id, accepted: Some(AcceptedLink { token, proof }) };
-        self.tables.insert_contact(mine)?;
-        self.tables.insert_contact(theirs)?;
+        let mine = ContactRow { of: me.id, with: creator.id, accepted: None, vouch: None };
+        let accepted = Some(AcceptedLink { token, proof });
+        let theirs = ContactRow { of: creator.id, with: me.id, accepted, vouch: None };
+        self.tables.insert_contact(&mine)?;
+        self.tables.insert_contact(&theirs)?;
         let added = CoordEvent::ContactAdded(as_seen(self.context, &theirs, &me)?);
         self.tell(&creator, None, &added)?;
         let contact = as_seen(self.context, &mine, &creator)?;
         // The other devices of the accepter learn of it too.
         self.tell(&me, Some(self.context.device), &CoordEvent::ContactAdded(contact.clone()))?;
         Ok(CoordReply::Contact(contact))
+    }
+
+    /// Keeps what this device says of a contact, for the other devices of its account. They check it; here it is only
+    /// held against what a device may say at all.
+    pub(super) fn vouch_for(&mut self, vouch: &Vouch) -> Outcome {
+        let me = self.me()?;
+        let log = me.log.verify().map_err(|_| StoreError::Corrupt("device log"))?;
+        if vouch.by != self.context.device || vouch.verify(&log).is_err() {
+            return Err(Refusal::BadLog.into());
+        }
+        let unknown = || Refusal::NotContact { handle: vouch.name.clone() };
+        let row = self.tables.contact(me.id, vouch.pin.account)?.ok_or_else(unknown)?;
+        let contact = named(&*self.tables, vouch.pin.account)?;
+        self.tables.set_vouch(me.id, vouch)?;
+        let row = ContactRow { vouch: Some(vouch.clone()), ..row };
+        let changed = CoordEvent::ContactChanged(as_seen(self.context, &row, &contact)?);
+        self.tell(&me, Some(self.context.device), &changed)?;
+        Ok(CoordReply::Done)
     }
 }
 
@@ -101,6 +119,7 @@ fn as_seen(context: &Context, row: &ContactRow, account: &Account) -> Result<Con
         log: account.log.clone(),
         online,
         accepted: row.accepted,
+        vouch: row.vouch.clone().map(Box::new),
     })
 }
 

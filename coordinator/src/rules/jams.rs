@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use jamsync_protocol::{
-    id::{DeviceKey, JamId, Participant},
+    id::{AccountId, DeviceKey, JamId, Participant},
     identity::{Grant, GrantParticipant, Quality, SignedGrant, Tier, grant::LIFETIME_MAX},
     text::List,
     wire::coord::{CANDIDATES_MAX, CoordEvent, CoordReply, Introduction, Refusal, Role},
@@ -86,13 +86,19 @@ impl Act<'_> {
             .filter(|jam| jam.participants.iter().any(|(account, _)| *account == me.id))
             .ok_or(Refusal::UnknownJam)?;
         if !jam.ended {
-            self.tables.end_jam(id)?;
-            for (account, _) in jam.participants.iter().filter(|(account, _)| *account != me.id) {
-                let friend = named(&*self.tables, *account)?;
-                self.tell(&friend, None, &CoordEvent::JamEnded { jam: id, by: me.id })?;
-            }
+            self.close_jam(&jam, me.id)?;
         }
         Ok(CoordReply::Done)
+    }
+
+    /// Ends a Jam that runs, because `by` is no part of it any more.
+    pub(super) fn close_jam(&mut self, jam: &Jam, by: AccountId) -> Result<(), StoreError> {
+        self.tables.end_jam(jam.id)?;
+        for (account, _) in jam.participants.iter().filter(|(account, _)| *account != by) {
+            let friend = named(&*self.tables, *account)?;
+            self.tell(&friend, None, &CoordEvent::JamEnded { jam: jam.id, by })?;
+        }
+        Ok(())
     }
 
     fn candidates_of(

@@ -18,6 +18,7 @@ use crate::store::{Account, StoreError, Tables, View, Whereabouts};
 
 mod accounts;
 mod contacts;
+mod devices;
 mod jams;
 mod requests;
 
@@ -66,6 +67,15 @@ pub struct Applied {
     pub reply: CoordReply,
     /// The devices for which there are new events.
     pub wake: Vec<DeviceKey>,
+    /// The devices that speak for nobody any more, whose connections are to be closed.
+    pub revoked: Vec<DeviceKey>,
+}
+
+impl Applied {
+    /// An answer of which nobody else hears.
+    fn quiet(reply: CoordReply) -> Self {
+        Self { reply, wake: Vec::new(), revoked: Vec::new() }
+    }
 }
 
 /// Whether the request changes rows; otherwise [`look`] answers it.
@@ -80,10 +90,17 @@ pub fn is_write(request: &CoordRequest) -> bool {
         | CoordRequest::CancelRequest { .. }
         | CoordRequest::AnswerRequest { .. }
         | CoordRequest::Candidates { .. }
-        | CoordRequest::EndJam { .. } => true,
+        | CoordRequest::EndJam { .. }
+        | CoordRequest::MakeDeviceCode
+        | CoordRequest::AskToJoin { .. }
+        | CoordRequest::ExtendLog { .. }
+        | CoordRequest::RenameDevice { .. }
+        | CoordRequest::VouchForContact { .. } => true,
         CoordRequest::Hello { .. }
         | CoordRequest::WhoAmI
         | CoordRequest::Contacts { .. }
+        | CoordRequest::Devices
+        | CoordRequest::LookUpLog { .. }
         | CoordRequest::Events { .. } => false,
     }
 }
@@ -99,15 +116,15 @@ pub fn apply(tables: &mut dyn Tables, context: &Context, call: &CoordCall) -> Re
     let digest = *blake3::hash(&asked).as_bytes();
     if let Some((before, reply)) = tables.receipt(context.device, call.key)? {
         let reply = if before == digest { reply } else { CoordReply::Refused(Refusal::KeyReused) };
-        return Ok(Applied { reply, wake: Vec::new() });
+        return Ok(Applied::quiet(reply));
     }
-    let mut act = Act { tables, context, wake: Vec::new() };
+    let mut act = Act { tables, context, wake: Vec::new(), revoked: Vec::new() };
     match act.write(&call.request) {
         Ok(reply) => {
             act.tables.insert_receipt(context.device, call.key, digest, &reply, context.now)?;
-            Ok(Applied { reply, wake: act.wake })
+            Ok(Applied { reply, wake: act.wake, revoked: act.revoked })
         }
-        Err(Stop::Refused(refusal)) => Ok(Applied { reply: CoordReply::Refused(refusal), wake: Vec::new() }),
+        Err(Stop::Refused(refusal)) => Ok(Applied::quiet(CoordReply::Refused(refusal))),
         Err(Stop::Store(error)) => Err(error),
     }
 }
@@ -117,20 +134,13 @@ pub fn apply(tables: &mut dyn Tables, context: &Context, call: &CoordCall) -> Re
 /// # Errors
 /// [`StoreError`].
 pub fn look(view: &dyn View, context: &Context, request: &CoordRequest) -> Result<CoordReply, StoreError> {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "`is_write` has sorted out every other request")]
     let outcome = match request {
         CoordRequest::WhoAmI => accounts::who_am_i(view, context),
         CoordRequest::Contacts { after } => contacts::list(view, context, after.as_ref()),
-        CoordRequest::Hello { .. }
-        | CoordRequest::SignUp { .. }
-        | CoordRequest::ConfirmAge { .. }
-        | CoordRequest::CreateFriendLink
-        | CoordRequest::AcceptFriendLink { .. }
-        | CoordRequest::RequestJam { .. }
-        | CoordRequest::CancelRequest { .. }
-        | CoordRequest::AnswerRequest { .. }
-        | CoordRequest::Candidates { .. }
-        | CoordRequest::EndJam { .. }
-        | CoordRequest::Events { .. } => Err(Stop::Store(StoreError::Corrupt("request"))),
+        CoordRequest::Devices => devices::list(view, context),
+        CoordRequest::LookUpLog { account } => devices::look_up(view, *account),
+        _ => Err(Stop::Store(StoreError::Corrupt("request"))),
     };
     match outcome {
         Ok(reply) => Ok(reply),
@@ -163,6 +173,7 @@ struct Act<'a> {
     tables: &'a mut dyn Tables,
     context: &'a Context,
     wake: Vec<DeviceKey>,
+    revoked: Vec<DeviceKey>,
 }
 
 impl Act<'_> {
@@ -179,9 +190,18 @@ impl Act<'_> {
             CoordRequest::AnswerRequest { request, answer } => self.answer(*request, *answer),
             CoordRequest::Candidates { .. } => self.trickle_candidates(),
             CoordRequest::EndJam { jam } => self.end_jam(*jam),
+            CoordRequest::MakeDeviceCode => self.make_device_code(),
+            CoordRequest::AskToJoin { token, consent, code_proof, name } => {
+                self.ask_to_join(*token, *consent, *code_proof, name)
+            }
+            CoordRequest::ExtendLog { account, entry, name } => self.extend_log(*account, entry, name),
+            CoordRequest::RenameDevice { device, name } => self.rename_device(*device, name),
+            CoordRequest::VouchForContact { vouch } => self.vouch_for(vouch),
             CoordRequest::Hello { .. }
             | CoordRequest::WhoAmI
             | CoordRequest::Contacts { .. }
+            | CoordRequest::Devices
+            | CoordRequest::LookUpLog { .. }
             | CoordRequest::Events { .. } => Err(Stop::Store(StoreError::Corrupt("request"))),
         }
     }

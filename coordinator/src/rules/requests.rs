@@ -74,7 +74,8 @@ impl Act<'_> {
         self.tables.end_request(id, RequestEnd::Cancelled)?;
         let friend = named(&*self.tables, request.to)?;
         self.tell(&friend, None, &CoordEvent::RequestCancelled { request: id })?;
-        self.tell(&me, Some(self.context.device), &CoordEvent::RequestAnswered { request: id })?;
+        let answered = CoordEvent::RequestAnswered { request: id, end: RequestEnd::Cancelled };
+        self.tell(&me, Some(self.context.device), &answered)?;
         Ok(CoordReply::Done)
     }
 
@@ -82,10 +83,11 @@ impl Act<'_> {
         let me = self.me()?;
         let request = self.open(id, |request| request.to == me.id)?;
         let friend = named(&*self.tables, request.from)?;
-        match answer {
+        let end = match answer {
             Answer::Decline => {
                 self.tables.end_request(id, RequestEnd::Declined)?;
                 self.tell(&friend, None, &CoordEvent::RequestDeclined { request: id })?;
+                RequestEnd::Declined
             }
             Answer::Accept => {
                 let is_contact = self.tables.contact(me.id, friend.id)?.is_some();
@@ -95,9 +97,13 @@ impl Act<'_> {
                 }
                 self.tables.end_request(id, RequestEnd::Accepted)?;
                 self.grant(&request, &friend, &me)?;
+                // The friend's other devices have nothing to wait for any more.
+                let answered = CoordEvent::RequestAnswered { request: id, end: RequestEnd::Accepted };
+                self.tell(&friend, Some(request.from_device), &answered)?;
+                RequestEnd::Accepted
             }
-        }
-        self.tell(&me, Some(self.context.device), &CoordEvent::RequestAnswered { request: id })?;
+        };
+        self.tell(&me, Some(self.context.device), &CoordEvent::RequestAnswered { request: id, end })?;
         Ok(CoordReply::Done)
     }
 

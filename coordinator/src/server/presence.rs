@@ -87,6 +87,16 @@ impl Presence {
         }
     }
 
+    /// Cuts off devices that speak for nobody any more.
+    pub(super) fn cut_off(&self, devices: &[DeviceKey]) {
+        let mut online = self.lock();
+        for device in devices {
+            if let Some(gone) = online.remove(device) {
+                close(&gone.connection, Fault::Revoked);
+            }
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<DeviceKey, Online>> {
         self.devices.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -205,13 +205,16 @@ impl<S: Store> Session<S> {
 
     async fn welcome(&self) -> Result<CoordReply, StoreError> {
         let device = self.device;
-        let account = self.shared.store.read(move |view| view.account_by_device(device)).await?;
+        let known = self.shared.store.read(move |view| view.device(device)).await?;
+        if known.as_ref().is_some_and(|known| known.revoked) {
+            close(&self.connection, Fault::Revoked);
+        }
         self.greeted.store(true, Ordering::Release);
         Ok(CoordReply::Welcome {
             features: Features::default(),
             now: self.shared.env.now(),
             observed: observed(&self.connection),
-            signed_up: account.is_some(),
+            signed_up: known.is_some_and(|known| !known.revoked),
         })
     }
 
@@ -224,6 +227,7 @@ impl<S: Store> Session<S> {
         let context = self.context()?;
         let applied = self.shared.store.write(move |tables| rules::apply(tables, &context, &call)).await?;
         self.shared.presence.wake(&applied.wake);
+        self.shared.presence.cut_off(&applied.revoked);
         if matches!(applied.reply, CoordReply::Requested { .. }) {
             self.shared.look_again.notify_one();
         }

@@ -9,11 +9,11 @@ use std::{future::Future, net::SocketAddr};
 
 use jamsync_protocol::{
     id::{AccountId, DeviceKey, Handle, JamId},
-    identity::{DeviceLog, LinkToken, Market, SignedGrant, Tier},
+    identity::{CodeToken, DeviceLog, LinkToken, Market, SignedGrant, Tier, Vouch},
     time::UtcTime,
     wire::coord::{
-        AcceptedLink, CoordEvent, CoordReply, EventNumber, IdempotencyKey, NumberedEvent, RequestEnd,
-        RequestId,
+        AcceptedLink, CoordEvent, CoordReply, DeviceName, EventNumber, IdempotencyKey, NumberedEvent,
+        RequestEnd, RequestId,
     },
 };
 
@@ -100,6 +100,36 @@ pub struct Account {
     pub log: DeviceLog,
 }
 
+/// A device that speaks for an account, or did until it was revoked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Its key.
+    pub key: DeviceKey,
+    /// For which account.
+    pub account: AccountId,
+    /// What its holder calls it.
+    pub name: DeviceName,
+    /// Since when.
+    pub added: UtcTime,
+    /// Whether it was revoked.
+    pub revoked: bool,
+}
+
+/// What admits one further device to an account, by the hand of the device that made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceCode {
+    /// Its public name.
+    pub token: CodeToken,
+    /// The account.
+    pub account: AccountId,
+    /// Which device made it and holds its secret.
+    pub maker: DeviceKey,
+    /// When it ends.
+    pub expires: UtcTime,
+    /// How often it was asked with.
+    pub asks: u32,
+}
+
 /// What permits sign-ups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JoinPermit {
@@ -125,7 +155,7 @@ pub struct Link {
 }
 
 /// One direction of a contact: `of` has `with` among its contacts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContactRow {
     /// Whose contact it is.
     pub of: AccountId,
@@ -133,6 +163,8 @@ pub struct ContactRow {
     pub with: AccountId,
     /// Where `of` made the link that `with` accepted: the proof for `of` to check.
     pub accepted: Option<AcceptedLink>,
+    /// What a device of `of` told the others.
+    pub vouch: Option<Vouch>,
 }
 
 /// A Jam request.
@@ -174,8 +206,16 @@ pub trait View {
     fn account(&self, id: AccountId) -> Result<Option<Account>, StoreError>;
     /// An account by its name.
     fn account_by_handle(&self, handle: &Handle) -> Result<Option<Account>, StoreError>;
-    /// The account that a device speaks for.
+    /// The account that a device speaks for; none for one that was revoked.
     fn account_by_device(&self, device: DeviceKey) -> Result<Option<Account>, StoreError>;
+    /// A device, also one that was revoked.
+    fn device(&self, key: DeviceKey) -> Result<Option<Device>, StoreError>;
+    /// The devices that speak for an account, in the order in which they were added.
+    fn devices_of(&self, account: AccountId) -> Result<Vec<Device>, StoreError>;
+    /// A device code.
+    fn device_code(&self, token: CodeToken) -> Result<Option<DeviceCode>, StoreError>;
+    /// When the device codes of an account end, those that end after `after` alone, the earliest first.
+    fn code_ends(&self, account: AccountId, after: UtcTime) -> Result<Vec<UtcTime>, StoreError>;
     /// All accounts in the order of their names, at most `limit` after `after`.
     fn accounts_after(&self, after: Option<&Handle>, limit: u32) -> Result<Vec<Account>, StoreError>;
     /// A join permit by its fingerprint.
@@ -193,6 +233,8 @@ pub trait View {
         after: Option<&Handle>,
         limit: u32,
     ) -> Result<Vec<(ContactRow, Account)>, StoreError>;
+    /// All who have `of` among their contacts.
+    fn contacts_with(&self, of: AccountId) -> Result<Vec<AccountId>, StoreError>;
     /// A Jam request.
     fn request(&self, id: RequestId) -> Result<Option<JamRequest>, StoreError>;
     /// The request between two accounts, in either direction, that is not ended.
@@ -240,6 +282,16 @@ pub trait Tables: View {
     fn set_tier(&mut self, id: AccountId, tier: Tier) -> Result<(), StoreError>;
     /// Sets what is kept for the age rule.
     fn set_age(&mut self, id: AccountId, age: AgeRecord) -> Result<(), StoreError>;
+    /// Replaces the device log of an account.
+    fn set_log(&mut self, id: AccountId, log: &DeviceLog) -> Result<(), StoreError>;
+    /// Adds a device.
+    fn insert_device(&mut self, device: &Device) -> Result<(), StoreError>;
+    /// Calls a device something else.
+    fn rename_device(&mut self, key: DeviceKey, name: &DeviceName) -> Result<(), StoreError>;
+    /// Notes that a device speaks for nobody any more, and drops what waits for it.
+    fn revoke_device(&mut self, key: DeviceKey) -> Result<(), StoreError>;
+    /// Adds a device code, or replaces it.
+    fn put_device_code(&mut self, code: DeviceCode) -> Result<(), StoreError>;
     /// Adds or replaces a join permit.
     fn put_join_permit(&mut self, permit: JoinPermit) -> Result<(), StoreError>;
     /// Adds a friend link.
@@ -247,7 +299,9 @@ pub trait Tables: View {
     /// Notes who accepted a link.
     fn close_link(&mut self, token: LinkToken, accepter: AccountId) -> Result<(), StoreError>;
     /// Adds one direction of a contact.
-    fn insert_contact(&mut self, contact: ContactRow) -> Result<(), StoreError>;
+    fn insert_contact(&mut self, contact: &ContactRow) -> Result<(), StoreError>;
+    /// Notes what a device of `of` says of the contact.
+    fn set_vouch(&mut self, of: AccountId, vouch: &Vouch) -> Result<(), StoreError>;
     /// Adds an open request.
     fn insert_request(&mut self, request: JamRequest) -> Result<(), StoreError>;
     /// Ends a request.
@@ -269,7 +323,7 @@ pub trait Tables: View {
         reply: &CoordReply,
         now: UtcTime,
     ) -> Result<(), StoreError>;
-    /// Drops receipts, ended requests, used-up permits, and links that were of no use after `before`.
+    /// Drops receipts, ended requests, used-up permits, device codes, and links that were of no use after `before`.
     fn prune(&mut self, before: UtcTime) -> Result<(), StoreError>;
     /// Sets the addresses at which the coordinator can be reached.
     fn set_public_addresses(&mut self, addresses: &[String]) -> Result<(), StoreError>;

@@ -2,7 +2,8 @@
 
 use jamsync_protocol::{
     id::{AccountId, DeviceKey, JamId},
-    identity::{LinkToken, Tier},
+    identity::{CodeToken, LinkToken, Tier},
+    text::Text,
     time::UtcTime,
     wire::{
         codec,
@@ -12,12 +13,18 @@ use jamsync_protocol::{
 use rusqlite::Row;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Account, ContactRow, JamRequest, JoinPermit, Link, StoreError};
+use super::{Account, ContactRow, Device, DeviceCode, JamRequest, JoinPermit, Link, StoreError};
 use crate::eligibility::AgeRecord;
 
 /// The columns of [`account`], in order.
 pub(super) const ACCOUNT: &str =
     "a.id, a.handle, a.tier, a.age_met, a.birth_date, a.market, a.created, a.log";
+/// How many columns [`ACCOUNT`] has.
+pub(super) const ACCOUNT_COLUMNS: usize = 8;
+/// The columns of [`device`], in order.
+pub(super) const DEVICE: &str = "key, account, name, added, revoked";
+/// The columns of [`contact`], in order.
+pub(super) const CONTACT: &str = "c.of_account, c.with_account, c.accepted, c.vouch";
 /// The columns of [`request`], in order.
 pub(super) const REQUEST: &str = "id, from_account, from_device, to_account, created, expires, ended";
 
@@ -65,13 +72,34 @@ pub(super) fn link(row: &Row<'_>) -> Result<Link, StoreError> {
     })
 }
 
-pub(super) fn contact(
-    of: AccountId,
-    with: AccountId,
-    accepted: Option<&[u8]>,
-) -> Result<ContactRow, StoreError> {
-    let accepted = accepted.map(|bytes| value(bytes, "contact")).transpose()?;
-    Ok(ContactRow { of, with, accepted })
+pub(super) fn device(row: &Row<'_>) -> Result<Device, StoreError> {
+    Ok(Device {
+        key: DeviceKey(column(row, 0)?),
+        account: AccountId(column(row, 1)?),
+        name: Text::new(column::<String>(row, 2)?).map_err(|_| StoreError::Corrupt("device"))?,
+        added: UtcTime::from_nanos(column(row, 3)?),
+        revoked: column(row, 4)?,
+    })
+}
+
+pub(super) fn device_code(row: &Row<'_>) -> Result<DeviceCode, StoreError> {
+    Ok(DeviceCode {
+        token: CodeToken(column(row, 0)?),
+        account: AccountId(column(row, 1)?),
+        maker: DeviceKey(column(row, 2)?),
+        expires: UtcTime::from_nanos(column(row, 3)?),
+        asks: column(row, 4)?,
+    })
+}
+
+/// The contact whose columns begin at `first`.
+pub(super) fn contact(row: &Row<'_>, first: usize) -> Result<ContactRow, StoreError> {
+    Ok(ContactRow {
+        of: AccountId(column(row, first)?),
+        with: AccountId(column(row, first + 1)?),
+        accepted: optional(row, first + 2, "contact")?,
+        vouch: optional(row, first + 3, "vouch")?,
+    })
 }
 
 pub(super) fn request(row: &Row<'_>) -> Result<JamRequest, StoreError> {
@@ -127,6 +155,15 @@ fn tier(number: u8) -> Result<Tier, StoreError> {
 
 pub(super) fn column<T: rusqlite::types::FromSql>(row: &Row<'_>, index: usize) -> Result<T, StoreError> {
     row.get(index).map_err(db)
+}
+
+/// A value that may be missing, kept as the bytes that the wire would use.
+fn optional<T: DeserializeOwned>(
+    row: &Row<'_>,
+    index: usize,
+    what: &'static str,
+) -> Result<Option<T>, StoreError> {
+    column::<Option<Vec<u8>>>(row, index)?.map(|bytes| value(&bytes, what)).transpose()
 }
 
 /// A value kept as the bytes that the wire would use.

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::{StoreError, rows::db};
 
 /// The version of the newest migration.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// The version of a database, 0 for an empty one.
 pub(super) fn version(connection: &Connection) -> Result<i64, StoreError> {
@@ -27,7 +27,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 }
 
 /// Each step is final once released: a change of the tables is a further step.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE accounts (
         id BLOB PRIMARY KEY, handle TEXT NOT NULL UNIQUE, tier INTEGER NOT NULL,
@@ -77,6 +77,20 @@ const MIGRATIONS: [&str; 2] = [
     CREATE TABLE public_addresses (place INTEGER PRIMARY KEY, address TEXT NOT NULL) STRICT;
 ",
     "CREATE INDEX links_of ON links (creator, expires);",
+    "
+    ALTER TABLE devices ADD COLUMN name TEXT NOT NULL DEFAULT '';
+    ALTER TABLE devices ADD COLUMN added INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE devices ADD COLUMN revoked INTEGER NOT NULL DEFAULT 0;
+    UPDATE devices SET added = (SELECT created FROM accounts WHERE id = account);
+    CREATE INDEX devices_of ON devices (account);
+    CREATE TABLE device_codes (
+        token BLOB PRIMARY KEY, account BLOB NOT NULL REFERENCES accounts(id), maker BLOB NOT NULL,
+        expires INTEGER NOT NULL, asks INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX device_codes_of ON device_codes (account, expires);
+    ALTER TABLE contacts ADD COLUMN vouch BLOB;
+    CREATE INDEX contacts_with ON contacts (with_account);
+",
 ];
 
 #[cfg(test)]

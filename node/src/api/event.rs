@@ -2,7 +2,7 @@
 
 use jamsync_protocol::{
     chat::Reaction,
-    id::Handle,
+    id::{DeviceKey, Handle},
     text::Text,
     time::{JamTime, NodeTime, Span},
 };
@@ -50,6 +50,18 @@ pub enum Event {
     ContactAdded {
         /// The friend.
         with: Handle,
+    },
+    /// The account has one device more.
+    DeviceAdded {
+        /// Its key.
+        #[serde(with = "unit::hex")]
+        key: DeviceKey,
+    },
+    /// A device speaks for the account no more.
+    DeviceRevoked {
+        /// Its key.
+        #[serde(with = "unit::hex")]
+        key: DeviceKey,
     },
     /// A Jam began.
     JamStarted {

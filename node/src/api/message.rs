@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use jamsync_protocol::{
     chat::{ChatText, Reaction},
-    id::Handle,
+    id::{DeviceKey, Handle},
     text::Text,
+    time::{Span, UtcTime},
 };
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
@@ -73,6 +74,39 @@ pub enum Request {
         /// Market: an ISO 3166 code of two capital letters.
         market: String,
     },
+    /// A code that admits one more device to the account. Answered by [`Reply::DeviceCode`].
+    DeviceCode,
+    /// Makes this node a device of an account, by a code of a device that is in it. Answered by [`Reply::Account`] when
+    /// that device has agreed.
+    JoinAccount {
+        /// The code.
+        code: String,
+        /// What this device is to be called; may be empty.
+        name: String,
+    },
+    /// The same by the account's recovery code.
+    RecoverAccount {
+        /// The code.
+        code: String,
+        /// What this device is to be called; may be empty.
+        name: String,
+    },
+    /// The devices of the account. Answered by [`Reply::AccountDevices`].
+    AccountDevices,
+    /// Calls a device of the account something else.
+    RenameDevice {
+        /// Its name, or how its key begins.
+        device: String,
+        /// Its new name.
+        name: String,
+    },
+    /// Revokes a device of the account for ever.
+    RevokeDevice {
+        /// Its name, or how its key begins.
+        device: String,
+    },
+    /// A new recovery code; those made before count no more. Answered by [`Reply::RecoveryCode`].
+    RecoveryCode,
     /// A link that makes whoever opens it a contact. Answered by [`Reply::Link`].
     Link,
     /// Opens a friend's link. Answered by [`Reply::Contact`].
@@ -217,6 +251,24 @@ pub enum Reply {
         /// Where the coordinator is.
         coordinator: String,
     },
+    /// To [`Request::DeviceCode`].
+    DeviceCode {
+        /// One line for the new device.
+        code: String,
+        /// For how long it admits.
+        #[serde(rename = "expires_in_s", with = "unit::secs")]
+        expires_in: Span,
+    },
+    /// To [`Request::AccountDevices`].
+    AccountDevices {
+        /// In the order in which they were added.
+        devices: Vec<AccountDevice>,
+    },
+    /// To [`Request::RecoveryCode`].
+    RecoveryCode {
+        /// One line to keep on paper. It is shown once and kept nowhere.
+        code: String,
+    },
     /// To [`Request::Link`].
     Link {
         /// One line to send to a friend.
@@ -254,6 +306,23 @@ pub enum Reply {
         /// In the order of the system.
         devices: Vec<Device>,
     },
+}
+
+/// A device of the account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountDevice {
+    /// Its key.
+    #[serde(with = "unit::hex")]
+    pub key: DeviceKey,
+    /// What it is called; the coordinator's word alone. Empty where it has no name.
+    pub name: String,
+    /// Since when it is in.
+    #[serde(rename = "added_unix_ms", with = "unit::unix_ms")]
+    pub added: UtcTime,
+    /// Whether it is connected to the coordinator now.
+    pub online: bool,
+    /// Whether it is this one.
+    pub this: bool,
 }
 
 /// A friend with whom Jams are possible.

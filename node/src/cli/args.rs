@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jamsync_protocol::{chat::Reaction, id::Handle};
 
-use super::parse::{self, BirthDate, EntryRef, Market};
+use super::{
+    account::Account,
+    parse::{self, BirthDate, EntryRef, Market},
+};
 use crate::{
     api::{Percent, SeekTo},
     config::Options,
@@ -26,9 +29,9 @@ pub(super) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Set this node up: alone, or with an account at a coordinator
+    /// Set this node up: alone, with a new account at a coordinator, or as one more device of yours
     #[command(
-        after_help = "Examples:\n  jamsync init\n  jamsync init --coordinator JOINCODE --handle ana --birth 1998-04-30 --market ES"
+        after_help = "Examples:\n  jamsync init\n  jamsync init --coordinator JOINCODE --handle ana --birth 1998-04-30 --market ES\n  jamsync init --device CODE --name kitchen      one more device of yours\n  jamsync init --recovery CODE                   when every device is lost"
     )]
     Init(Init),
     /// Play files and folders, or go on where it was paused
@@ -39,6 +42,12 @@ pub(super) enum Command {
         /// Files, and folders with all that is in them
         #[arg(value_name = "FILE|DIR")]
         paths: Vec<PathBuf>,
+    },
+    /// Look after your account: its devices and its recovery code
+    #[command(after_help = "Examples:\n  jamsync account devices\n  jamsync account recovery-code")]
+    Account {
+        #[command(subcommand)]
+        what: Account,
     },
     /// Make a link that makes a friend your contact
     #[command(after_help = "Example:\n  jamsync link        then send the line it prints to your friend")]
@@ -196,6 +205,15 @@ pub(super) struct Init {
     /// Your country's two letters
     #[arg(long, value_name = "CC", requires = "coordinator")]
     pub(super) market: Option<Market>,
+    /// Code of `jamsync account devices add`: this node becomes a device of that account
+    #[arg(long, value_name = "CODE", conflicts_with = "coordinator")]
+    pub(super) device: Option<String>,
+    /// Recovery code of your account, when every device of it is lost
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["coordinator", "device"])]
+    pub(super) recovery: Option<String>,
+    /// What to call this device in your account
+    #[arg(long, value_name = "NAME", conflicts_with = "coordinator", default_value = "")]
+    pub(super) name: String,
 }
 
 #[derive(Debug, Subcommand)]

@@ -10,6 +10,13 @@ use crate::api::{ApiError, ErrorCode, Request};
 
 /// The sign-up that was asked for, or `None` for solo play.
 pub(super) fn sign_up(init: Init, json: bool) -> Result<Option<Request>, ApiError> {
+    let name = init.name.clone();
+    if let Some(code) = init.device {
+        return Ok(Some(Request::JoinAccount { code, name }));
+    }
+    if let Some(code) = init.recovery {
+        return Ok(Some(Request::RecoverAccount { code, name }));
+    }
     let may_ask = !json && io::stdin().is_terminal() && io::stderr().is_terminal();
     sign_up_from(init, may_ask.then_some(|question: &str| ask(question)))
 }
@@ -87,18 +94,29 @@ fn unanswered() -> ApiError {
 mod tests {
     use super::*;
 
+    fn nothing() -> Init {
+        Init {
+            coordinator: None,
+            handle: None,
+            birth: None,
+            market: None,
+            device: None,
+            recovery: None,
+            name: String::new(),
+        }
+    }
+
     type Nobody = fn(&str) -> Result<String, ApiError>;
 
     #[test]
     fn without_a_coordinator_it_is_solo_play() {
-        let init = Init { coordinator: None, handle: None, birth: None, market: None };
+        let init = nothing();
         assert_eq!(sign_up_from(init, None::<Nobody>), Ok(None));
     }
 
     #[test]
     fn what_is_missing_is_named_where_nobody_can_be_asked() {
-        let init =
-            Init { coordinator: Some("c".into()), handle: "ana".parse().ok(), birth: None, market: None };
+        let init = Init { coordinator: Some("c".into()), handle: "ana".parse().ok(), ..nothing() };
         let error = sign_up_from(init, None::<Nobody>).expect_err("incomplete");
         assert_eq!(
             (error.code, error.message.as_str()),
@@ -108,8 +126,7 @@ mod tests {
 
     #[test]
     fn a_wrong_answer_is_asked_again() {
-        let init =
-            Init { coordinator: Some("c".into()), handle: "ana".parse().ok(), birth: None, market: None };
+        let init = Init { coordinator: Some("c".into()), handle: "ana".parse().ok(), ..nothing() };
         let mut answers = ["1998-02-30", "1998-02-28", "es"].into_iter();
         let mut asked = Vec::new();
         let request = sign_up_from(

@@ -4,6 +4,7 @@
 //! starts it where none runs), and says what came of it. Words and JSON go to standard output, what went wrong to
 //! standard error, and the exit status tells scripts the kind of failure.
 
+mod account;
 mod args;
 mod daemon;
 mod init;

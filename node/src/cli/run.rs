@@ -9,6 +9,7 @@ use std::{
 use tokio::time::{Instant, sleep};
 
 use super::{
+    account,
     args::{Command, Library, Queue, Switch},
     init, library,
     output::Output,
@@ -68,6 +69,7 @@ pub(super) async fn run(command: Command, context: &Context) -> Result<(), Failu
             }
         },
         Command::Play { paths } => context.ask(Request::Play { paths: resolve(&paths)? }, "Playing.").await,
+        Command::Account { what } => account::run(what, context).await,
         Command::Link => context.ask(Request::Link, "").await,
         Command::Join { link } => context.ask(Request::Join { link }, "").await,
         Command::Contacts => context.ask(Request::Contacts, "").await,
@@ -221,7 +223,7 @@ impl Context {
     }
 
     /// Asks and shows the answer; an answer without content is said as `done`.
-    async fn ask(&self, request: Request, done: &str) -> Result<(), Failure> {
+    pub(super) async fn ask(&self, request: Request, done: &str) -> Result<(), Failure> {
         let verb = if matches!(request, Request::Play { .. }) { "Playing" } else { "Added" };
         let reply = self.connect().await?.call(request).await?;
         self.output.reply(reply, |reply| self.words(reply, done, verb))?;
@@ -239,6 +241,9 @@ impl Context {
                     "You are {handle} at {}. Next: `jamsync link`, or `jamsync join LINK`.",
                     show::plain(coordinator)
                 )
+            }
+            Reply::DeviceCode { .. } | Reply::AccountDevices { .. } | Reply::RecoveryCode { .. } => {
+                account::words(reply).unwrap_or_default()
             }
             Reply::Link { link } => show::plain(link),
             Reply::Contact(contact) => {

@@ -20,6 +20,10 @@ pub(super) fn event(event: &Event) -> Option<String> {
         Event::RequestOpened { with, direction, expires_in } => opened(with, *direction, *expires_in),
         Event::RequestClosed { with, direction, outcome } => closed(with, *direction, *outcome),
         Event::ContactAdded { with } => format!("{with} is now a contact: jamsync request {with}"),
+        Event::DeviceAdded { key } => {
+            format!("a device was added to your account: {key}; if it is not yours, revoke it at once")
+        }
+        Event::DeviceRevoked { key } => format!("a device of your account was revoked: {key}"),
         Event::JamStarted { with, role: Role::Host } => format!("in a Jam with {with}; you are the host"),
         Event::JamStarted { with, role: Role::Guest } => format!("in a Jam with {with}; {with} is the host"),
         Event::JamEnded { with, reason, own_music_waits } => ended(with, reason, *own_music_waits),

@@ -36,6 +36,13 @@ impl Engine {
             Request::SignUp { join_code, handle, birth, market } => {
                 self.sign_up(&join_code, handle, &birth, &market)
             }
+            Request::DeviceCode => self.make_device_code(),
+            Request::JoinAccount { code, name } => self.join_account(&code, &name),
+            Request::RecoverAccount { code, name } => self.recover_account(&code, &name),
+            Request::AccountDevices => self.list_devices(),
+            Request::RenameDevice { device, name } => self.rename_device(device, &name),
+            Request::RevokeDevice { device } => self.revoke_device(device),
+            Request::RecoveryCode => self.make_recovery_code(),
             Request::Link => self.make_link(),
             Request::Join { link } => self.open_link(&link),
             Request::Contacts => self.list_contacts(),

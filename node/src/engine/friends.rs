@@ -4,14 +4,14 @@ use std::pin::Pin;
 
 use jamsync_protocol::{
     id::{DeviceKey, Handle},
-    identity::{Date, DeviceLog, FriendLink, JoinCode, Market, friend_link::LinkSecret},
+    identity::{Date, DeviceLog, FriendLink, JoinCode, Market, Vouch, friend_link::LinkSecret},
     text::{List, Text},
-    wire::coord::{Contact, CoordEvent, CoordReply, CoordRequest, Me, Refusal, RequestId, Role},
+    wire::coord::{Contact, CoordEvent, CoordReply, CoordRequest, Me, Refusal, RequestEnd, RequestId, Role},
 };
 
 use super::{
     Account, Apply, Engine,
-    account::{LINKS_MAX, MadeLink},
+    account::{AccountError, Admitted, LINKS_MAX, MadeLink},
 };
 use crate::{
     api::{self, ApiError, ErrorCode, Reply, RequestOutcome},
@@ -39,7 +39,11 @@ impl Engine {
         }
     }
 
-    fn link_to(&self, addresses: Vec<String>, coordinator: DeviceKey) -> Result<CoordinatorLink, ApiError> {
+    pub(super) fn link_to(
+        &self,
+        addresses: Vec<String>,
+        coordinator: DeviceKey,
+    ) -> Result<CoordinatorLink, ApiError> {
         let program = Text::truncated(concat!("jamsync ", env!("CARGO_PKG_VERSION")));
         let config = LinkConfig { addresses, coordinator, program, clock: self.stage.clock() };
         CoordinatorLink::spawn(self.endpoint.clone(), config, &self.identity, self.link_events.clone())
@@ -147,7 +151,8 @@ impl Engine {
             };
             let apply: Apply = Box::new(move |engine| {
                 let (handle, online) = (contact.handle.clone(), Some(contact.online));
-                engine.take_contact(&contact, Some(friend.creator))?;
+                let taken = engine.take_contact(&contact, Some(friend.creator));
+                taken.map_err(|error| refused(&error, "ask your friend for a new link"))?;
                 Ok(Reply::Contact(api::Contact { handle, online }))
             });
             Ok(apply)
@@ -161,11 +166,7 @@ impl Engine {
             // A coordinator that is away leaves the list without presence.
             let told = all_contacts(&link).await.ok();
             let apply: Apply = Box::new(move |engine| {
-                for contact in told.iter().flatten() {
-                    if let Err(error) = engine.take_contact(contact, None) {
-                        engine.warn(error.to_string());
-                    }
-                }
+                told.iter().flatten().for_each(|contact| engine.hear_of_contact(contact));
                 let known =
                     engine.account.as_ref().map(|account| account.contacts.clone()).unwrap_or_default();
                 let mut contacts: Vec<api::Contact> = known
@@ -211,15 +212,14 @@ impl Engine {
 
     fn handle_coordinator(&mut self, event: CoordEvent) {
         match event {
-            CoordEvent::ContactAdded(contact) => match self.take_contact(&contact, None) {
-                Ok(()) => self.tell(api::Event::ContactAdded { with: contact.handle }),
-                Err(error) => self.warn(error.to_string()),
-            },
+            CoordEvent::ContactAdded(contact) | CoordEvent::ContactChanged(contact) => {
+                self.hear_of_contact(&contact);
+            }
             CoordEvent::JamRequested(request) => self.open_request(request),
             CoordEvent::RequestCancelled { request } => self.end_request(request, RequestOutcome::Cancelled),
             CoordEvent::RequestDeclined { request } => self.end_request(request, RequestOutcome::Declined),
             CoordEvent::RequestExpired { request } => self.end_request(request, RequestOutcome::Expired),
-            CoordEvent::RequestAnswered { request } => self.end_request(request, RequestOutcome::Accepted),
+            CoordEvent::RequestAnswered { request, end } => self.end_request(request, outcome_of(end)),
             CoordEvent::JamGranted { request, grant, introduction } => {
                 self.close_request(request, RequestOutcome::Accepted);
                 self.begin_jam(request, &grant, &introduction);
@@ -227,6 +227,10 @@ impl Engine {
             CoordEvent::PeerCandidates { jam, candidates, .. } => {
                 self.seek_peer_at(jam, candidates.into_vec())
             }
+            CoordEvent::DeviceAsks { token, device, consent, code_proof, name } => {
+                self.consider_device(token, device, consent, code_proof, name);
+            }
+            CoordEvent::DeviceLogGrew { account, entry } => self.log_grew(account, &entry),
             CoordEvent::JamEnded { jam, .. } => {
                 if self.jam.as_ref().is_some_and(|active| active.id == jam) {
                     self.end_jam(api::JamEnd::PeerLeft);
@@ -236,7 +240,7 @@ impl Engine {
     }
 
     /// After a time without the coordinator: tells it where this node is, and asks what is new.
-    fn catch_up(&self) {
+    pub(super) fn catch_up(&self) {
         let Some(link) = self.coordinator.clone().filter(|_| self.account.is_some()) else { return };
         self.tell_candidates(&link);
         let known: Vec<RequestId> = self.ledger.open().iter().map(|open| open.request).collect();
@@ -244,12 +248,11 @@ impl Engine {
             let me = link.request(CoordRequest::WhoAmI).await.map_err(link_error)?;
             let contacts = all_contacts(&link).await.map_err(link_error)?;
             let apply: Apply = Box::new(move |engine| {
-                for contact in &contacts {
-                    // One that is not to be trusted does not hide the others, nor the open requests.
-                    if let Err(error) = engine.take_contact(contact, None) {
-                        engine.warn(error.to_string());
-                    }
+                if let CoordReply::Me(me) = &me {
+                    engine.own_log_shown(&me.log);
                 }
+                // One that is not to be trusted does not hide the others, nor the open requests.
+                contacts.iter().for_each(|contact| engine.hear_of_contact(contact));
                 if let CoordReply::Me(me) = me {
                     engine.take_open_requests(me.requests.into_vec(), &known);
                 }
@@ -283,21 +286,54 @@ impl Engine {
         });
     }
 
+    /// Takes the coordinator's word about a contact, as far as it is proven, and tells the listener what came of it.
+    fn hear_of_contact(&mut self, contact: &Contact) {
+        match self.take_contact(contact, None) {
+            Ok(Admitted::New) => {
+                let name = self.account.as_ref().and_then(|account| account.name_of(contact.account));
+                let with = name.unwrap_or(&contact.handle).clone();
+                self.tell(api::Event::ContactAdded { with });
+            }
+            Ok(Admitted::Known | Admitted::Grown) => {}
+            // The device whose link it was checks that, and vouches for the contact then.
+            Err(error @ AccountError::NotInvited { .. })
+                if self.account.as_ref().is_some_and(Account::has_other_devices) =>
+            {
+                tracing::info!(%error, "a contact waits for another device's word");
+            }
+            Err(error) => self.warn(error.to_string()),
+        }
+    }
+
     /// Believes the coordinator's word about a contact, as far as it is proven, and keeps it.
     fn take_contact(
         &mut self,
         contact: &Contact,
         invited: Option<jamsync_protocol::id::AccountId>,
-    ) -> Result<(), ApiError> {
-        let Some(account) = &mut self.account else { return Err(no_account()) };
-        let admitted = account.admit(contact, invited);
-        let new = admitted.map_err(|error| refused(&error, "ask your friend for a new link"))?;
-        if new {
+    ) -> Result<Admitted, AccountError> {
+        let Some(account) = &mut self.account else { return Ok(Admitted::Known) };
+        let admitted = account.admit(contact, invited)?;
+        if admitted != Admitted::Known {
             self.judge_again();
-            self.save_account()
-        } else {
-            Ok(())
+            if let Err(error) = self.save_account() {
+                self.warn(error.to_string());
+            }
         }
+        self.vouch_for(contact);
+        Ok(admitted)
+    }
+
+    /// Tells the other devices of this account that the contact is one, where none has said so yet.
+    fn vouch_for(&self, contact: &Contact) {
+        let Ok((account, link)) = self.signed_in() else { return };
+        let Some(((name, pin), id)) = account.lacks_vouch(contact).zip(account.id()) else { return };
+        let vouch = Vouch::signed_by(self.identity.secret(), id, name, pin);
+        tokio::spawn(async move {
+            if let Err(error) = link.request(CoordRequest::VouchForContact { vouch }).await {
+                // It is said again after the next connection.
+                tracing::info!(%error, "the other devices were not told of a contact");
+            }
+        });
     }
 
     pub(super) fn signed_in(&self) -> Result<(&Account, CoordinatorLink), ApiError> {
@@ -335,8 +371,18 @@ pub(super) fn dials(role: Role) -> bool {
     role == Role::Dialer
 }
 
-fn first_of(addresses: &[String]) -> String {
+pub(super) fn first_of(addresses: &[String]) -> String {
     addresses.first().cloned().unwrap_or_default()
+}
+
+fn outcome_of(end: RequestEnd) -> RequestOutcome {
+    match end {
+        RequestEnd::Declined => RequestOutcome::Declined,
+        RequestEnd::Cancelled => RequestOutcome::Cancelled,
+        RequestEnd::Accepted => RequestOutcome::Accepted,
+        // An end that this version does not know is one all the same.
+        RequestEnd::Expired | _ => RequestOutcome::Expired,
+    }
 }
 
 pub(super) fn no_account() -> ApiError {

@@ -11,6 +11,7 @@ mod away;
 mod calls;
 mod chat;
 mod device_rates;
+mod devices;
 mod friends;
 mod hosting;
 mod jam;

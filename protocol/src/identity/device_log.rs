@@ -3,7 +3,8 @@
 //!
 //! Each entry names the hash of the one before it and is signed by a device that is active at that point. The
 //! first entry founds the account: it is signed by the device it names, and its hash is the account's id. A
-//! recovery code is one more key in the log.
+//! recovery key, which its owner keeps on paper, may write into the log as a device may and nothing else: it stands
+//! in no grant.
 //!
 //! A [`DeviceLog`] is what travels and proves nothing; a [`VerifiedLog`] is what came out of its
 //! [`verify`](DeviceLog::verify). Whoever saw a log before pins its length and newest hash and refuses any log
@@ -19,6 +20,10 @@ use crate::{
     text::List,
     wire::codec,
 };
+
+mod error;
+
+pub use error::LogError;
 
 /// The most entries a log may have: 32 devices added and revoked in an account's life. It keeps the largest
 /// log inside one frame of the coordinator's wire.
@@ -45,6 +50,7 @@ pub struct VerifiedLog {
     hashes: Vec<[u8; 32]>,
     account: AccountId,
     active: Vec<DeviceKey>,
+    recovery: Vec<DeviceKey>,
     revoked: Vec<DeviceKey>,
 }
 
@@ -57,96 +63,6 @@ pub struct LogPin {
     pub length: u16,
     /// The hash of its newest entry.
     pub head: [u8; 32],
-}
-
-/// Why a log is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum LogError {
-    /// It has no entry at all.
-    #[error("the device log is empty")]
-    Empty,
-    /// An entry does not decode.
-    #[error("entry {index} of the device log does not decode")]
-    Undecodable {
-        /// Which entry, from 0.
-        index: usize,
-    },
-    /// An entry does not name the hash of the one before it.
-    #[error("entry {index} of the device log does not follow the one before it")]
-    Broken {
-        /// Which entry, from 0.
-        index: usize,
-    },
-    /// The first entry must found the account, and no other may.
-    #[error("entry {index} of the device log has the wrong kind for its place")]
-    Misplaced {
-        /// Which entry, from 0.
-        index: usize,
-    },
-    /// The author was not an active device at that point.
-    #[error("entry {index} of the device log is by {author:?}, which was no active device then")]
-    NotActive {
-        /// Which entry, from 0.
-        index: usize,
-        /// The key that wrote it.
-        author: DeviceKey,
-    },
-    /// The author's signature, or the new device's consent, does not verify.
-    #[error("entry {index} of the device log is not signed by {expected:?}")]
-    BadSignature {
-        /// Which entry, from 0.
-        index: usize,
-        /// The key that should have signed.
-        expected: DeviceKey,
-    },
-    /// A key is added that is, or once was, in the log.
-    #[error("entry {index} of the device log adds {device:?} a second time")]
-    Repeated {
-        /// Which entry, from 0.
-        index: usize,
-        /// The key.
-        device: DeviceKey,
-    },
-    /// A key is revoked that is not active.
-    #[error("entry {index} of the device log revokes {device:?}, which is not active")]
-    NothingToRevoke {
-        /// Which entry, from 0.
-        index: usize,
-        /// The key.
-        device: DeviceKey,
-    },
-    /// The only device left is revoked: nobody could ever change the log again.
-    #[error("entry {index} of the device log revokes the last device")]
-    LastDevice {
-        /// Which entry, from 0.
-        index: usize,
-    },
-    /// It is the log of another account.
-    #[error("the log belongs to account {actual:?}, not {expected:?}")]
-    OtherAccount {
-        /// The account that was pinned.
-        expected: AccountId,
-        /// The account of this log.
-        actual: AccountId,
-    },
-    /// It is shorter than a log that was seen before.
-    #[error("the device log has {actual} entries, but {pinned} were seen before")]
-    RolledBack {
-        /// How many were seen.
-        pinned: u16,
-        /// How many there are.
-        actual: usize,
-    },
-    /// It leaves out or changes an entry that was seen before.
-    #[error("the device log differs from the one seen before at entry {index}")]
-    Forked {
-        /// The last entry that was seen, from 0.
-        index: usize,
-    },
-    /// There is no room for another entry.
-    #[error("the device log is full: it has {ENTRIES_MAX} entries")]
-    Full,
 }
 
 impl DeviceLog {
@@ -166,6 +82,7 @@ impl DeviceLog {
             hashes: alloc::vec![hash],
             account: AccountId(hash),
             active: alloc::vec![device.public()],
+            recovery: Vec::new(),
             revoked: Vec::new(),
         }
     }
@@ -180,6 +97,7 @@ impl DeviceLog {
             hashes: Vec::new(),
             account: AccountId(FIRST_PREVIOUS),
             active: Vec::new(),
+            recovery: Vec::new(),
             revoked: Vec::new(),
         };
         for signed in self.0.iter() {
@@ -206,6 +124,30 @@ impl VerifiedLog {
     #[must_use]
     pub fn is_active(&self, device: DeviceKey) -> bool {
         self.active.contains(&device)
+    }
+
+    /// The keys that may write into the log and do nothing else.
+    #[must_use]
+    pub fn recovery_keys(&self) -> &[DeviceKey] {
+        &self.recovery
+    }
+
+    /// Whether `device` spoke for the account once and never will again.
+    #[must_use]
+    pub fn is_revoked(&self, device: DeviceKey) -> bool {
+        self.revoked.contains(&device)
+    }
+
+    /// The newest entry: what whoever has the log up to the one before needs.
+    #[must_use]
+    pub fn newest(&self) -> Option<&SignedEntry> {
+        self.log.0.last()
+    }
+
+    /// Whether `entry` is part of the log already.
+    #[must_use]
+    pub fn holds(&self, entry: &SignedEntry) -> bool {
+        self.log.0.contains(entry)
     }
 
     /// The log as it travels.
@@ -259,12 +201,29 @@ impl VerifiedLog {
         self.write(author, Action::Add { device, consent })
     }
 
-    /// Revokes `device` for ever in the name of `author`.
+    /// Adds the key of a recovery code in the name of `author`.
+    ///
+    /// # Errors
+    /// Any [`LogError`] that [`verify`](DeviceLog::verify) would find; the log is then unchanged.
+    pub fn add_recovery(&mut self, author: &DeviceSecret, recovery: &DeviceSecret) -> Result<(), LogError> {
+        let consent = self.consent(recovery);
+        self.write(author, Action::AddRecovery { key: recovery.public(), consent })
+    }
+
+    /// Revokes `device`, or a recovery key, for ever in the name of `author`.
     ///
     /// # Errors
     /// Any [`LogError`] that [`verify`](DeviceLog::verify) would find; the log is then unchanged.
     pub fn revoke(&mut self, author: &DeviceSecret, device: DeviceKey) -> Result<(), LogError> {
         self.write(author, Action::Revoke { device })
+    }
+
+    /// Makes an entry that somebody else has written part of the log.
+    ///
+    /// # Errors
+    /// Any [`LogError`] that [`verify`](DeviceLog::verify) would find; the log is then unchanged.
+    pub fn extend(&mut self, entry: SignedEntry) -> Result<(), LogError> {
+        self.append(entry)
     }
 
     fn write(&mut self, author: &DeviceSecret, action: Action) -> Result<(), LogError> {
@@ -283,7 +242,7 @@ impl VerifiedLog {
         if founds != (index == 0) {
             return Err(LogError::Misplaced { index });
         }
-        if index > 0 && !self.is_active(entry.author) {
+        if index > 0 && !self.may_write(entry.author) {
             return Err(LogError::NotActive { index, author: entry.author });
         }
         signed
@@ -307,8 +266,10 @@ impl VerifiedLog {
                 self.active.push(device);
             }
             Action::Add { device, .. } => self.active.push(device),
+            Action::AddRecovery { key, .. } => self.recovery.push(key),
             Action::Revoke { device } => {
                 self.active.retain(|active| *active != device);
+                self.recovery.retain(|key| *key != device);
                 self.revoked.push(device);
             }
         }
@@ -318,18 +279,23 @@ impl VerifiedLog {
     fn check_action(&self, index: usize, action: &Action) -> Result<(), LogError> {
         match action {
             Action::Found { .. } => Ok(()),
-            Action::Add { device, .. } if self.is_active(*device) || self.revoked.contains(device) => {
-                Err(LogError::Repeated { index, device: *device })
+            Action::Add { device, consent } | Action::AddRecovery { key: device, consent } => {
+                if self.may_write(*device) || self.is_revoked(*device) {
+                    return Err(LogError::Repeated { index, device: *device });
+                }
+                let agreed = consent.verify(*device, Domain::DeviceConsent, &self.consent_bytes());
+                agreed.map_err(|bad| LogError::BadSignature { index, expected: bad.expected })
             }
-            Action::Add { device, consent } => consent
-                .verify(*device, Domain::DeviceConsent, &self.consent_bytes())
-                .map_err(|bad| LogError::BadSignature { index, expected: bad.expected }),
-            Action::Revoke { device } if !self.is_active(*device) => {
+            Action::Revoke { device } if !self.may_write(*device) => {
                 Err(LogError::NothingToRevoke { index, device: *device })
             }
-            Action::Revoke { .. } if self.active.len() == 1 => Err(LogError::LastDevice { index }),
+            Action::Revoke { device } if self.active[..] == [*device] => Err(LogError::LastDevice { index }),
             Action::Revoke { .. } => Ok(()),
         }
+    }
+
+    fn may_write(&self, author: DeviceKey) -> bool {
+        self.is_active(author) || self.recovery.contains(&author)
     }
 
     /// Account and newest hash: a consent holds for one place in one log.
@@ -356,6 +322,7 @@ enum Action {
     Found { device: DeviceKey, nonce: [u8; 16] },
     Add { device: DeviceKey, consent: Signature },
     Revoke { device: DeviceKey },
+    AddRecovery { key: DeviceKey, consent: Signature },
 }
 
 impl Entry {

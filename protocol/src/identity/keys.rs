@@ -27,6 +27,10 @@ pub enum Domain {
     Grant,
     /// The accepter of a friend link knows its secret.
     LinkProof,
+    /// A device that asks to join an account knows the secret of a device code.
+    CodeProof,
+    /// A device tells the others of its account whom it has taken as a contact.
+    ContactVouch,
     /// The check digits of a code that people copy.
     CodeCheck,
     /// What a coordinator keeps of the secret in a join code.
@@ -128,6 +132,8 @@ impl Domain {
             Self::DeviceConsent => "jamsync 2026 device consent v1",
             Self::Grant => "jamsync 2026 grant v1",
             Self::LinkProof => "jamsync 2026 friend link proof v1",
+            Self::CodeProof => "jamsync 2026 device code proof v1",
+            Self::ContactVouch => "jamsync 2026 contact vouch v1",
             Self::CodeCheck => "jamsync 2026 code check v1",
             Self::JoinSecret => "jamsync 2026 join secret v1",
         }

@@ -4,11 +4,14 @@ use std::net::SocketAddr;
 
 use jamsync_protocol::{
     id::{AccountId, Handle, JamId},
-    identity::{LinkProof, LinkToken, Tier, friend_link::LinkSecret, join_code::JoinSecret},
+    identity::{
+        CodeProof, CodeToken, LinkProof, LinkToken, SignedEntry, Tier, Vouch, device_code::CodeSecret,
+        friend_link::LinkSecret, join_code::JoinSecret,
+    },
     limits::COORD_FRAME_BYTES_MAX,
     time::{Span, UtcTime},
     wire::coord::{
-        AcceptedLink, Answer, Contact, CoordCall, CoordEvent, CoordReply, CoordRequest, EventNumber,
+        AcceptedLink, Answer, Contact, CoordCall, CoordEvent, CoordReply, CoordRequest, Device, EventNumber,
         Features, IdempotencyKey, Introduction, Me, NumberedEvent, OpenRequest, Refusal, RequestEnd,
         RequestId, Role,
     },
@@ -23,6 +26,7 @@ use super::{
 const REQUEST: RequestId = RequestId([0xe1; 16]);
 const JAM: JamId = JamId([0xa5; 16]);
 const TOKEN: LinkToken = LinkToken([7; 16]);
+const CODE: CodeToken = CodeToken([0xd0; 16]);
 const SOON: UtcTime = UtcTime::from_nanos(1_795_219_500_000_000_000);
 
 pub(super) fn golden() -> Vec<Golden> {
@@ -53,6 +57,7 @@ fn requests() -> Vec<(&'static str, CoordRequest)> {
     };
     let answer = |answer| CoordRequest::AnswerRequest { request: REQUEST, answer };
     let addresses = list([address("192.0.2.1:4470"), address("[2001:db8::1]:65535")]);
+    let (consent, entry, name) = (founded(1).consent(&secret(2)), second_entry(), text("laptop"));
     vec![
         ("Hello", CoordRequest::Hello { features: Features(0), program: text("jamsync 0.1.0") }),
         ("SignUp", sign_up),
@@ -70,6 +75,13 @@ fn requests() -> Vec<(&'static str, CoordRequest)> {
         ("Candidates, none", CoordRequest::Candidates { addresses: list([]) }),
         ("EndJam", CoordRequest::EndJam { jam: JAM }),
         ("Events", CoordRequest::Events { after: EventNumber(128) }),
+        ("Devices", CoordRequest::Devices),
+        ("MakeDeviceCode", CoordRequest::MakeDeviceCode),
+        ("LookUpLog", CoordRequest::LookUpLog { account: founded(1).account() }),
+        ("AskToJoin", CoordRequest::AskToJoin { token: CODE, consent, code_proof: code_proof(), name }),
+        ("ExtendLog", CoordRequest::ExtendLog { account: founded(1).account(), entry, name: text("") }),
+        ("RenameDevice", CoordRequest::RenameDevice { device: secret(2).public(), name: text("Küche") }),
+        ("VouchForContact", CoordRequest::VouchForContact { vouch: vouch() }),
     ]
 }
 
@@ -96,6 +108,9 @@ fn replies() -> Vec<(&'static str, CoordReply)> {
         ("Contacts, none", CoordReply::Contacts { contacts: list([]), more: false }),
         ("Requested", CoordReply::Requested { request: REQUEST, expires: SOON }),
         ("Observed", CoordReply::Observed(address("[2001:db8::1]:4470"))),
+        ("Devices", CoordReply::Devices(list([device("laptop"), device("")]))),
+        ("DeviceCode", CoordReply::DeviceCode { token: CODE, expires: SOON }),
+        ("Log", CoordReply::Log(founded(1).as_log().clone())),
     ];
     values.extend(refusals().into_iter().map(|(name, refusal)| (name, CoordReply::Refused(refusal))));
     values
@@ -127,6 +142,11 @@ fn refusals() -> Vec<(&'static str, Refusal)> {
         ("TooMany", Refusal::TooMany { retry_after }),
         ("KeyReused", Refusal::KeyReused),
         ("Unavailable", Refusal::Unavailable { retry_after }),
+        ("UnknownCode", Refusal::UnknownCode),
+        ("TooManyDevices", Refusal::TooManyDevices { limit: 6 }),
+        ("LogMoved", Refusal::LogMoved),
+        ("LogFull", Refusal::LogFull),
+        ("UnknownDevice", Refusal::UnknownDevice),
     ]
 }
 
@@ -146,17 +166,30 @@ fn events() -> Vec<(&'static str, CoordEvent)> {
         peer: secret(2).public(),
         candidates: list([address("[2001:db8::1]:4470")]),
     };
+    let asks = CoordEvent::DeviceAsks {
+        token: CODE,
+        device: secret(2).public(),
+        consent: founded(1).consent(&secret(2)),
+        code_proof: code_proof(),
+        name: text("laptop"),
+    };
     vec![
         ("ContactAdded", CoordEvent::ContactAdded(contact(true))),
         ("JamRequested", CoordEvent::JamRequested(open_request(true))),
         ("RequestCancelled", CoordEvent::RequestCancelled { request }),
         ("RequestDeclined", CoordEvent::RequestDeclined { request }),
         ("RequestExpired", CoordEvent::RequestExpired { request }),
-        ("RequestAnswered", CoordEvent::RequestAnswered { request }),
+        ("RequestAnswered", CoordEvent::RequestAnswered { request, end: RequestEnd::Accepted }),
         ("JamGranted, Dialer", granted(Role::Dialer)),
         ("JamGranted, Listener", granted(Role::Listener)),
         ("PeerCandidates", candidates),
         ("JamEnded", CoordEvent::JamEnded { jam: JAM, by: founded(2).account() }),
+        ("DeviceAsks", asks),
+        ("DeviceLogGrew", CoordEvent::DeviceLogGrew { account: founded(1).account(), entry: second_entry() }),
+        (
+            "ContactChanged",
+            CoordEvent::ContactChanged(Contact { vouch: Some(Box::new(vouch())), ..contact(false) }),
+        ),
     ]
 }
 
@@ -167,7 +200,28 @@ fn contact(accepted: bool) -> Contact {
         log: founded(2).as_log().clone(),
         online: !accepted,
         accepted: accepted.then(|| AcceptedLink { token: TOKEN, proof: proof() }),
+        vouch: None,
     }
+}
+
+fn device(name: &str) -> Device {
+    Device { device: secret(2).public(), name: text(name), added: SOON, online: name.is_empty() }
+}
+
+/// The entry by which a second device comes into the log of the first.
+fn second_entry() -> SignedEntry {
+    let mut log = founded(1);
+    let consent = log.consent(&secret(2));
+    log.add(&secret(1), secret(2).public(), consent).expect("a new device");
+    log.newest().expect("two entries").clone()
+}
+
+fn vouch() -> Vouch {
+    Vouch::signed_by(&secret(1), founded(1).account(), handle("ben.b-2"), founded(2).pin())
+}
+
+fn code_proof() -> CodeProof {
+    CodeSecret([0x0c; 16]).prove(founded(1).account(), secret(2).public())
 }
 
 fn open_request(incoming: bool) -> OpenRequest {

@@ -5,8 +5,9 @@ use std::fmt::Display;
 use jamsync_protocol::{
     id::{AccountId, DeviceKey, JamId},
     identity::{
-        DeviceLog, DeviceSecret, FriendLink, Grant, GrantParticipant, JoinCode, LinkToken, Quality,
-        SignedGrant, Tier, VerifiedLog, friend_link::LinkSecret, grant::LIFETIME_MAX, join_code::JoinSecret,
+        CodeToken, DeviceCode, DeviceLog, DeviceSecret, FriendLink, Grant, GrantParticipant, JoinCode,
+        LinkToken, Quality, RecoveryCode, SignedGrant, Tier, VerifiedLog, device_code::CodeSecret,
+        friend_link::LinkSecret, grant::LIFETIME_MAX, join_code::JoinSecret,
     },
     limits::COORD_FRAME_BYTES_MAX,
     time::UtcTime,
@@ -17,7 +18,11 @@ use super::{Golden, Line, decoded, list, participant, text};
 
 pub(super) fn golden() -> Vec<Golden> {
     let limit = COORD_FRAME_BYTES_MAX;
-    let logs = vec![("one device", founded(1).as_log().clone()), ("three entries", grown().as_log().clone())];
+    let logs = vec![
+        ("one device", founded(1).as_log().clone()),
+        ("three entries", grown().as_log().clone()),
+        ("recovered", recovered().as_log().clone()),
+    ];
     vec![
         Golden::bytes("identity-log", "DeviceLog", limit, logs),
         Golden::bytes("identity-grant", "Grant", limit, vec![("two participants", grant())]),
@@ -29,6 +34,8 @@ pub(super) fn golden() -> Vec<Golden> {
         ),
         codes("code-join", "JoinCodeBytes", &join_code()),
         codes("code-friend", "FriendLinkBytes", &friend_link()),
+        codes("code-device", "DeviceCodeBytes", &device_code()),
+        codes("code-recovery", "RecoveryCodeBytes", &recovery_code()),
     ]
 }
 
@@ -51,6 +58,15 @@ fn grown() -> VerifiedLog {
     let consent = log.consent(&secret(2));
     log.add(&secret(1), secret(2).public(), consent).expect("a new device");
     log.revoke(&secret(2), secret(1).public()).expect("an active device");
+    log
+}
+
+/// A recovery key brings a second device in.
+fn recovered() -> VerifiedLog {
+    let mut log = founded(1);
+    log.add_recovery(&secret(1), &secret(7)).expect("a new key");
+    let consent = log.consent(&secret(2));
+    log.add(&secret(7), secret(2).public(), consent).expect("a new device");
     log
 }
 
@@ -93,5 +109,24 @@ fn friend_link() -> FriendLink {
         secret: LinkSecret([8; 16]),
         creator: AccountId([1; 32]),
         coordinator: DeviceKey([9; 32]),
+    }
+}
+
+fn device_code() -> DeviceCode {
+    DeviceCode {
+        addresses: list([text("jam.example:4470")]),
+        coordinator: secret(9).public(),
+        account: founded(1).account(),
+        token: CodeToken([0xd0; 16]),
+        secret: CodeSecret([0x0c; 16]),
+    }
+}
+
+fn recovery_code() -> RecoveryCode {
+    RecoveryCode {
+        addresses: list([text("jam.example:4470")]),
+        coordinator: secret(9).public(),
+        account: founded(1).account(),
+        seed: secret(7).seed(),
     }
 }

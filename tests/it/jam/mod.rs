@@ -15,6 +15,7 @@ mod broken_music;
 mod chat;
 mod coordinator_gone;
 mod cut_off;
+mod devices;
 mod edits;
 mod hostile;
 mod hosts;

@@ -2,9 +2,9 @@
 
 use jamsync_protocol::{
     id::{AccountId, DeviceKey, JamId},
-    identity::{LinkToken, SignedGrant, Tier},
+    identity::{DeviceLog, LinkToken, SignedGrant, Tier, Vouch},
     time::UtcTime,
-    wire::coord::{CoordEvent, CoordReply, EventNumber, IdempotencyKey, RequestEnd, RequestId},
+    wire::coord::{CoordEvent, CoordReply, DeviceName, EventNumber, IdempotencyKey, RequestEnd, RequestId},
 };
 use rusqlite::Params;
 
@@ -12,7 +12,7 @@ use super::Rows;
 use crate::{
     eligibility::AgeRecord,
     store::{
-        Account, ContactRow, Jam, JamRequest, JoinPermit, Link, StoreError, Tables,
+        Account, ContactRow, Device, DeviceCode, Jam, JamRequest, JoinPermit, Link, StoreError, Tables,
         rows::{bytes, db, end_number, tier_number},
     },
 };
@@ -51,8 +51,10 @@ impl Tables for Rows<'_> {
                 bytes(&account.log, "device log")?,
             ),
         )?;
-        for device in verified.devices() {
-            self.change("INSERT INTO devices (key, account) VALUES (?1, ?2)", (device.0, account.id.0))?;
+        for key in verified.devices() {
+            let (account, added) = (account.id, account.created);
+            let device = Device { key: *key, account, name: DeviceName::default(), added, revoked: false };
+            self.insert_device(&device)?;
         }
         Ok(())
     }
@@ -65,6 +67,35 @@ impl Tables for Rows<'_> {
     fn set_age(&mut self, id: AccountId, age: AgeRecord) -> Result<(), StoreError> {
         let sql = "UPDATE accounts SET age_met = ?2, birth_date = ?3 WHERE id = ?1";
         self.change_one(sql, (id.0, age.met, age.birth_date.map(|date| date.to_string())), "account")
+    }
+
+    fn set_log(&mut self, id: AccountId, log: &DeviceLog) -> Result<(), StoreError> {
+        let sql = "UPDATE accounts SET log = ?2 WHERE id = ?1";
+        self.change_one(sql, (id.0, bytes(log, "device log")?), "account")
+    }
+
+    fn insert_device(&mut self, device: &Device) -> Result<(), StoreError> {
+        self.change(
+            "INSERT INTO devices (key, account, name, added, revoked) VALUES (?1, ?2, ?3, ?4, ?5)",
+            (device.key.0, device.account.0, device.name.as_str(), device.added.as_nanos(), device.revoked),
+        )
+    }
+
+    fn rename_device(&mut self, key: DeviceKey, name: &DeviceName) -> Result<(), StoreError> {
+        self.change_one("UPDATE devices SET name = ?2 WHERE key = ?1", (key.0, name.as_str()), "device")
+    }
+
+    fn revoke_device(&mut self, key: DeviceKey) -> Result<(), StoreError> {
+        self.change_one("UPDATE devices SET revoked = 1 WHERE key = ?1", [key.0], "device")?;
+        self.change("DELETE FROM events WHERE device = ?1", [key.0])
+    }
+
+    fn put_device_code(&mut self, code: DeviceCode) -> Result<(), StoreError> {
+        self.change(
+            "INSERT OR REPLACE INTO device_codes (token, account, maker, expires, asks)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            (code.token.0, code.account.0, code.maker.0, code.expires.as_nanos(), code.asks),
+        )
     }
 
     fn put_join_permit(&mut self, permit: JoinPermit) -> Result<(), StoreError> {
@@ -86,12 +117,18 @@ impl Tables for Rows<'_> {
         self.change_one(sql, (token.0, accepter.0), "link")
     }
 
-    fn insert_contact(&mut self, contact: ContactRow) -> Result<(), StoreError> {
+    fn insert_contact(&mut self, contact: &ContactRow) -> Result<(), StoreError> {
         let accepted = contact.accepted.map(|link| bytes(&link, "contact")).transpose()?;
+        let vouch = contact.vouch.as_ref().map(|vouch| bytes(vouch, "vouch")).transpose()?;
         self.change(
-            "INSERT INTO contacts (of_account, with_account, accepted) VALUES (?1, ?2, ?3)",
-            (contact.of.0, contact.with.0, accepted),
+            "INSERT INTO contacts (of_account, with_account, accepted, vouch) VALUES (?1, ?2, ?3, ?4)",
+            (contact.of.0, contact.with.0, accepted, vouch),
         )
+    }
+
+    fn set_vouch(&mut self, of: AccountId, vouch: &Vouch) -> Result<(), StoreError> {
+        let sql = "UPDATE contacts SET vouch = ?3 WHERE of_account = ?1 AND with_account = ?2";
+        self.change_one(sql, (of.0, vouch.pin.account.0, bytes(vouch, "vouch")?), "contact")
     }
 
     fn insert_request(&mut self, request: JamRequest) -> Result<(), StoreError> {
@@ -174,6 +211,7 @@ impl Tables for Rows<'_> {
             "DELETE FROM receipts WHERE at < ?1",
             "DELETE FROM requests WHERE ended IS NOT NULL AND created < ?1",
             "DELETE FROM join_permits WHERE expires < ?1",
+            "DELETE FROM device_codes WHERE expires < ?1",
             "DELETE FROM links WHERE expires < ?1",
             "DELETE FROM jams WHERE expires < ?1",
         ] {

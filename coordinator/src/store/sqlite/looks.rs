@@ -2,7 +2,7 @@
 
 use jamsync_protocol::{
     id::{AccountId, DeviceKey, Handle, JamId},
-    identity::LinkToken,
+    identity::{CodeToken, LinkToken},
     time::UtcTime,
     wire::coord::{CoordReply, EventNumber, IdempotencyKey, NumberedEvent, RequestId},
 };
@@ -10,8 +10,8 @@ use rusqlite::{OptionalExtension, Params, Row};
 
 use super::Rows;
 use crate::store::{
-    Account, ContactRow, Jam, JamRequest, JoinPermit, Link, StoreError, View,
-    rows::{self, ACCOUNT, REQUEST, column, db},
+    Account, ContactRow, Device, DeviceCode, Jam, JamRequest, JoinPermit, Link, StoreError, View,
+    rows::{self, ACCOUNT, CONTACT, DEVICE, REQUEST, column, db},
 };
 
 impl Rows<'_> {
@@ -62,9 +62,31 @@ impl View for Rows<'_> {
     }
 
     fn account_by_device(&self, device: DeviceKey) -> Result<Option<Account>, StoreError> {
-        let sql =
-            format!("SELECT {ACCOUNT} FROM accounts a JOIN devices d ON d.account = a.id WHERE d.key = ?1");
+        let sql = format!(
+            "SELECT {ACCOUNT} FROM accounts a JOIN devices d ON d.account = a.id
+             WHERE d.key = ?1 AND d.revoked = 0"
+        );
         self.one(&sql, [device.0], rows::account)
+    }
+
+    fn device(&self, key: DeviceKey) -> Result<Option<Device>, StoreError> {
+        self.one(&format!("SELECT {DEVICE} FROM devices WHERE key = ?1"), [key.0], rows::device)
+    }
+
+    fn devices_of(&self, account: AccountId) -> Result<Vec<Device>, StoreError> {
+        let sql =
+            format!("SELECT {DEVICE} FROM devices WHERE account = ?1 AND revoked = 0 ORDER BY added, key");
+        self.many(&sql, [account.0], rows::device)
+    }
+
+    fn device_code(&self, token: CodeToken) -> Result<Option<DeviceCode>, StoreError> {
+        let sql = "SELECT token, account, maker, expires, asks FROM device_codes WHERE token = ?1";
+        self.one(sql, [token.0], rows::device_code)
+    }
+
+    fn code_ends(&self, account: AccountId, after: UtcTime) -> Result<Vec<UtcTime>, StoreError> {
+        let sql = "SELECT expires FROM device_codes WHERE account = ?1 AND expires > ?2 ORDER BY expires";
+        self.many(sql, (account.0, after.as_nanos()), |row| column(row, 0).map(UtcTime::from_nanos))
     }
 
     fn accounts_after(&self, after: Option<&Handle>, limit: u32) -> Result<Vec<Account>, StoreError> {
@@ -88,10 +110,8 @@ impl View for Rows<'_> {
     }
 
     fn contact(&self, of: AccountId, with: AccountId) -> Result<Option<ContactRow>, StoreError> {
-        let sql = "SELECT accepted FROM contacts WHERE of_account = ?1 AND with_account = ?2";
-        self.one(sql, [of.0, with.0], |row| {
-            rows::contact(of, with, column::<Option<Vec<u8>>>(row, 0)?.as_deref())
-        })
+        let sql = format!("SELECT {CONTACT} FROM contacts c WHERE c.of_account = ?1 AND c.with_account = ?2");
+        self.one(&sql, [of.0, with.0], |row| rows::contact(row, 0))
     }
 
     fn contacts_after(
@@ -101,14 +121,17 @@ impl View for Rows<'_> {
         limit: u32,
     ) -> Result<Vec<(ContactRow, Account)>, StoreError> {
         let sql = format!(
-            "SELECT {ACCOUNT}, c.accepted FROM contacts c JOIN accounts a ON a.id = c.with_account
+            "SELECT {ACCOUNT}, {CONTACT} FROM contacts c JOIN accounts a ON a.id = c.with_account
              WHERE c.of_account = ?1 AND a.handle > ?2 ORDER BY a.handle LIMIT ?3"
         );
         self.many(&sql, (of.0, after.map_or("", Handle::as_str), limit), |row| {
-            let account = rows::account(row)?;
-            let accepted = column::<Option<Vec<u8>>>(row, 8)?;
-            Ok((rows::contact(of, account.id, accepted.as_deref())?, account))
+            Ok((rows::contact(row, rows::ACCOUNT_COLUMNS)?, rows::account(row)?))
         })
+    }
+
+    fn contacts_with(&self, of: AccountId) -> Result<Vec<AccountId>, StoreError> {
+        let sql = "SELECT of_account FROM contacts WHERE with_account = ?1";
+        self.many(sql, [of.0], |row| column(row, 0).map(AccountId))
     }
 
     fn request(&self, id: RequestId) -> Result<Option<JamRequest>, StoreError> {

@@ -143,3 +143,37 @@ fn the_largest_log_fits_into_its_limits() {
     assert_eq!(codec::decode::<DeviceLog>(&bytes).expect("decodes").verify(), Ok(log));
     assert_eq!(DeviceLog(List::new(vec![]).expect("fits")).verify(), Err(LogError::Empty));
 }
+
+#[test]
+fn a_recovery_key_writes_into_the_log_and_is_no_device() {
+    let mut log = DeviceLog::found(&secret(1), [9; 16]);
+    log.add_recovery(&secret(1), &secret(7)).expect("an active device adds it");
+    assert_eq!((log.devices(), log.recovery_keys()), (&[secret(1).public()][..], &[secret(7).public()][..]));
+    assert!(!log.is_active(secret(7).public()));
+    // Every device is lost: the key on paper brings a new one in, which revokes the lost one.
+    let consent = log.consent(&secret(2));
+    log.add(&secret(7), secret(2).public(), consent).expect("the recovery key adds a device");
+    log.revoke(&secret(2), secret(1).public()).expect("the new device revokes the lost one");
+    assert_eq!(log.as_log().verify(), Ok(log.clone()));
+    let last = log.clone().revoke(&secret(7), secret(2).public());
+    assert_eq!(last, Err(LogError::LastDevice { index: 4 }), "a recovery key alone cannot speak for anybody");
+    log.revoke(&secret(2), secret(7).public()).expect("a recovery key is revoked as a device is");
+    let consent = log.consent(&secret(3));
+    let late = log.add(&secret(7), secret(3).public(), consent);
+    assert_eq!(late, Err(LogError::NotActive { index: 5, author: secret(7).public() }));
+    let again = log.add_recovery(&secret(2), &secret(7));
+    assert_eq!(again, Err(LogError::Repeated { index: 5, device: secret(7).public() }));
+}
+
+#[test]
+fn a_log_grows_by_the_entry_that_somebody_else_wrote() {
+    let longer = with_second_device();
+    let mut seen = DeviceLog::found(&secret(1), [9; 16]);
+    let entry = longer.newest().expect("two entries").clone();
+    assert!(!seen.holds(&entry));
+    seen.extend(entry.clone()).expect("it follows");
+    assert_eq!(seen, longer);
+    assert!(seen.holds(&entry));
+    assert_eq!(seen.extend(entry), Err(LogError::Broken { index: 2 }), "once");
+    assert_eq!(seen, longer, "nothing has changed");
+}

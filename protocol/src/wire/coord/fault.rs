@@ -30,6 +30,9 @@ pub enum Fault {
     /// The other side is shutting down.
     #[error("shutting down")]
     ShuttingDown,
+    /// The device speaks for its account no more.
+    #[error("this device was revoked by another device of its account")]
+    Revoked,
 }
 
 impl Fault {
@@ -45,13 +48,14 @@ impl Fault {
             Self::TooSlow => 6,
             Self::Replaced => 7,
             Self::ShuttingDown => 8,
+            Self::Revoked => 9,
         }
     }
 
     /// The fault of that number, if this version knows it.
     #[must_use]
     pub fn from_code(code: u64) -> Option<Self> {
-        const ALL: [Fault; 8] = [
+        const ALL: [Fault; 9] = [
             Fault::TooLong,
             Fault::Truncated,
             Fault::TrailingBytes,
@@ -60,6 +64,7 @@ impl Fault {
             Fault::TooSlow,
             Fault::Replaced,
             Fault::ShuttingDown,
+            Fault::Revoked,
         ];
         ALL.into_iter().find(|fault| u64::from(fault.code()) == code)
     }
@@ -82,10 +87,10 @@ mod tests {
 
     #[test]
     fn every_fault_is_found_by_its_number() {
-        for code in 1..=8 {
+        for code in 1..=9 {
             assert_eq!(Fault::from_code(code).map(|fault| u64::from(fault.code())), Some(code));
         }
         assert_eq!(Fault::from_code(0), None);
-        assert_eq!(Fault::from_code(9), None);
+        assert_eq!(Fault::from_code(10), None);
     }
 }

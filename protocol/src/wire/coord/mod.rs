@@ -9,6 +9,7 @@
 //! A write that is repeated under its [`IdempotencyKey`] takes effect once and gets the same reply.
 //! All enums are append-only: the place of a variant is its number on the wire.
 
+use alloc::boxed::Box;
 use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
@@ -16,11 +17,14 @@ use serde::{Deserialize, Serialize};
 use crate::{
     id::{AccountId, DeviceKey, Handle, JamId},
     identity::{
-        device_log::DeviceLog,
+        device_code::{CodeProof, CodeToken},
+        device_log::{DeviceLog, SignedEntry},
         friend_link::{LinkProof, LinkToken},
         grant::{SignedGrant, Tier},
         join_code::JoinSecret,
+        keys::Signature,
         person::{Date, Market},
+        vouch::Vouch,
     },
     text::{List, Text},
     time::UtcTime,
@@ -40,6 +44,12 @@ pub const CANDIDATES_MAX: usize = 16;
 pub const CONTACTS_PER_REPLY_MAX: usize = 64;
 /// The most Jam requests an account may have open, made and received.
 pub const OPEN_REQUESTS_MAX: usize = 64;
+
+/// The most devices an account may have at once, recovery keys left out.
+pub const DEVICES_MAX: usize = 6;
+
+/// What the holder calls a device; empty where it has no name.
+pub type DeviceName = Text<64>;
 
 /// What a node writes onto the stream of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,6 +159,51 @@ pub enum CoordRequest {
         /// The last event that the node has dealt with; zero for all that are kept.
         after: EventNumber,
     },
+    /// The devices of this account. Answer: [`CoordReply::Devices`].
+    Devices,
+    /// Registers a device code. Answer: [`CoordReply::DeviceCode`].
+    MakeDeviceCode,
+    /// The device log of an account. Whoever knows the id may ask: a device that wants to join has no account yet.
+    /// Answer: [`CoordReply::Log`].
+    LookUpLog {
+        /// From a device code or a recovery code.
+        account: AccountId,
+    },
+    /// Asks the device that made a code to add the device of this connection. Answer: [`CoordReply::Done`]; when the
+    /// log has grown by it, the device is in.
+    AskToJoin {
+        /// From the code.
+        token: CodeToken,
+        /// This device agrees to be the next entry of the log as it is now.
+        consent: Signature,
+        /// Made with the code's secret; checked by the device that made the code.
+        code_proof: CodeProof,
+        /// What the device is to be called.
+        name: DeviceName,
+    },
+    /// Makes an entry part of an account's device log. The entry carries its own authority; the device of this
+    /// connection is in the log before it or with it. Answer: [`CoordReply::Done`].
+    ExtendLog {
+        /// Whose log.
+        account: AccountId,
+        /// The next entry.
+        entry: SignedEntry,
+        /// What a device that it adds is to be called.
+        name: DeviceName,
+    },
+    /// Calls a device of this account something else. Answer: [`CoordReply::Done`].
+    RenameDevice {
+        /// Which.
+        device: DeviceKey,
+        /// Its new name.
+        name: DeviceName,
+    },
+    /// Tells the other devices of this account whom this device has taken as a contact. Answer:
+    /// [`CoordReply::Done`].
+    VouchForContact {
+        /// Its word.
+        vouch: Vouch,
+    },
 }
 
 /// The answer to a Jam request.
@@ -205,6 +260,17 @@ pub enum CoordReply {
     },
     /// To [`CoordRequest::Candidates`]: the address from which this connection arrives now.
     Observed(SocketAddr),
+    /// The devices of this account, in the order in which they were added.
+    Devices(List<Device, DEVICES_MAX>),
+    /// A device code is registered under this token.
+    DeviceCode {
+        /// For the code.
+        token: CodeToken,
+        /// When it no longer admits.
+        expires: UtcTime,
+    },
+    /// The device log that was asked for.
+    Log(DeviceLog),
 }
 
 /// An account as its own devices see it.
@@ -220,6 +286,19 @@ pub struct Me {
     pub log: DeviceLog,
     /// Its open Jam requests, oldest first.
     pub requests: List<OpenRequest, OPEN_REQUESTS_MAX>,
+}
+
+/// A device as the coordinator knows it. That it is one, the log says; its name is the coordinator's word alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Its key.
+    pub device: DeviceKey,
+    /// What its holder calls it.
+    pub name: DeviceName,
+    /// Since when it is in.
+    pub added: UtcTime,
+    /// Whether it is connected now.
+    pub online: bool,
 }
 
 /// A Jam request that waits for its answer.
@@ -250,6 +329,8 @@ pub struct Contact {
     pub online: bool,
     /// Where this account created the link: what to check before the contact is believed.
     pub accepted: Option<AcceptedLink>,
+    /// What a device of this account said to the others about the contact.
+    pub vouch: Option<Box<Vouch>>,
 }
 
 /// A friend link that was accepted.
@@ -293,10 +374,13 @@ pub enum CoordEvent {
         /// Which.
         request: RequestId,
     },
-    /// It was answered or taken back on another device of this account.
+    /// It was answered or taken back on another device of this account, or accepted by a friend whom another device
+    /// of this account had asked.
     RequestAnswered {
         /// Which.
         request: RequestId,
+        /// How it ended.
+        end: RequestEnd,
     },
     /// A Jam may begin.
     JamGranted {
@@ -323,6 +407,28 @@ pub enum CoordEvent {
         /// Who left.
         by: AccountId,
     },
+    /// A device that was given a code of this device asks to be added.
+    DeviceAsks {
+        /// Which code.
+        token: CodeToken,
+        /// The device.
+        device: DeviceKey,
+        /// It agrees to be the next entry of the log as it was then.
+        consent: Signature,
+        /// To be checked with the code's secret before anything else.
+        code_proof: CodeProof,
+        /// What it is to be called.
+        name: DeviceName,
+    },
+    /// The device log of this account or of a contact has one entry more.
+    DeviceLogGrew {
+        /// Whose log.
+        account: AccountId,
+        /// The entry behind those that were there before.
+        entry: SignedEntry,
+    },
+    /// Something about a contact is otherwise now; this is how it stands.
+    ContactChanged(Contact),
 }
 
 /// How to meet the peer of a grant.

@@ -98,6 +98,24 @@ pub enum Refusal {
         /// When to try again.
         retry_after: Span,
     },
+    /// The device code or recovery code leads to nothing: never issued, used up, or too old.
+    #[error("the code is not valid any more; make a new one on a device that is in the account")]
+    UnknownCode,
+    /// The account has as many devices as it may.
+    #[error("an account has {limit} devices at most; revoke one with `jamsync account devices revoke`")]
+    TooManyDevices {
+        /// How many it may have.
+        limit: u8,
+    },
+    /// The entry does not follow the newest one of the log.
+    #[error("the account's device log has changed meanwhile; try again")]
+    LogMoved,
+    /// The log has no room for another entry.
+    #[error("the account's device log is full, because too many devices came and went; sign up anew")]
+    LogFull,
+    /// No such account, or no such device in it.
+    #[error("there is no such device; see `jamsync account devices list`")]
+    UnknownDevice,
 }
 
 /// How a Jam request ended.

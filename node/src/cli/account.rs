@@ -1,0 +1,101 @@
+//! `jamsync account`: the words for one's own account and its devices, and what they answer.
+
+use clap::Subcommand;
+
+use super::{
+    run::{Context, Failure},
+    show::{age, plain},
+};
+use crate::api::{AccountDevice, Reply, Request};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Account {
+    /// List, add, rename and revoke the devices that speak for you
+    #[command(
+        after_help = "Examples:\n  jamsync account devices\n  jamsync account devices add        then `jamsync init --device CODE` on the new one\n  jamsync account devices revoke laptop"
+    )]
+    Devices {
+        #[command(subcommand)]
+        edit: Option<Devices>,
+    },
+    /// Make a code to keep on paper, for when every device is lost; it replaces the one before
+    #[command(after_help = "Example:\n  jamsync account recovery-code | lp")]
+    RecoveryCode,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Devices {
+    /// Show them
+    #[command(after_help = "Example:\n  jamsync account devices list")]
+    List,
+    /// Make a code that admits one more device within ten minutes, while this one runs
+    #[command(after_help = "Example:\n  jamsync account devices add")]
+    Add,
+    /// Call a device something else
+    #[command(
+        after_help = "Examples:\n  jamsync account devices rename laptop kitchen\n  jamsync account devices rename 3fa9 kitchen    the device whose key begins so"
+    )]
+    Rename {
+        /// Its name, or the first digits of its key
+        #[arg(value_name = "NAME|KEY")]
+        device: String,
+        /// Its new name
+        name: String,
+    },
+    /// Cut a device off for ever: it speaks for you no more, and a Jam that it is in ends at once
+    #[command(after_help = "Example:\n  jamsync account devices revoke laptop")]
+    Revoke {
+        /// Its name, or the first digits of its key
+        #[arg(value_name = "NAME|KEY")]
+        device: String,
+    },
+}
+
+/// Carries a command out.
+pub(super) async fn run(command: Account, context: &Context) -> Result<(), Failure> {
+    let (request, done) = match command {
+        Account::Devices { edit: None | Some(Devices::List) } => (Request::AccountDevices, ""),
+        Account::Devices { edit: Some(Devices::Add) } => (Request::DeviceCode, ""),
+        Account::Devices { edit: Some(Devices::Rename { device, name }) } => {
+            (Request::RenameDevice { device, name }, "Renamed.")
+        }
+        Account::Devices { edit: Some(Devices::Revoke { device }) } => {
+            (Request::RevokeDevice { device }, "Revoked. It speaks for you no more.")
+        }
+        Account::RecoveryCode => (Request::RecoveryCode, ""),
+    };
+    context.ask(request, done).await
+}
+
+/// What the answers that belong to an account say.
+#[expect(clippy::wildcard_enum_match_arm, reason = "every other answer has its words elsewhere")]
+pub(super) fn words(reply: &Reply) -> Option<String> {
+    Some(match reply {
+        Reply::DeviceCode { code, expires_in } => format!(
+            "{}\nOn the new device, within {}: jamsync init --device CODE. Keep this one running.",
+            plain(code),
+            age(*expires_in)
+        ),
+        Reply::RecoveryCode { code } => format!(
+            "{}\nKeep it on paper: it is shown once, and codes made before count no more.\n\
+             With every device lost: jamsync init --recovery CODE",
+            plain(code)
+        ),
+        Reply::AccountDevices { devices } => devices.iter().map(device).collect::<Vec<_>>().join("\n"),
+        _ => return None,
+    })
+}
+
+fn device(device: &AccountDevice) -> String {
+    let name = if device.name.is_empty() { "(no name)".to_owned() } else { plain(&device.name) };
+    let place = match (device.this, device.online) {
+        (true, _) => "this device",
+        (false, true) => "online",
+        (false, false) => "offline",
+    };
+    let key: String = device.key.to_string().chars().take(KEY_DIGITS).collect();
+    format!("{key}  {name:<24}  {place}")
+}
+
+/// How many digits of a key are shown: enough to tell the devices of one account apart.
+const KEY_DIGITS: usize = 16;
