@@ -1,11 +1,11 @@
-//! Who may do what: every rule about age, tier and contact, as one pure function of the facts.
+//! Who may do what: every rule about age, market, rollout, tier, contact, block and opt-out, as one pure function of the
+//! facts.
 //!
-//! The facts are gathered by the rules that act ([`crate::rules`]); nothing here reads or writes anything. A
-//! rule of a market, a rollout or a block becomes one more fact and one more line.
+//! The facts are gathered by the rules that act ([`crate::rules`]); nothing here reads or writes anything.
 
 use jamsync_protocol::{
-    id::Handle,
-    identity::{Date, Tier},
+    id::{AccountId, Handle},
+    identity::{Date, Market, Tier},
     time::UtcTime,
     wire::coord::Refusal,
 };
@@ -13,13 +13,13 @@ use jamsync_protocol::{
 /// What an account wants to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
-    /// Make or accept a friend link.
+    /// Accept somebody's friend link.
     Befriend,
     /// Ask a contact for a Jam.
     RequestJam,
     /// Accept a contact's request.
     AcceptJam,
-    /// Decline a request, cancel one, or leave a Jam: getting out is always permitted.
+    /// Decline, cancel, leave, block, remove, report: getting out is always permitted.
     Withdraw,
 }
 
@@ -43,11 +43,24 @@ pub enum Age {
     Unknown,
 }
 
+/// Whether an account may take part in Jams at all, whatever it wants to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its age.
+    pub age: Age,
+    /// Whether Jams are open where its holder lives.
+    pub market_open: bool,
+    /// Whether the rollout has reached it.
+    pub rolled_out: bool,
+    /// Whether its holder wants none of it.
+    pub opted_out: bool,
+}
+
 /// All that a decision depends on.
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
-    /// Age of the account that acts.
-    pub age: Age,
+    /// The account that acts.
+    pub me: Standing,
     /// Its tier.
     pub tier: Tier,
     /// The minimum age that the operator set, in years.
@@ -63,8 +76,12 @@ pub struct Friend<'a> {
     pub handle: &'a Handle,
     /// Whether an account of that name is a contact.
     pub is_contact: bool,
-    /// Its age.
-    pub age: Age,
+    /// Whether the account that acts has blocked it.
+    pub blocked: bool,
+    /// Whether it has blocked the account that acts.
+    pub blocks_me: bool,
+    /// Whether it may take part itself.
+    pub standing: Standing,
 }
 
 impl AgeRecord {
@@ -97,109 +114,93 @@ impl AgeRecord {
     }
 }
 
+impl Standing {
+    /// An account that nothing stands in the way of.
+    pub const FREE: Self = Self { age: Age::Enough, market_open: true, rolled_out: true, opted_out: false };
+}
+
+/// Where Jams are open.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Markets {
+    /// Everywhere.
+    #[default]
+    All,
+    /// In these countries.
+    Only(Vec<Market>),
+}
+
+impl Markets {
+    /// Whether Jams are open in `market`.
+    #[must_use]
+    pub fn includes(&self, market: Market) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(markets) => markets.contains(&market),
+        }
+    }
+}
+
+/// Whether a rollout to `percent` of the accounts has reached this one. It depends on the account alone, so whoever is
+/// reached stays reached as the percentage grows, on every server and after every restart.
+#[must_use]
+pub fn is_rolled_out(account: AccountId, percent: u8) -> bool {
+    let hash = blake3::derive_key("jamsync 2026 rollout of Jams v1", &account.0);
+    let [a, b, c, d, ..] = hash;
+    // The remainder favours no percentage by more than one account in forty million.
+    u32::from_be_bytes([a, b, c, d]) % 100 < u32::from(percent)
+}
+
 /// Whether an account may do it.
 ///
 /// # Errors
-/// The [`Refusal`] to answer with. The account's own shortcomings are named; a friend's are not.
+/// The [`Refusal`] to answer with. The account's own shortcomings are named; a friend's are not: blocked, too young,
+/// opted out, or living elsewhere all read the same.
 pub fn check(verb: Verb, facts: &Facts<'_>) -> Result<(), Refusal> {
-    let plays = match verb {
-        Verb::Befriend | Verb::Withdraw => return Ok(()),
-        Verb::RequestJam | Verb::AcceptJam => true,
-    };
-    let minimum_age = facts.minimum_age;
-    match facts.age {
+    match verb {
+        Verb::Withdraw => Ok(()),
+        // Whoever was blocked finds a link that leads nowhere.
+        Verb::Befriend => match facts.friend {
+            Some(friend) if friend.blocks_me && !friend.is_contact => Err(Refusal::UnknownLink),
+            Some(_) | None => Ok(()),
+        },
+        Verb::RequestJam | Verb::AcceptJam => {
+            check_me(&facts.me, facts.minimum_age)?;
+            if verb == Verb::RequestJam && facts.tier == Tier::Free {
+                return Err(Refusal::NotPremium);
+            }
+            facts.friend.as_ref().map_or(Ok(()), check_friend)
+        }
+    }
+}
+
+fn check_me(me: &Standing, minimum_age: u8) -> Result<(), Refusal> {
+    if !me.market_open {
+        return Err(Refusal::NotInMarket);
+    }
+    if !me.rolled_out {
+        return Err(Refusal::NotRolledOut);
+    }
+    match me.age {
         Age::Enough => {}
         Age::TooYoung => return Err(Refusal::TooYoung { minimum_age }),
         Age::Unknown => return Err(Refusal::AgeUnknown { minimum_age }),
     }
-    if verb == Verb::RequestJam && facts.tier == Tier::Free {
-        return Err(Refusal::NotPremium);
+    if me.opted_out { Err(Refusal::OptedOut) } else { Ok(()) }
+}
+
+fn check_friend(friend: &Friend<'_>) -> Result<(), Refusal> {
+    let handle = || friend.handle.clone();
+    if !friend.is_contact {
+        return Err(Refusal::NotContact { handle: handle() });
     }
-    match facts.friend {
-        Some(friend) if !friend.is_contact => Err(Refusal::NotContact { handle: friend.handle.clone() }),
-        Some(friend) if plays && friend.age != Age::Enough => {
-            Err(Refusal::FriendUnavailable { handle: friend.handle.clone() })
-        }
-        Some(_) | None => Ok(()),
+    if friend.blocked {
+        return Err(Refusal::Blocked { handle: handle() });
     }
+    if friend.blocks_me || friend.standing != Standing::FREE {
+        return Err(Refusal::FriendUnavailable { handle: handle() });
+    }
+    Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use jamsync_protocol::time::Span;
-
-    use super::*;
-
-    fn date(text: &str) -> Date {
-        text.parse().expect("a date")
-    }
-    fn at(text: &str) -> UtcTime {
-        let wanted = date(text);
-        let mut time = UtcTime::ZERO;
-        while Date::of(time) < wanted {
-            time += Span::from_secs(86_400);
-        }
-        time
-    }
-
-    /// The rules said a second time, in the words of the feature list, over every combination of facts.
-    #[test]
-    fn every_combination_of_facts_is_decided_as_the_rules_say() {
-        let ben: Handle = "ben".parse().expect("a handle");
-        let mut decided = 0;
-        for verb in [Verb::Befriend, Verb::RequestJam, Verb::AcceptJam, Verb::Withdraw] {
-            for age in [Age::Enough, Age::TooYoung, Age::Unknown] {
-                for tier in [Tier::Free, Tier::Premium] {
-                    for is_contact in [false, true] {
-                        for friend_age in [Age::Enough, Age::TooYoung, Age::Unknown] {
-                            let friend = Some(Friend { handle: &ben, is_contact, age: friend_age });
-                            let facts = Facts { age, tier, minimum_age: 16, friend };
-                            let jam = matches!(verb, Verb::RequestJam | Verb::AcceptJam);
-                            let expected = if !jam {
-                                Ok(())
-                            } else if age == Age::TooYoung {
-                                Err(Refusal::TooYoung { minimum_age: 16 })
-                            } else if age == Age::Unknown {
-                                Err(Refusal::AgeUnknown { minimum_age: 16 })
-                            } else if verb == Verb::RequestJam && tier == Tier::Free {
-                                Err(Refusal::NotPremium)
-                            } else if !is_contact {
-                                Err(Refusal::NotContact { handle: ben.clone() })
-                            } else if friend_age != Age::Enough {
-                                Err(Refusal::FriendUnavailable { handle: ben.clone() })
-                            } else {
-                                Ok(())
-                            };
-                            assert_eq!(check(verb, &facts), expected, "{verb:?} {facts:?}");
-                            decided += 1;
-                        }
-                    }
-                }
-            }
-        }
-        assert_eq!(decided, 4 * 3 * 2 * 2 * 3);
-    }
-
-    #[test]
-    fn an_adult_leaves_no_birth_date() {
-        let record = AgeRecord::of(date("2000-01-01"), 16, at("2026-11-21"));
-        assert_eq!(record, AgeRecord { met: 16, birth_date: None });
-        assert_eq!(record.age(16, at("2026-11-21")), Age::Enough);
-    }
-
-    #[test]
-    fn a_birthday_opens_the_door_and_erases_the_date() {
-        let record = AgeRecord::of(date("2010-11-22"), 16, at("2026-11-21"));
-        assert_eq!(record.age(16, at("2026-11-21")), Age::TooYoung);
-        assert_eq!(record.settled(16, at("2026-11-21")), None);
-        assert_eq!(record.age(16, at("2026-11-22")), Age::Enough);
-        assert_eq!(record.settled(16, at("2026-11-22")), Some(AgeRecord { met: 16, birth_date: None }));
-    }
-
-    #[test]
-    fn raising_the_minimum_asks_again_and_lowering_it_does_not() {
-        let record = AgeRecord { met: 16, birth_date: None };
-        assert_eq!(record.age(18, at("2026-11-21")), Age::Unknown);
-        assert_eq!(record.age(13, at("2026-11-21")), Age::Enough);
-    }
-}
+mod tests;

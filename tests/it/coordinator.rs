@@ -35,6 +35,7 @@ use jamsync_protocol::{
 use tokio::sync::{mpsc, watch};
 
 mod devices;
+mod standing;
 
 /// A calendar that moves when the test says so.
 #[derive(Debug)]
@@ -74,7 +75,8 @@ impl World {
     async fn start() -> Self {
         let env = Arc::new(ManualEnv(watch::Sender::new(NOW)));
         let folder = tempfile::tempdir().expect("a folder");
-        let (server, store) = serve(&folder, &env, "[::1]:0".parse().expect("an address"));
+        let (server, store) =
+            serve(&folder, &env, "[::1]:0".parse().expect("an address"), Settings::default());
         let permit = JoinPermit {
             fingerprint: SECRET.fingerprint(),
             uses_left: 100,
@@ -86,11 +88,16 @@ impl World {
 
     /// The same data folder served by a new server at the same address.
     async fn restart(self) -> Self {
+        self.restart_with(Settings::default()).await
+    }
+
+    /// The same, with other rules.
+    async fn restart_with(self, settings: Settings) -> Self {
         let Self { folder, env, server, store } = self;
         let address = server.address();
         server.shut_down().await;
         drop(store);
-        let (server, store) = serve(&folder, &env, address);
+        let (server, store) = serve(&folder, &env, address, settings);
         Self { folder, env, server, store }
     }
 
@@ -126,11 +133,15 @@ impl World {
     }
 }
 
-fn serve(folder: &tempfile::TempDir, env: &Arc<ManualEnv>, listen: SocketAddr) -> (Server, SqliteStore) {
+fn serve(
+    folder: &tempfile::TempDir,
+    env: &Arc<ManualEnv>,
+    listen: SocketAddr,
+    settings: Settings,
+) -> (Server, SqliteStore) {
     let data = DataFolder::open(folder.path(), env.as_ref()).expect("opens");
     let store = data.store.clone();
-    let server =
-        Server::start(listen, data.secret, Settings::default(), data.store, Arc::clone(env) as Arc<dyn Env>);
+    let server = Server::start(listen, data.secret, settings, data.store, Arc::clone(env) as Arc<dyn Env>);
     (server.expect("serves"), store)
 }
 

@@ -28,6 +28,7 @@ async fn account(store: &SqliteStore, seed: u8) -> DeviceKey {
         market: "DE".parse().expect("a country"),
         created: UtcTime::ZERO,
         log: log.as_log().clone(),
+        opted_out: false,
     };
     store.write(move |tables| tables.insert_account(&account)).await.expect("writes");
     secret.public()

@@ -25,6 +25,7 @@ mod check;
 mod keep;
 mod log;
 mod notify;
+mod reports;
 mod serve;
 
 /// Runs the command that the program was called with.
@@ -55,6 +56,7 @@ async fn run(arguments: Arguments, matches: &ArgMatches) -> Result<(), CliError>
         Command::Check(options) => check::check(&Sources::new(called, options.config), json),
         Command::JoinCode(options) => admin::join_code(options, json).await,
         Command::Account { place, action } => admin::account(&place.folder()?, action, json).await,
+        Command::Report { place, action } => reports::run(&place.folder()?, action, json).await,
         Command::Backup { place, to } => keep::backup(&place.folder()?, &to, json),
         Command::Restore { place, from } => keep::restore(&from, &place.folder()?, json),
         Command::Verify { place, backup: None } => keep::verify(&place.folder()?, json),
@@ -94,6 +96,13 @@ enum Command {
         place: Place,
         #[command(subcommand)]
         action: AccountAction,
+    },
+    /// Read what accounts complain about, and drop what has been dealt with; works while the server runs.
+    Report {
+        #[command(flatten)]
+        place: Place,
+        #[command(subcommand)]
+        action: ReportAction,
     },
     /// Copy key and database into a new folder; works while the server runs.
     Backup {
@@ -191,6 +200,17 @@ enum AccountAction {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum ReportAction {
+    /// List all complaints, oldest first.
+    List,
+    /// Drop a complaint.
+    Close {
+        /// Its number.
+        number: i64,
+    },
+}
+
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 enum CliError {
@@ -208,6 +228,8 @@ enum CliError {
     Serve(#[from] ServeError),
     #[error("{0}; if the disk is full, make room, then try again")]
     Store(#[from] StoreError),
+    #[error("there is no complaint {0}; see `report list`")]
+    NoReport(i64),
     #[error("no account has the name {0}; see `account list`")]
     NoAccount(Handle),
     #[error(
@@ -231,7 +253,7 @@ impl CliError {
             Self::Serve(ServeError::PortTaken(_) | ServeError::Listen { .. }) | Self::Operations(_) => 3,
             Self::Data(DataError::Newer { .. }) | Self::Backup(BackupError::Newer { .. }) => 5,
             Self::Data(DataError::Locked(_)) => 6,
-            Self::Data(DataError::NoData(_)) | Self::NoAccount(_) => 7,
+            Self::Data(DataError::NoData(_)) | Self::NoAccount(_) | Self::NoReport(_) => 7,
             Self::Data(_) => 4,
             Self::Backup(BackupError::Damaged { .. }) => 8,
             Self::Serve(_)

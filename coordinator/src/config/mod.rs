@@ -9,7 +9,7 @@ use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 use jamsync_protocol::{
-    identity::{Tier, join_code::CoordinatorAddress},
+    identity::{Market, Tier, join_code::CoordinatorAddress},
     time::Span,
 };
 
@@ -17,7 +17,7 @@ mod sources;
 
 pub use sources::{ConfigError, Given, Loaded, Origin, Sources};
 
-use crate::{rules, server::Limits};
+use crate::{eligibility::Markets, rules, server::Limits};
 
 /// All settings of a server. Each is a flag, an environment variable, and a key of the configuration file.
 #[derive(Args, Clone, Debug, PartialEq)]
@@ -54,6 +54,14 @@ pub struct Config {
     /// someone who has gone.
     #[arg(long, value_name = "SECONDS", env = "JAMSYNC_COORDINATOR_REQUEST_EXPIRY_S", default_value = "300", value_parser = whole::<u32>(5..=86_400))]
     pub request_expiry_s: u32,
+    /// Countries in which Jams are open, two letters each; may be given several times. Without it they are open
+    /// everywhere.
+    #[arg(long, value_name = "CC", env = "JAMSYNC_COORDINATOR_MARKETS", value_delimiter = ',', value_parser = market)]
+    pub markets: Vec<Market>,
+    /// Part of all accounts to which Jams are open, 0 to 100 percent. An account that was reached stays so while this
+    /// grows.
+    #[arg(long, value_name = "PERCENT", env = "JAMSYNC_COORDINATOR_ROLLOUT_PERCENT", default_value = "100", value_parser = whole::<u8>(0..=100))]
+    pub rollout_percent: u8,
     /// Connections at once, 16 to 200,000. Fewer turn devices away, more need more memory: about 40 KiB each, and up to
     /// 640 KiB each under attack.
     #[arg(long, value_name = "N", env = "JAMSYNC_COORDINATOR_CONNECTIONS_MAX", default_value = "20000", value_parser = whole::<u32>(16..=200_000))]
@@ -122,6 +130,8 @@ impl Config {
             minimum_age: self.minimum_age,
             tier_default: self.tier_default.into(),
             request_life: Span::from_secs(self.request_expiry_s.into()),
+            markets: if self.markets.is_empty() { Markets::All } else { Markets::Only(self.markets.clone()) },
+            rollout_percent: self.rollout_percent,
         }
     }
 
@@ -149,6 +159,10 @@ pub(crate) fn public(text: &str) -> Result<CoordinatorAddress, String> {
         return Err(wrong());
     }
     CoordinatorAddress::new(text).map_err(|_| wrong())
+}
+
+fn market(text: &str) -> Result<Market, String> {
+    text.parse().map_err(|_| "must be a country's two letters, such as DE".to_owned())
 }
 
 fn socket(text: &str) -> Result<SocketAddr, String> {

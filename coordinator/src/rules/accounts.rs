@@ -52,6 +52,7 @@ impl Act<'_> {
             market,
             created: context.now,
             log: log.clone(),
+            opted_out: false,
         };
         self.tables.insert_account(&account)?;
         me(&*self.tables, &account)
@@ -86,6 +87,7 @@ fn me(view: &dyn View, account: &Account) -> Outcome {
         tier: account.tier,
         log: account.log.clone(),
         requests: List::empty(),
+        opted_out: account.opted_out,
     };
     let size = |me: &Me| codec::encode(me, COORD_FRAME_BYTES_MAX).map(|bytes| bytes.len());
     let used = size(&me).map_err(|_| StoreError::Corrupt("account"))?;

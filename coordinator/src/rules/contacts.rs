@@ -13,7 +13,10 @@ use jamsync_protocol::{
 };
 
 use super::{Act, Context, Outcome, devices_of, my_account, named};
-use crate::store::{Account, ContactRow, Link, StoreError, View};
+use crate::{
+    eligibility::Verb,
+    store::{Account, ContactRow, Link, StoreError, View},
+};
 
 /// How long a friend link may be accepted: 7 days. A link in an old mail should not make contacts.
 const LINK_LIFE: Span = Span::from_secs(7 * 86_400);
@@ -23,6 +26,12 @@ const LINK_LIFE: Span = Span::from_secs(7 * 86_400);
 const LINKS_BURST: usize = 20;
 /// The time over which [`LINKS_BURST`] counts.
 const LINKS_SPAN: Span = Span::from_secs(3_600);
+
+/// How many contacts one account may make within [`CONTACTS_SPAN`] by the links of others. Count, 1 and up, default 10:
+/// fewer hinder somebody who joins a circle of friends, more let an account collect strangers.
+const CONTACTS_BURST: usize = 10;
+/// The time over which [`CONTACTS_BURST`] counts.
+const CONTACTS_SPAN: Span = Span::from_secs(86_400);
 
 impl Act<'_> {
     pub(super) fn create_link(&mut self) -> Outcome {
@@ -52,18 +61,34 @@ impl Act<'_> {
             return Err(Refusal::UnknownLink.into());
         }
         let creator = named(&*self.tables, link.creator)?;
-        if let Some(row) = self.tables.contact(me.id, creator.id)? {
-            return Ok(CoordReply::Contact(as_seen(self.context, &row, &creator)?));
+        self.check(Verb::Befriend, &me, &creator.handle, Some(&creator))?;
+        if let Some(row) = self.tables.contact(me.id, creator.id)?.filter(|row| !row.removed) {
+            return Ok(CoordReply::Contact(as_seen(&*self.tables, self.context, &row, &creator)?));
+        }
+        let now = self.context.now;
+        let recent = self.tables.contacts_since(me.id, now - CONTACTS_SPAN)?;
+        if let Some(oldest) = recent.len().checked_sub(CONTACTS_BURST).and_then(|at| recent.get(at)) {
+            return Err(Refusal::TooMany { retry_after: *oldest + CONTACTS_SPAN - now }.into());
         }
         self.tables.close_link(token, me.id)?;
-        let mine = ContactRow { of: me.id, with: creator.id, accepted: None, vouch: None };
+        // Whoever opens a link of somebody it has blocked has changed its mind.
+        let mine = ContactRow {
+            of: me.id,
+            with: creator.id,
+            accepted: None,
+            vouch: None,
+            blocked: false,
+            muted: false,
+            removed: false,
+            since: now,
+        };
         let accepted = Some(AcceptedLink { token, proof });
-        let theirs = ContactRow { of: creator.id, with: me.id, accepted, vouch: None };
-        self.tables.insert_contact(&mine)?;
-        self.tables.insert_contact(&theirs)?;
-        let added = CoordEvent::ContactAdded(as_seen(self.context, &theirs, &me)?);
+        let theirs = ContactRow { of: creator.id, with: me.id, accepted, ..mine.clone() };
+        self.tables.put_contact(&mine)?;
+        self.tables.put_contact(&theirs)?;
+        let added = CoordEvent::ContactAdded(as_seen(&*self.tables, self.context, &theirs, &me)?);
         self.tell(&creator, None, &added)?;
-        let contact = as_seen(self.context, &mine, &creator)?;
+        let contact = as_seen(&*self.tables, self.context, &mine, &creator)?;
         // The other devices of the accepter learn of it too.
         self.tell(&me, Some(self.context.device), &CoordEvent::ContactAdded(contact.clone()))?;
         Ok(CoordReply::Contact(contact))
@@ -78,11 +103,12 @@ impl Act<'_> {
             return Err(Refusal::BadLog.into());
         }
         let unknown = || Refusal::NotContact { handle: vouch.name.clone() };
-        let row = self.tables.contact(me.id, vouch.pin.account)?.ok_or_else(unknown)?;
+        let row = self.tables.contact(me.id, vouch.pin.account)?.filter(|row| !row.removed);
+        let row = row.ok_or_else(unknown)?;
         let contact = named(&*self.tables, vouch.pin.account)?;
-        self.tables.set_vouch(me.id, vouch)?;
         let row = ContactRow { vouch: Some(vouch.clone()), ..row };
-        let changed = CoordEvent::ContactChanged(as_seen(self.context, &row, &contact)?);
+        self.tables.put_contact(&row)?;
+        let changed = CoordEvent::ContactChanged(as_seen(&*self.tables, self.context, &row, &contact)?);
         self.tell(&me, Some(self.context.device), &changed)?;
         Ok(CoordReply::Done)
     }
@@ -97,7 +123,7 @@ pub(super) fn list(view: &dyn View, context: &Context, after: Option<&Handle>) -
     let mut contacts = Vec::new();
     let mut room = COORD_FRAME_BYTES_MAX - REPLY_BYTES;
     for (row, account) in found.iter().take(CONTACTS_PER_REPLY_MAX) {
-        let contact = as_seen(context, row, account)?;
+        let contact = as_seen(view, context, row, account)?;
         let needed =
             codec::encode(&contact, COORD_FRAME_BYTES_MAX).map_err(|_| StoreError::Corrupt("contact"))?.len();
         if needed > room && !contacts.is_empty() {
@@ -111,8 +137,18 @@ pub(super) fn list(view: &dyn View, context: &Context, after: Option<&Handle>) -
     Ok(CoordReply::Contacts { contacts, more })
 }
 
-fn as_seen(context: &Context, row: &ContactRow, account: &Account) -> Result<Contact, StoreError> {
-    let online = devices_of(account)?.into_iter().any(|device| context.whereabouts.is_online(device));
+/// A contact as the account whose it is sees it. Where either has blocked the other, or the contact stays out of Jams,
+/// it is never online.
+pub(super) fn as_seen(
+    view: &dyn View,
+    context: &Context,
+    row: &ContactRow,
+    account: &Account,
+) -> Result<Contact, StoreError> {
+    let blocked_back = view.contact(row.with, row.of)?.is_some_and(|back| back.blocked);
+    let hidden = row.blocked || blocked_back || account.opted_out;
+    let online =
+        !hidden && devices_of(account)?.into_iter().any(|device| context.whereabouts.is_online(device));
     Ok(Contact {
         handle: account.handle.clone(),
         account: account.id,
@@ -120,6 +156,8 @@ fn as_seen(context: &Context, row: &ContactRow, account: &Account) -> Result<Con
         online,
         accepted: row.accepted,
         vouch: row.vouch.clone().map(Box::new),
+        blocked: row.blocked,
+        muted: row.muted,
     })
 }
 

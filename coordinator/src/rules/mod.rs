@@ -14,13 +14,17 @@ use jamsync_protocol::{
     },
 };
 
-use crate::store::{Account, StoreError, Tables, View, Whereabouts};
+use crate::{
+    eligibility::Markets,
+    store::{Account, StoreError, Tables, View, Whereabouts},
+};
 
 mod accounts;
 mod contacts;
 mod devices;
 mod jams;
 mod requests;
+mod standing;
 
 pub use requests::expire;
 
@@ -35,11 +39,22 @@ pub struct Settings {
     /// How long a Jam request stays open. Default 5 minutes: shorter misses a friend in the kitchen, longer
     /// rings for someone who has gone.
     pub request_life: Span,
+    /// Where Jams are open. Default everywhere: a country left out hears a refusal that names the reason.
+    pub markets: Markets,
+    /// How many of all accounts Jams are open to. Percent, 0 to 100, default 100: less lets an operator try a change on
+    /// a few, and keeps the others waiting.
+    pub rollout_percent: u8,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { minimum_age: 16, tier_default: Tier::Premium, request_life: Span::from_secs(300) }
+        Self {
+            minimum_age: 16,
+            tier_default: Tier::Premium,
+            request_life: Span::from_secs(300),
+            markets: Markets::All,
+            rollout_percent: 100,
+        }
     }
 }
 
@@ -95,7 +110,11 @@ pub fn is_write(request: &CoordRequest) -> bool {
         | CoordRequest::AskToJoin { .. }
         | CoordRequest::ExtendLog { .. }
         | CoordRequest::RenameDevice { .. }
-        | CoordRequest::VouchForContact { .. } => true,
+        | CoordRequest::VouchForContact { .. }
+        | CoordRequest::MarkContact { .. }
+        | CoordRequest::RemoveContact { .. }
+        | CoordRequest::Report { .. }
+        | CoordRequest::OptOut { .. } => true,
         CoordRequest::Hello { .. }
         | CoordRequest::WhoAmI
         | CoordRequest::Contacts { .. }
@@ -197,6 +216,10 @@ impl Act<'_> {
             CoordRequest::ExtendLog { account, entry, name } => self.extend_log(*account, entry, name),
             CoordRequest::RenameDevice { device, name } => self.rename_device(*device, name),
             CoordRequest::VouchForContact { vouch } => self.vouch_for(vouch),
+            CoordRequest::MarkContact { contact, mark, on } => self.mark_contact(*contact, *mark, *on),
+            CoordRequest::RemoveContact { contact } => self.remove_contact(*contact),
+            CoordRequest::Report { contact, reason, words } => self.report(*contact, *reason, words),
+            CoordRequest::OptOut { out } => self.opt_out(*out),
             CoordRequest::Hello { .. }
             | CoordRequest::WhoAmI
             | CoordRequest::Contacts { .. }

@@ -10,7 +10,7 @@ use jamsync_protocol::{
 
 use super::{Act, Outcome, Stop, devices_of, named};
 use crate::{
-    eligibility::{Age, Facts, Friend, Verb, check},
+    eligibility::Verb,
     store::{Account, JamRequest, StoreError, Tables, View},
 };
 
@@ -27,11 +27,7 @@ impl Act<'_> {
         let me = self.me()?;
         let now = self.context.now;
         let found = self.tables.account_by_handle(to)?.filter(|friend| friend.id != me.id);
-        let is_contact = match &found {
-            Some(friend) => self.tables.contact(me.id, friend.id)?.is_some(),
-            None => false,
-        };
-        self.check(Verb::RequestJam, &me, to, is_contact, found.as_ref())?;
+        self.check(Verb::RequestJam, &me, to, found.as_ref())?;
         let Some(friend) = found else {
             return Err(Refusal::NotContact { handle: to.clone() }.into());
         };
@@ -90,8 +86,7 @@ impl Act<'_> {
                 RequestEnd::Declined
             }
             Answer::Accept => {
-                let is_contact = self.tables.contact(me.id, friend.id)?.is_some();
-                self.check(Verb::AcceptJam, &me, &friend.handle, is_contact, Some(&friend))?;
+                self.check(Verb::AcceptJam, &me, &friend.handle, Some(&friend))?;
                 if !devices_of(&friend)?.contains(&request.from_device) {
                     return Err(Refusal::FriendUnavailable { handle: friend.handle }.into());
                 }
@@ -118,25 +113,6 @@ impl Act<'_> {
             }
             None => Ok(request),
         }
-    }
-
-    fn check(
-        &self,
-        verb: Verb,
-        me: &Account,
-        handle: &Handle,
-        is_contact: bool,
-        friend: Option<&Account>,
-    ) -> Result<(), Refusal> {
-        let (minimum_age, now) = (self.context.settings.minimum_age, self.context.now);
-        let friend_age = friend.map_or(Age::Enough, |friend| friend.age.age(minimum_age, now));
-        let facts = Facts {
-            age: me.age.age(minimum_age, now),
-            tier: me.tier,
-            minimum_age,
-            friend: Some(Friend { handle, is_contact, age: friend_age }),
-        };
-        check(verb, &facts)
     }
 
     fn end_expired(&mut self, request: &JamRequest) -> Result<(), StoreError> {

@@ -10,10 +10,11 @@ use std::{future::Future, net::SocketAddr};
 use jamsync_protocol::{
     id::{AccountId, DeviceKey, Handle, JamId},
     identity::{CodeToken, DeviceLog, LinkToken, Market, SignedGrant, Tier, Vouch},
+    text::Text,
     time::UtcTime,
     wire::coord::{
         AcceptedLink, CoordEvent, CoordReply, DeviceName, EventNumber, IdempotencyKey, NumberedEvent,
-        RequestEnd, RequestId,
+        REPORT_BYTES_MAX, ReportReason, RequestEnd, RequestId,
     },
 };
 
@@ -98,6 +99,8 @@ pub struct Account {
     pub created: UtcTime,
     /// Its device log.
     pub log: DeviceLog,
+    /// Whether its holder wants to be kept out of Jams.
+    pub opted_out: bool,
 }
 
 /// A device that speaks for an account, or did until it was revoked.
@@ -165,6 +168,31 @@ pub struct ContactRow {
     pub accepted: Option<AcceptedLink>,
     /// What a device of `of` told the others.
     pub vouch: Option<Vouch>,
+    /// Whether `of` has blocked `with`.
+    pub blocked: bool,
+    /// Whether `of` has muted `with`.
+    pub muted: bool,
+    /// Whether the contact has ended; kept only for the block, which outlives it.
+    pub removed: bool,
+    /// Since when.
+    pub since: UtcTime,
+}
+
+/// A complaint about a contact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Its number, from 1; zero for one that has none yet.
+    pub number: i64,
+    /// Who complains; none once that account is gone.
+    pub by: Option<AccountId>,
+    /// About whom; none once that account is gone.
+    pub about: Option<AccountId>,
+    /// What kind of complaint.
+    pub reason: ReportReason,
+    /// What the reporter says and discloses.
+    pub words: Text<REPORT_BYTES_MAX>,
+    /// When.
+    pub at: UtcTime,
 }
 
 /// A Jam request.
@@ -224,7 +252,7 @@ pub trait View {
     fn link(&self, token: LinkToken) -> Result<Option<Link>, StoreError>;
     /// How long the links that `creator` made are valid, those that end after `after` alone, the earliest first.
     fn link_ends(&self, creator: AccountId, after: UtcTime) -> Result<Vec<UtcTime>, StoreError>;
-    /// The contact `with` of `of`.
+    /// The contact `with` of `of`, also one that has ended.
     fn contact(&self, of: AccountId, with: AccountId) -> Result<Option<ContactRow>, StoreError>;
     /// Contacts of `of` in the order of their names, at most `limit` after `after`.
     fn contacts_after(
@@ -233,6 +261,12 @@ pub trait View {
         after: Option<&Handle>,
         limit: u32,
     ) -> Result<Vec<(ContactRow, Account)>, StoreError>;
+    /// Since when `of` has the contacts that it made after `after`, the earliest first.
+    fn contacts_since(&self, of: AccountId, after: UtcTime) -> Result<Vec<UtcTime>, StoreError>;
+    /// Complaints after `after` in the order in which they came, at most `limit`.
+    fn reports_after(&self, after: i64, limit: u32) -> Result<Vec<Report>, StoreError>;
+    /// When `by` complained after `after`, the earliest first.
+    fn reports_made(&self, by: AccountId, after: UtcTime) -> Result<Vec<UtcTime>, StoreError>;
     /// All who have `of` among their contacts.
     fn contacts_with(&self, of: AccountId) -> Result<Vec<AccountId>, StoreError>;
     /// A Jam request.
@@ -298,10 +332,16 @@ pub trait Tables: View {
     fn insert_link(&mut self, link: Link) -> Result<(), StoreError>;
     /// Notes who accepted a link.
     fn close_link(&mut self, token: LinkToken, accepter: AccountId) -> Result<(), StoreError>;
-    /// Adds one direction of a contact.
-    fn insert_contact(&mut self, contact: &ContactRow) -> Result<(), StoreError>;
-    /// Notes what a device of `of` says of the contact.
-    fn set_vouch(&mut self, of: AccountId, vouch: &Vouch) -> Result<(), StoreError>;
+    /// Keeps an account out of Jams, or lets it in again.
+    fn set_opted_out(&mut self, id: AccountId, out: bool) -> Result<(), StoreError>;
+    /// Adds a complaint.
+    fn insert_report(&mut self, report: &Report) -> Result<(), StoreError>;
+    /// Drops a complaint that has been dealt with, and says whether there was one.
+    fn drop_report(&mut self, number: i64) -> Result<bool, StoreError>;
+    /// Adds one direction of a contact, or replaces it.
+    fn put_contact(&mut self, contact: &ContactRow) -> Result<(), StoreError>;
+    /// Drops one direction of a contact.
+    fn drop_contact(&mut self, of: AccountId, with: AccountId) -> Result<(), StoreError>;
     /// Adds an open request.
     fn insert_request(&mut self, request: JamRequest) -> Result<(), StoreError>;
     /// Ends a request.

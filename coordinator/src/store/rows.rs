@@ -7,24 +7,27 @@ use jamsync_protocol::{
     time::UtcTime,
     wire::{
         codec,
-        coord::{RequestEnd, RequestId},
+        coord::{ReportReason, RequestEnd, RequestId},
     },
 };
 use rusqlite::Row;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Account, ContactRow, Device, DeviceCode, JamRequest, JoinPermit, Link, StoreError};
+use super::{Account, ContactRow, Device, DeviceCode, JamRequest, JoinPermit, Link, Report, StoreError};
 use crate::eligibility::AgeRecord;
 
 /// The columns of [`account`], in order.
 pub(super) const ACCOUNT: &str =
-    "a.id, a.handle, a.tier, a.age_met, a.birth_date, a.market, a.created, a.log";
+    "a.id, a.handle, a.tier, a.age_met, a.birth_date, a.market, a.created, a.log, a.opted_out";
 /// How many columns [`ACCOUNT`] has.
-pub(super) const ACCOUNT_COLUMNS: usize = 8;
+pub(super) const ACCOUNT_COLUMNS: usize = 9;
 /// The columns of [`device`], in order.
 pub(super) const DEVICE: &str = "key, account, name, added, revoked";
 /// The columns of [`contact`], in order.
-pub(super) const CONTACT: &str = "c.of_account, c.with_account, c.accepted, c.vouch";
+pub(super) const CONTACT: &str =
+    "c.of_account, c.with_account, c.accepted, c.vouch, c.blocked, c.muted, c.removed, c.since";
+/// The columns of [`report`], in order.
+pub(super) const REPORT: &str = "number, by_account, about_account, reason, words, at";
 /// The columns of [`request`], in order.
 pub(super) const REQUEST: &str = "id, from_account, from_device, to_account, created, expires, ended";
 
@@ -52,6 +55,7 @@ pub(super) fn account(row: &Row<'_>) -> Result<Account, StoreError> {
         market: column::<String>(row, 5)?.parse().map_err(corrupt)?,
         created: UtcTime::from_nanos(column(row, 6)?),
         log: value(&column::<Vec<u8>>(row, 7)?, "device log")?,
+        opted_out: column(row, 8)?,
     })
 }
 
@@ -99,7 +103,39 @@ pub(super) fn contact(row: &Row<'_>, first: usize) -> Result<ContactRow, StoreEr
         with: AccountId(column(row, first + 1)?),
         accepted: optional(row, first + 2, "contact")?,
         vouch: optional(row, first + 3, "vouch")?,
+        blocked: column(row, first + 4)?,
+        muted: column(row, first + 5)?,
+        removed: column(row, first + 6)?,
+        since: UtcTime::from_nanos(column(row, first + 7)?),
     })
+}
+
+pub(super) fn report(row: &Row<'_>) -> Result<Report, StoreError> {
+    let reason = match column::<u8>(row, 3)? {
+        0 => ReportReason::Spam,
+        1 => ReportReason::Harassment,
+        2 => ReportReason::Impersonation,
+        3 => ReportReason::Other,
+        _ => return Err(StoreError::Corrupt("report")),
+    };
+    Ok(Report {
+        number: column(row, 0)?,
+        by: column::<Option<[u8; 32]>>(row, 1)?.map(AccountId),
+        about: column::<Option<[u8; 32]>>(row, 2)?.map(AccountId),
+        reason,
+        words: Text::new(column::<String>(row, 4)?).map_err(|_| StoreError::Corrupt("report"))?,
+        at: UtcTime::from_nanos(column(row, 5)?),
+    })
+}
+
+/// How a reason is kept. [`report`] reads it back.
+pub(super) const fn reason_number(reason: ReportReason) -> u8 {
+    match reason {
+        ReportReason::Spam => 0,
+        ReportReason::Harassment => 1,
+        ReportReason::Impersonation => 2,
+        ReportReason::Other => 3,
+    }
 }
 
 pub(super) fn request(row: &Row<'_>) -> Result<JamRequest, StoreError> {

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::{StoreError, rows::db};
 
 /// The version of the newest migration.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 /// The version of a database, 0 for an empty one.
 pub(super) fn version(connection: &Connection) -> Result<i64, StoreError> {
@@ -27,7 +27,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 }
 
 /// Each step is final once released: a change of the tables is a further step.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
     CREATE TABLE accounts (
         id BLOB PRIMARY KEY, handle TEXT NOT NULL UNIQUE, tier INTEGER NOT NULL,
@@ -90,6 +90,21 @@ const MIGRATIONS: [&str; 3] = [
     CREATE INDEX device_codes_of ON device_codes (account, expires);
     ALTER TABLE contacts ADD COLUMN vouch BLOB;
     CREATE INDEX contacts_with ON contacts (with_account);
+",
+    "
+    ALTER TABLE accounts ADD COLUMN opted_out INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE contacts ADD COLUMN blocked INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE contacts ADD COLUMN muted INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE contacts ADD COLUMN removed INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE contacts ADD COLUMN since INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX contacts_since ON contacts (of_account, since);
+    CREATE TABLE reports (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, by_account BLOB REFERENCES accounts(id),
+        about_account BLOB REFERENCES accounts(id), reason INTEGER NOT NULL, words TEXT NOT NULL,
+        at INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX reports_by ON reports (by_account, at);
+    CREATE INDEX reports_about ON reports (about_account);
 ",
 ];
 

@@ -51,6 +51,11 @@ pub enum Event {
         /// The friend.
         with: Handle,
     },
+    /// A contact is none any more, by the doing of either side.
+    ContactRemoved {
+        /// Who it was.
+        with: Handle,
+    },
     /// The account has one device more.
     DeviceAdded {
         /// Its key.

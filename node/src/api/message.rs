@@ -116,6 +116,39 @@ pub enum Request {
     },
     /// The contacts. Answered by [`Reply::Contacts`].
     Contacts,
+    /// Blocks or mutes a contact, or lifts that. The contact is not told.
+    MarkContact {
+        /// Whom.
+        name: Handle,
+        /// What.
+        mark: ContactMark,
+        /// Whether it holds from now on.
+        on: bool,
+    },
+    /// Ends a contact on both sides.
+    RemoveContact {
+        /// Whom.
+        name: Handle,
+    },
+    /// Complains about a contact to whoever runs the coordinator. The contact is not told.
+    ReportContact {
+        /// About whom.
+        name: Handle,
+        /// What kind of complaint.
+        reason: ReportReason,
+        /// What the listener says and discloses, at most 8 KiB.
+        words: String,
+    },
+    /// Tells the birth date again, where the coordinator has raised its minimum age.
+    ConfirmAge {
+        /// Birth date, `YYYY-MM-DD`.
+        birth: String,
+    },
+    /// Keeps the account out of Jams, or lets it in again.
+    OptOut {
+        /// Whether it stays out.
+        out: bool,
+    },
     /// Asks a contact for a Jam. Answered when the coordinator has it, not when the friend has answered.
     RequestJam {
         /// Whom.
@@ -332,6 +365,36 @@ pub struct Contact {
     pub handle: Handle,
     /// Whether a device of the friend is signed in at the coordinator; none where this is not known.
     pub online: Option<bool>,
+    /// Whether the listener has blocked the friend.
+    #[serde(default)]
+    pub blocked: bool,
+    /// Whether the friend's requests do not ring.
+    #[serde(default)]
+    pub muted: bool,
+}
+
+/// How the listener stands to a contact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ContactMark {
+    /// Nothing passes between the two: no requests, no Jams, no presence.
+    Blocked,
+    /// Requests wait for an answer and do not ring.
+    Muted,
+}
+
+/// What a complaint is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum ReportReason {
+    /// Requests or messages that nobody wanted.
+    Spam,
+    /// Insults, threats, pestering.
+    Harassment,
+    /// Somebody pretends to be somebody else.
+    Impersonation,
+    /// What the words say.
+    Other,
 }
 
 /// What became of files that were named.

@@ -24,8 +24,8 @@ pub use event::{AnchorCause, Event, JamEnd, QueueEdit, RequestOutcome, RoleWhy};
 pub use handle::{Call, Engine, EngineHandle};
 pub use line::{LineError, encode};
 pub use message::{
-    AccountDevice, Body, Contact, Device, EntryKey, Percent, Queued, Reply, Request, RequestLine, SeekTo,
-    ServerLine, Skipped, VERSION,
+    AccountDevice, Body, Contact, ContactMark, Device, EntryKey, Percent, Queued, Reply, ReportReason,
+    Request, RequestLine, SeekTo, ServerLine, Skipped, VERSION,
 };
 pub use snapshot::{
     BothReadiness, Coordinator, Direction, EntryState, Jam, JamRequest, Me, NowPlaying, Output, Path, Peer,

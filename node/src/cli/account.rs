@@ -3,6 +3,7 @@
 use clap::Subcommand;
 
 use super::{
+    parse::BirthDate,
     run::{Context, Failure},
     show::{age, plain},
 };
@@ -21,6 +22,19 @@ pub(super) enum Account {
     /// Make a code to keep on paper, for when every device is lost; it replaces the one before
     #[command(after_help = "Example:\n  jamsync account recovery-code | lp")]
     RecoveryCode,
+    /// Tell your birth date again, where the coordinator has raised its minimum age
+    #[command(after_help = "Example:\n  jamsync account confirm-age 1998-04-30")]
+    ConfirmAge {
+        /// Your birth date; it is not kept where you are old enough
+        #[arg(value_name = "YYYY-MM-DD")]
+        birth: BirthDate,
+    },
+    /// Stay out of Jams: nobody can ask you for one, and you are shown as offline
+    #[command(after_help = "Example:\n  jamsync account opt-out")]
+    OptOut,
+    /// Take part again
+    #[command(after_help = "Example:\n  jamsync account opt-in")]
+    OptIn,
 }
 
 #[derive(Debug, Subcommand)]
@@ -63,6 +77,9 @@ pub(super) async fn run(command: Account, context: &Context) -> Result<(), Failu
             (Request::RevokeDevice { device }, "Revoked. It speaks for you no more.")
         }
         Account::RecoveryCode => (Request::RecoveryCode, ""),
+        Account::ConfirmAge { birth } => (Request::ConfirmAge { birth: birth.0 }, "Confirmed."),
+        Account::OptOut => (Request::OptOut { out: true }, "You stay out of Jams. A Jam that runs goes on."),
+        Account::OptIn => (Request::OptOut { out: false }, "You take part in Jams again."),
     };
     context.ask(request, done).await
 }

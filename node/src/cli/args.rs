@@ -7,6 +7,7 @@ use jamsync_protocol::{chat::Reaction, id::Handle};
 
 use super::{
     account::Account,
+    contacts::Contacts,
     parse::{self, BirthDate, EntryRef, Market},
 };
 use crate::{
@@ -58,9 +59,12 @@ pub(super) enum Command {
         /// The line that your friend sent
         link: String,
     },
-    /// List your contacts
-    #[command(after_help = "Example:\n  jamsync contacts")]
-    Contacts,
+    /// List your contacts; block, mute, remove or report one
+    #[command(after_help = "Examples:\n  jamsync contacts\n  jamsync contacts block ben")]
+    Contacts {
+        #[command(subcommand)]
+        edit: Option<Contacts>,
+    },
     /// Ask a contact for a Jam; whoever accepts is the host
     #[command(after_help = "Example:\n  jamsync request ben")]
     Request {

@@ -6,6 +6,7 @@
 
 mod account;
 mod args;
+mod contacts;
 mod daemon;
 mod init;
 mod library;

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use jamsync_protocol::{
     chat::{ChatText, ChatTextError},
+    identity,
     text::Text,
 };
 
@@ -69,12 +70,9 @@ impl FromStr for BirthDate {
 impl FromStr for Market {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let market = text.to_ascii_uppercase();
-        if market.len() == 2 && market.bytes().all(|b| b.is_ascii_uppercase()) {
-            Ok(Self(market))
-        } else {
-            Err("expected a country's two letters, such as ES".to_owned())
-        }
+        let market: identity::Market =
+            text.parse().map_err(|_| "expected a country's two letters, such as ES".to_owned())?;
+        Ok(Self(market.as_str().to_owned()))
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     account,
     args::{Command, Library, Queue, Switch},
+    contacts::{self, Contacts},
     init, library,
     output::Output,
     parse::{self, EntryRef},
@@ -72,7 +73,7 @@ pub(super) async fn run(command: Command, context: &Context) -> Result<(), Failu
         Command::Account { what } => account::run(what, context).await,
         Command::Link => context.ask(Request::Link, "").await,
         Command::Join { link } => context.ask(Request::Join { link }, "").await,
-        Command::Contacts => context.ask(Request::Contacts, "").await,
+        Command::Contacts { edit } => contacts::run(edit.unwrap_or(Contacts::List), context).await,
         Command::Request { name } => {
             let done = format!("Asked {name} for a Jam. `jamsync watch` shows the answer.");
             context.ask(Request::RequestJam { to: name }, &done).await

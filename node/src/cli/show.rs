@@ -62,10 +62,16 @@ pub(super) fn contacts(contacts: &[Contact]) -> String {
     if contacts.is_empty() {
         return "No contacts yet. `jamsync link` makes a link to send to a friend.".to_owned();
     }
-    let line = |contact: &Contact| match contact.online {
-        Some(true) => format!("{:<32}  online", contact.handle),
-        Some(false) => format!("{:<32}  offline", contact.handle),
-        None => contact.handle.to_string(),
+    let line = |contact: &Contact| {
+        let place = match contact.online {
+            Some(true) => "online",
+            Some(false) => "offline",
+            None => "",
+        };
+        let marks = [(contact.blocked, "blocked"), (contact.muted, "muted")];
+        let marks = marks.iter().filter(|(holds, _)| *holds).map(|(_, mark)| *mark);
+        let words: Vec<&str> = [place].into_iter().chain(marks).filter(|word| !word.is_empty()).collect();
+        format!("{:<32}  {}", contact.handle, words.join(", ")).trim_end().to_owned()
     };
     contacts.iter().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -20,6 +20,7 @@ pub(super) fn event(event: &Event) -> Option<String> {
         Event::RequestOpened { with, direction, expires_in } => opened(with, *direction, *expires_in),
         Event::RequestClosed { with, direction, outcome } => closed(with, *direction, *outcome),
         Event::ContactAdded { with } => format!("{with} is now a contact: jamsync request {with}"),
+        Event::ContactRemoved { with } => format!("{with} is no contact any more"),
         Event::DeviceAdded { key } => {
             format!("a device was added to your account: {key}; if it is not yours, revoke it at once")
         }

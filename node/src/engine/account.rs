@@ -54,6 +54,15 @@ pub(crate) struct KnownContact {
     pub(crate) handle: Handle,
     pub(crate) account: AccountId,
     pub(crate) log: DeviceLog,
+    /// Whether the listener has blocked the friend.
+    #[serde(default)]
+    pub(crate) blocked: bool,
+    /// Whether the friend's requests do not ring.
+    #[serde(default)]
+    pub(crate) muted: bool,
+    /// Whether the coordinator has not been told yet how the two stand.
+    #[serde(default)]
+    pub(crate) untold: bool,
 }
 
 /// A friend link of this account.
@@ -185,6 +194,11 @@ impl Account {
     /// The name under which the listener knows an account, whatever the coordinator calls it now.
     pub(crate) fn name_of(&self, account: AccountId) -> Option<&Handle> {
         self.contacts.iter().find(|known| known.account == account).map(|known| &known.handle)
+    }
+
+    /// Whether the listener has blocked an account.
+    pub(crate) fn has_blocked(&self, account: AccountId) -> bool {
+        self.contacts.iter().any(|known| known.account == account && known.blocked)
     }
 
     /// Notes that a Jam is over for this node, and forgets those whose grants have ended by `now`.

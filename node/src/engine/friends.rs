@@ -11,7 +11,7 @@ use jamsync_protocol::{
 
 use super::{
     Account, Apply, Engine,
-    account::{AccountError, Admitted, LINKS_MAX, MadeLink},
+    account::{AccountError, Admitted, KnownContact, LINKS_MAX, MadeLink},
 };
 use crate::{
     api::{self, ApiError, ErrorCode, Reply, RequestOutcome},
@@ -153,7 +153,7 @@ impl Engine {
                 let (handle, online) = (contact.handle.clone(), Some(contact.online));
                 let taken = engine.take_contact(&contact, Some(friend.creator));
                 taken.map_err(|error| refused(&error, "ask your friend for a new link"))?;
-                Ok(Reply::Contact(api::Contact { handle, online }))
+                Ok(Reply::Contact(api::Contact { handle, online, blocked: false, muted: false }))
             });
             Ok(apply)
         }))
@@ -175,7 +175,8 @@ impl Engine {
                         let told = told.as_ref().map(|told| {
                             told.iter().any(|contact| contact.account == known.account && contact.online)
                         });
-                        api::Contact { handle: known.handle, online: told }
+                        let KnownContact { handle, blocked, muted, .. } = known;
+                        api::Contact { handle, online: told, blocked, muted }
                     })
                     .collect();
                 contacts.sort_by(|a, b| a.handle.cmp(&b.handle));
@@ -231,11 +232,8 @@ impl Engine {
                 self.consider_device(token, device, consent, code_proof, name);
             }
             CoordEvent::DeviceLogGrew { account, entry } => self.log_grew(account, &entry),
-            CoordEvent::JamEnded { jam, .. } => {
-                if self.jam.as_ref().is_some_and(|active| active.id == jam) {
-                    self.end_jam(api::JamEnd::PeerLeft);
-                }
-            }
+            CoordEvent::ContactRemoved { account } => self.contact_removed(account),
+            CoordEvent::JamEnded { jam, by } => self.jam_ended(jam, by),
         }
     }
 
@@ -243,6 +241,7 @@ impl Engine {
     pub(super) fn catch_up(&self) {
         let Some(link) = self.coordinator.clone().filter(|_| self.account.is_some()) else { return };
         self.tell_candidates(&link);
+        self.tell_untold_marks();
         let known: Vec<RequestId> = self.ledger.open().iter().map(|open| open.request).collect();
         self.beside(None, async move {
             let me = link.request(CoordRequest::WhoAmI).await.map_err(link_error)?;
@@ -294,7 +293,7 @@ impl Engine {
                 let with = name.unwrap_or(&contact.handle).clone();
                 self.tell(api::Event::ContactAdded { with });
             }
-            Ok(Admitted::Known | Admitted::Grown) => {}
+            Ok(Admitted::Known | Admitted::Changed) => {}
             // The device whose link it was checks that, and vouches for the contact then.
             Err(error @ AccountError::NotInvited { .. })
                 if self.account.as_ref().is_some_and(Account::has_other_devices) =>

@@ -86,6 +86,9 @@ impl Engine {
 
     /// Whether a grant answers what the listener asked or accepted, in time for the peer to be waiting still.
     fn check_agreed(&mut self, request: RequestId, jam: &ActiveJam) -> Result<(), NotAgreed> {
+        if self.account.as_ref().is_some_and(|account| account.has_blocked(jam.peer.account)) {
+            return Err(NotAgreed::Blocked);
+        }
         let now = utc_now();
         let part = if jam.is_host() { Part::Host } else { Part::Guest };
         self.ledger.fulfil(request, jam.peer.account, part, now)?;

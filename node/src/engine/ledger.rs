@@ -55,6 +55,8 @@ pub(super) enum NotAgreed {
     Late,
     #[error("it gives you the other part than was agreed")]
     OtherPart,
+    #[error("you have blocked that friend")]
+    Blocked,
 }
 
 impl Ledger {

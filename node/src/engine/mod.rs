@@ -25,6 +25,7 @@ mod rejoin;
 mod requests;
 mod run;
 mod stage;
+mod standing;
 mod start;
 mod view;
 

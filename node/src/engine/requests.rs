@@ -8,6 +8,7 @@ use jamsync_protocol::{
 
 use super::{
     Apply, Engine,
+    account::KnownContact,
     friends::{Work, link_error},
     ledger::CALENDAR_GRACE,
     utc_now,
@@ -115,14 +116,28 @@ impl Engine {
             return;
         };
         let request = OpenRequest { friend: friend.clone(), ..told };
+        if self.is_marked(&request, |known| known.blocked) {
+            return;
+        }
         let opened = api::Event::RequestOpened {
             with: request.friend.clone(),
             direction: direction(&request),
             expires_in: (request.expires - utc_now()).max(Span::ZERO),
         };
-        if self.ledger.insert(request) {
+        let quiet = self.is_quiet(&request);
+        if self.ledger.insert(request) && !quiet {
             self.tell(opened);
         }
+    }
+
+    /// Whether a request is of a friend who is muted: it waits for an answer, and nothing rings.
+    fn is_quiet(&self, request: &OpenRequest) -> bool {
+        request.incoming && self.is_marked(request, |known| known.muted)
+    }
+
+    fn is_marked(&self, request: &OpenRequest, mark: impl Fn(&KnownContact) -> bool) -> bool {
+        let mut contacts = self.account.iter().flat_map(|account| &account.contacts);
+        contacts.any(|known| known.account == request.account && mark(known))
     }
 
     /// The coordinator says that no Jam comes of a request on this device.
@@ -133,6 +148,9 @@ impl Engine {
 
     pub(super) fn close_request(&mut self, id: RequestId, outcome: RequestOutcome) {
         let Some(request) = self.ledger.close(id) else { return };
+        if self.is_quiet(&request) {
+            return;
+        }
         self.tell(api::Event::RequestClosed {
             direction: direction(&request),
             with: request.friend,

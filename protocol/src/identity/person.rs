@@ -15,7 +15,7 @@ pub struct Date {
     day: u8,
 }
 
-/// A country, two capital letters as in ISO 3166-1.
+/// A country that there is: two capital letters of ISO 3166-1, or `XK`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Market([u8; 2]);
@@ -28,7 +28,7 @@ pub enum PersonError {
     #[error("a date is written year-month-day, for example 2001-12-31")]
     Date,
     /// Not a country.
-    #[error("a country is two letters, for example DE")]
+    #[error("that is no country; write its two letters of ISO 3166, for example DE")]
     Market,
 }
 
@@ -107,6 +107,11 @@ impl<'de> Deserialize<'de> for Date {
 }
 
 impl Market {
+    fn of(letters: [u8; 2]) -> Option<Self> {
+        let is_it = |known: &str| known.as_bytes() == letters;
+        COUNTRIES.split_ascii_whitespace().any(is_it).then_some(Self(letters))
+    }
+
     /// The two letters.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -117,9 +122,7 @@ impl FromStr for Market {
     type Err = PersonError;
     fn from_str(text: &str) -> Result<Self, PersonError> {
         match text.trim().as_bytes() {
-            [a, b] if a.is_ascii_alphabetic() && b.is_ascii_alphabetic() => {
-                Ok(Self([a.to_ascii_uppercase(), b.to_ascii_uppercase()]))
-            }
+            [a, b] => Self::of([a.to_ascii_uppercase(), b.to_ascii_uppercase()]).ok_or(PersonError::Market),
             _ => Err(PersonError::Market),
         }
     }
@@ -137,13 +140,19 @@ impl fmt::Debug for Market {
 impl<'de> Deserialize<'de> for Market {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let letters = <[u8; 2]>::deserialize(deserializer)?;
-        if letters.iter().all(u8::is_ascii_uppercase) {
-            Ok(Self(letters))
-        } else {
-            Err(serde::de::Error::custom("a country is two capital letters"))
-        }
+        Self::of(letters).ok_or_else(|| serde::de::Error::custom("no country"))
     }
 }
+
+/// The codes that ISO 3166-1 assigns, and the one in common use for Kosovo.
+const COUNTRIES: &str = "
+    AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ
+    CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO
+    FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE
+    JM JO JP KE KG KH KI KM KN KP KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO
+    MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW
+    PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM
+    TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW";
 
 fn days_in(year: u16, month: u8) -> u8 {
     let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
@@ -212,9 +221,14 @@ mod tests {
     }
 
     #[test]
-    fn a_country_is_two_letters() {
+    fn a_country_is_one_that_there_is() {
         assert_eq!("de".parse::<Market>().expect("a country").to_string(), "DE");
-        assert_eq!("Ger".parse::<Market>(), Err(PersonError::Market));
+        for wrong in ["Ger", "ZZ", "XX", "EU", "D", ""] {
+            assert_eq!(wrong.parse::<Market>(), Err(PersonError::Market), "{wrong}");
+        }
+        assert_eq!(postcard::from_bytes::<Market>(b"DE").expect("a country").as_str(), "DE");
         assert!(postcard::from_bytes::<Market>(b"de").is_err());
+        assert!(postcard::from_bytes::<Market>(b"ZZ").is_err());
+        assert_eq!(COUNTRIES.split_ascii_whitespace().count(), 250);
     }
 }

@@ -12,8 +12,8 @@ use jamsync_protocol::{
     time::{Span, UtcTime},
     wire::coord::{
         AcceptedLink, Answer, Contact, CoordCall, CoordEvent, CoordReply, CoordRequest, Device, EventNumber,
-        Features, IdempotencyKey, Introduction, Me, NumberedEvent, OpenRequest, Refusal, RequestEnd,
-        RequestId, Role,
+        Features, IdempotencyKey, Introduction, Mark, Me, NumberedEvent, OpenRequest, Refusal, ReportReason,
+        RequestEnd, RequestId, Role,
     },
 };
 
@@ -57,6 +57,11 @@ fn requests() -> Vec<(&'static str, CoordRequest)> {
     };
     let answer = |answer| CoordRequest::AnswerRequest { request: REQUEST, answer };
     let addresses = list([address("192.0.2.1:4470"), address("[2001:db8::1]:65535")]);
+    let mark = |mark| CoordRequest::MarkContact { contact: founded(2).account(), mark, on: true };
+    let report = |reason| {
+        let words = text("every night, at three");
+        CoordRequest::Report { contact: founded(2).account(), reason, words }
+    };
     let (consent, entry, name) = (founded(1).consent(&secret(2)), second_entry(), text("laptop"));
     vec![
         ("Hello", CoordRequest::Hello { features: Features(0), program: text("jamsync 0.1.0") }),
@@ -82,6 +87,14 @@ fn requests() -> Vec<(&'static str, CoordRequest)> {
         ("ExtendLog", CoordRequest::ExtendLog { account: founded(1).account(), entry, name: text("") }),
         ("RenameDevice", CoordRequest::RenameDevice { device: secret(2).public(), name: text("Küche") }),
         ("VouchForContact", CoordRequest::VouchForContact { vouch: vouch() }),
+        ("MarkContact, Blocked", mark(Mark::Blocked)),
+        ("MarkContact, Muted", mark(Mark::Muted)),
+        ("RemoveContact", CoordRequest::RemoveContact { contact: founded(2).account() }),
+        ("Report, Spam", report(ReportReason::Spam)),
+        ("Report, Harassment", report(ReportReason::Harassment)),
+        ("Report, Impersonation", report(ReportReason::Impersonation)),
+        ("Report, Other", report(ReportReason::Other)),
+        ("OptOut", CoordRequest::OptOut { out: true }),
     ]
 }
 
@@ -94,7 +107,14 @@ fn replies() -> Vec<(&'static str, CoordReply)> {
     };
     let me = |tier, requests: Vec<OpenRequest>| {
         let (account, log) = (founded(1).account(), founded(1).as_log().clone());
-        CoordReply::Me(Me { account, handle: handle("ana"), tier, log, requests: list(requests) })
+        CoordReply::Me(Me {
+            account,
+            handle: handle("ana"),
+            tier,
+            log,
+            requests: list(requests),
+            opted_out: tier == Tier::Free,
+        })
     };
     let contacts = CoordReply::Contacts { contacts: list([contact(true), contact(false)]), more: true };
     let mut values = vec![
@@ -147,6 +167,11 @@ fn refusals() -> Vec<(&'static str, Refusal)> {
         ("LogMoved", Refusal::LogMoved),
         ("LogFull", Refusal::LogFull),
         ("UnknownDevice", Refusal::UnknownDevice),
+        ("Blocked", Refusal::Blocked { handle: handle("ben.b-2") }),
+        ("OptedOut", Refusal::OptedOut),
+        ("NotInMarket", Refusal::NotInMarket),
+        ("NotRolledOut", Refusal::NotRolledOut),
+        ("UnknownContact", Refusal::UnknownContact),
     ]
 }
 
@@ -190,6 +215,7 @@ fn events() -> Vec<(&'static str, CoordEvent)> {
             "ContactChanged",
             CoordEvent::ContactChanged(Contact { vouch: Some(Box::new(vouch())), ..contact(false) }),
         ),
+        ("ContactRemoved", CoordEvent::ContactRemoved { account: founded(2).account() }),
     ]
 }
 
@@ -201,6 +227,8 @@ fn contact(accepted: bool) -> Contact {
         online: !accepted,
         accepted: accepted.then(|| AcceptedLink { token: TOKEN, proof: proof() }),
         vouch: None,
+        blocked: false,
+        muted: accepted,
     }
 }
 

@@ -29,5 +29,6 @@ mod restart;
 mod roles;
 mod rounds;
 mod stage;
+mod standing;
 mod stranger;
 mod unasked;

@@ -2,7 +2,7 @@
 
 use jamsync_protocol::{
     id::{AccountId, DeviceKey, JamId},
-    identity::{DeviceLog, LinkToken, SignedGrant, Tier, Vouch},
+    identity::{DeviceLog, LinkToken, SignedGrant, Tier},
     time::UtcTime,
     wire::coord::{CoordEvent, CoordReply, DeviceName, EventNumber, IdempotencyKey, RequestEnd, RequestId},
 };
@@ -12,8 +12,9 @@ use super::Rows;
 use crate::{
     eligibility::AgeRecord,
     store::{
-        Account, ContactRow, Device, DeviceCode, Jam, JamRequest, JoinPermit, Link, StoreError, Tables,
-        rows::{bytes, db, end_number, tier_number},
+        Account, ContactRow, Device, DeviceCode, Jam, JamRequest, JoinPermit, Link, Report, StoreError,
+        Tables,
+        rows::{bytes, db, end_number, reason_number, tier_number},
     },
 };
 
@@ -38,8 +39,8 @@ impl Tables for Rows<'_> {
     fn insert_account(&mut self, account: &Account) -> Result<(), StoreError> {
         let verified = account.log.verify().map_err(|_| StoreError::Corrupt("device log"))?;
         self.change(
-            "INSERT INTO accounts (id, handle, tier, age_met, birth_date, market, created, log)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO accounts (id, handle, tier, age_met, birth_date, market, created, log, opted_out)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             (
                 account.id.0,
                 account.handle.as_str(),
@@ -49,6 +50,7 @@ impl Tables for Rows<'_> {
                 account.market.as_str(),
                 account.created.as_nanos(),
                 bytes(&account.log, "device log")?,
+                account.opted_out,
             ),
         )?;
         for key in verified.devices() {
@@ -117,18 +119,51 @@ impl Tables for Rows<'_> {
         self.change_one(sql, (token.0, accepter.0), "link")
     }
 
-    fn insert_contact(&mut self, contact: &ContactRow) -> Result<(), StoreError> {
-        let accepted = contact.accepted.map(|link| bytes(&link, "contact")).transpose()?;
-        let vouch = contact.vouch.as_ref().map(|vouch| bytes(vouch, "vouch")).transpose()?;
+    fn set_opted_out(&mut self, id: AccountId, out: bool) -> Result<(), StoreError> {
+        self.change_one("UPDATE accounts SET opted_out = ?2 WHERE id = ?1", (id.0, out), "account")
+    }
+
+    fn insert_report(&mut self, report: &Report) -> Result<(), StoreError> {
         self.change(
-            "INSERT INTO contacts (of_account, with_account, accepted, vouch) VALUES (?1, ?2, ?3, ?4)",
-            (contact.of.0, contact.with.0, accepted, vouch),
+            "INSERT INTO reports (by_account, about_account, reason, words, at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            (
+                report.by.map(|by| by.0),
+                report.about.map(|about| about.0),
+                reason_number(report.reason),
+                report.words.as_str(),
+                report.at.as_nanos(),
+            ),
         )
     }
 
-    fn set_vouch(&mut self, of: AccountId, vouch: &Vouch) -> Result<(), StoreError> {
-        let sql = "UPDATE contacts SET vouch = ?3 WHERE of_account = ?1 AND with_account = ?2";
-        self.change_one(sql, (of.0, vouch.pin.account.0, bytes(vouch, "vouch")?), "contact")
+    fn drop_report(&mut self, number: i64) -> Result<bool, StoreError> {
+        let sql = "DELETE FROM reports WHERE number = ?1";
+        let dropped = self.0.prepare_cached(sql).and_then(|mut s| s.execute([number])).map_err(db)?;
+        Ok(dropped > 0)
+    }
+
+    fn put_contact(&mut self, contact: &ContactRow) -> Result<(), StoreError> {
+        let accepted = contact.accepted.map(|link| bytes(&link, "contact")).transpose()?;
+        let vouch = contact.vouch.as_ref().map(|vouch| bytes(vouch, "vouch")).transpose()?;
+        self.change(
+            "INSERT OR REPLACE INTO contacts
+             (of_account, with_account, accepted, vouch, blocked, muted, removed, since)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            (
+                contact.of.0,
+                contact.with.0,
+                accepted,
+                vouch,
+                contact.blocked,
+                contact.muted,
+                contact.removed,
+                contact.since.as_nanos(),
+            ),
+        )
+    }
+
+    fn drop_contact(&mut self, of: AccountId, with: AccountId) -> Result<(), StoreError> {
+        self.change("DELETE FROM contacts WHERE of_account = ?1 AND with_account = ?2", (of.0, with.0))
     }
 
     fn insert_request(&mut self, request: JamRequest) -> Result<(), StoreError> {

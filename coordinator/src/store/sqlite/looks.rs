@@ -10,8 +10,8 @@ use rusqlite::{OptionalExtension, Params, Row};
 
 use super::Rows;
 use crate::store::{
-    Account, ContactRow, Device, DeviceCode, Jam, JamRequest, JoinPermit, Link, StoreError, View,
-    rows::{self, ACCOUNT, CONTACT, DEVICE, REQUEST, column, db},
+    Account, ContactRow, Device, DeviceCode, Jam, JamRequest, JoinPermit, Link, Report, StoreError, View,
+    rows::{self, ACCOUNT, CONTACT, DEVICE, REPORT, REQUEST, column, db},
 };
 
 impl Rows<'_> {
@@ -122,7 +122,7 @@ impl View for Rows<'_> {
     ) -> Result<Vec<(ContactRow, Account)>, StoreError> {
         let sql = format!(
             "SELECT {ACCOUNT}, {CONTACT} FROM contacts c JOIN accounts a ON a.id = c.with_account
-             WHERE c.of_account = ?1 AND a.handle > ?2 ORDER BY a.handle LIMIT ?3"
+             WHERE c.of_account = ?1 AND c.removed = 0 AND a.handle > ?2 ORDER BY a.handle LIMIT ?3"
         );
         self.many(&sql, (of.0, after.map_or("", Handle::as_str), limit), |row| {
             Ok((rows::contact(row, rows::ACCOUNT_COLUMNS)?, rows::account(row)?))
@@ -130,8 +130,23 @@ impl View for Rows<'_> {
     }
 
     fn contacts_with(&self, of: AccountId) -> Result<Vec<AccountId>, StoreError> {
-        let sql = "SELECT of_account FROM contacts WHERE with_account = ?1";
+        let sql = "SELECT of_account FROM contacts WHERE with_account = ?1 AND removed = 0";
         self.many(sql, [of.0], |row| column(row, 0).map(AccountId))
+    }
+
+    fn contacts_since(&self, of: AccountId, after: UtcTime) -> Result<Vec<UtcTime>, StoreError> {
+        let sql = "SELECT since FROM contacts WHERE of_account = ?1 AND since > ?2 ORDER BY since";
+        self.many(sql, (of.0, after.as_nanos()), |row| column(row, 0).map(UtcTime::from_nanos))
+    }
+
+    fn reports_after(&self, after: i64, limit: u32) -> Result<Vec<Report>, StoreError> {
+        let sql = format!("SELECT {REPORT} FROM reports WHERE number > ?1 ORDER BY number LIMIT ?2");
+        self.many(&sql, (after, limit), rows::report)
+    }
+
+    fn reports_made(&self, by: AccountId, after: UtcTime) -> Result<Vec<UtcTime>, StoreError> {
+        let sql = "SELECT at FROM reports WHERE by_account = ?1 AND at > ?2 ORDER BY at";
+        self.many(sql, (by.0, after.as_nanos()), |row| column(row, 0).map(UtcTime::from_nanos))
     }
 
     fn request(&self, id: RequestId) -> Result<Option<JamRequest>, StoreError> {

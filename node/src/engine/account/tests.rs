@@ -24,6 +24,7 @@ fn me(seed: u8) -> Me {
         tier: Tier::Premium,
         log: log_of(seed).as_log().clone(),
         requests: List::empty(),
+        opted_out: false,
     }
 }
 
@@ -41,6 +42,8 @@ fn contact(seed: u8, handle: &str) -> Contact {
         online: true,
         accepted: None,
         vouch: None,
+        blocked: false,
+        muted: false,
     }
 }
 
@@ -226,4 +229,19 @@ fn a_device_is_added_only_with_a_code_that_was_made_here() {
         let refused = account.check_code(token, device, proof, now);
         assert!(matches!(refused, Err(AccountError::NotGiven)), "{refused:?}");
     }
+}
+
+#[test]
+fn what_was_said_here_and_not_told_yet_is_not_undone_by_the_coordinator() {
+    let mut account = account();
+    let mut ben = contact(2, "ben");
+    account.admit(&ben, Some(ben.account)).unwrap();
+    account.contacts[0].blocked = true;
+    account.contacts[0].untold = true;
+    assert_eq!(account.admit(&ben, None).unwrap(), Admitted::Known);
+    assert!(account.has_blocked(ben.account));
+    account.contacts[0].untold = false;
+    ben.muted = true;
+    assert_eq!(account.admit(&ben, None).unwrap(), Admitted::Changed, "another device has said otherwise");
+    assert!(!account.has_blocked(ben.account) && account.contacts[0].muted);
 }

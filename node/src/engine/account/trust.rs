@@ -19,8 +19,8 @@ use super::{Account, AccountError, KnownContact};
 pub(crate) enum Admitted {
     /// Nothing new.
     Known,
-    /// More of the contact's log is known.
-    Grown,
+    /// More of the contact's log is known, or the listener has marked it on another device.
+    Changed,
     /// A contact that was none before.
     New,
 }
@@ -51,13 +51,18 @@ impl Account {
         let handle = vouch.map_or_else(|| contact.handle.clone(), |vouch| vouch.name.clone());
         let untrusted = |error| AccountError::Log { handle: handle.clone(), error };
         if let Some(known) = self.contacts.iter_mut().find(|known| known.account == contact.account) {
-            if known.log == contact.log {
+            // What was said here and not told yet comes first.
+            let same = known.untold || (known.blocked, known.muted) == (contact.blocked, contact.muted);
+            if known.log == contact.log && same {
                 return Ok(Admitted::Known);
             }
             let pinned = known.log.verify().map_err(untrusted)?;
             contact.log.verify().map_err(untrusted)?.extends(&pinned.pin()).map_err(untrusted)?;
             known.log = contact.log.clone();
-            return Ok(Admitted::Grown);
+            if !same {
+                (known.blocked, known.muted) = (contact.blocked, contact.muted);
+            }
+            return Ok(Admitted::Changed);
         }
         let offered = contact.log.verify().map_err(untrusted)?;
         let name_taken = self.contacts.iter().any(|known| known.handle == handle);
@@ -74,7 +79,8 @@ impl Account {
             self.links.retain(|link| link.token != accepted.token);
         }
         let log = contact.log.clone();
-        self.contacts.push(KnownContact { handle, account: contact.account, log });
+        let (account, blocked, muted) = (contact.account, contact.blocked, contact.muted);
+        self.contacts.push(KnownContact { handle, account, log, blocked, muted, untold: false });
         Ok(Admitted::New)
     }
 

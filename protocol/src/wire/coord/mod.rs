@@ -48,6 +48,9 @@ pub const OPEN_REQUESTS_MAX: usize = 64;
 /// The most devices an account may have at once, recovery keys left out.
 pub const DEVICES_MAX: usize = 6;
 
+/// The most bytes of a complaint: what a person writes, and an evening's remarks beside it.
+pub const REPORT_BYTES_MAX: usize = 8 * 1024;
+
 /// What the holder calls a device; empty where it has no name.
 pub type DeviceName = Text<64>;
 
@@ -204,6 +207,56 @@ pub enum CoordRequest {
         /// Its word.
         vouch: Vouch,
     },
+    /// Says how this account stands to a contact; the contact is not told. Answer: [`CoordReply::Done`].
+    MarkContact {
+        /// The contact.
+        contact: AccountId,
+        /// What to say.
+        mark: Mark,
+        /// Whether it holds.
+        on: bool,
+    },
+    /// Ends a contact on both sides. Answer: [`CoordReply::Done`].
+    RemoveContact {
+        /// The contact.
+        contact: AccountId,
+    },
+    /// Complains to the operator about a contact, who is not told. Answer: [`CoordReply::Done`].
+    Report {
+        /// The contact.
+        contact: AccountId,
+        /// What kind of complaint.
+        reason: ReportReason,
+        /// The reporter's own words, and what else the reporter chooses to disclose. The operator sees nothing more.
+        words: Text<REPORT_BYTES_MAX>,
+    },
+    /// Keeps this account out of Jams, or lets it in again. Answer: [`CoordReply::Done`].
+    OptOut {
+        /// Whether it stays out.
+        out: bool,
+    },
+}
+
+/// How an account stands to a contact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mark {
+    /// Nothing passes between the two, in either direction.
+    Blocked,
+    /// Requests of the contact do not ring.
+    Muted,
+}
+
+/// What a complaint is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReportReason {
+    /// Requests or messages that nobody wanted.
+    Spam,
+    /// Insults, threats, pestering.
+    Harassment,
+    /// Somebody pretends to be somebody else.
+    Impersonation,
+    /// What the words say.
+    Other,
 }
 
 /// The answer to a Jam request.
@@ -286,6 +339,8 @@ pub struct Me {
     pub log: DeviceLog,
     /// Its open Jam requests, oldest first.
     pub requests: List<OpenRequest, OPEN_REQUESTS_MAX>,
+    /// Whether it stays out of Jams, because its holder said so.
+    pub opted_out: bool,
 }
 
 /// A device as the coordinator knows it. That it is one, the log says; its name is the coordinator's word alone.
@@ -331,6 +386,10 @@ pub struct Contact {
     pub accepted: Option<AcceptedLink>,
     /// What a device of this account said to the others about the contact.
     pub vouch: Option<Box<Vouch>>,
+    /// Whether this account has blocked the contact.
+    pub blocked: bool,
+    /// Whether this account has muted the contact.
+    pub muted: bool,
 }
 
 /// A friend link that was accepted.
@@ -429,6 +488,11 @@ pub enum CoordEvent {
     },
     /// Something about a contact is otherwise now; this is how it stands.
     ContactChanged(Contact),
+    /// A contact is none any more, by the doing of either side.
+    ContactRemoved {
+        /// Which.
+        account: AccountId,
+    },
 }
 
 /// How to meet the peer of a grant.

@@ -45,7 +45,9 @@ pub enum Refusal {
         minimum_age: u8,
     },
     /// The operator raised the minimum age above the one that was checked.
-    #[error("this coordinator now asks for a minimum age of {minimum_age}; tell your birth date again")]
+    #[error(
+        "this coordinator now asks for a minimum age of {minimum_age}; tell your birth date with `jamsync account confirm-age`"
+    )]
     AgeUnknown {
         /// The age that the operator requires, in years.
         minimum_age: u8,
@@ -116,6 +118,26 @@ pub enum Refusal {
     /// No such account, or no such device in it.
     #[error("there is no such device; see `jamsync account devices list`")]
     UnknownDevice,
+    /// This account has blocked the contact itself.
+    #[error("you have blocked {handle}; `jamsync contacts unblock {handle}` lifts that")]
+    Blocked {
+        /// The contact.
+        handle: Handle,
+    },
+    /// The account stays out of Jams, because its holder said so.
+    #[error("you have opted out of Jams; `jamsync account opt-in` lets you in again")]
+    OptedOut,
+    /// Jams are not open where the account holder lives.
+    #[error("Jams are not open in your country at this coordinator; ask its operator")]
+    NotInMarket,
+    /// The rollout has not reached the account.
+    #[error(
+        "Jams are opened to a part of all accounts first, and yours is not among them yet; try again later"
+    )]
+    NotRolledOut,
+    /// The account is no contact of this one.
+    #[error("that is none of your contacts; see `jamsync contacts`")]
+    UnknownContact,
 }
 
 /// How a Jam request ended.
