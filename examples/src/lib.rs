@@ -8,6 +8,7 @@ pub mod demo;
 pub mod latency;
 pub mod lateness;
 pub mod link;
+pub mod load;
 mod rig;
 pub mod score;
 pub mod tones;

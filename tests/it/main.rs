@@ -1,5 +1,9 @@
 //! Tests of the workspace as a whole.
 
+#[cfg(test)]
+mod abuse;
+#[cfg(test)]
+mod acknowledged;
 mod api;
 #[cfg(test)]
 mod coordinator;
@@ -8,6 +12,8 @@ mod demo;
 mod golden;
 #[cfg(test)]
 mod jam;
+#[cfg(test)]
+mod load;
 mod scorer;
 mod tidy;
 #[cfg(test)]

@@ -11,7 +11,10 @@ use super::{
     origins::{Admission, Origins, Place},
     session, stopped,
 };
-use crate::{metrics::Arrival, store::Store};
+use crate::{
+    metrics::{Arrival, ServerMetrics},
+    store::Store,
+};
 
 /// Serves each connection in a task of its own, until `stopping` turns true and all have ended.
 pub(super) async fn accept<S: Store>(
@@ -41,9 +44,11 @@ pub(super) async fn accept<S: Store>(
                 continue;
             }
         };
+        // Counted before the task runs, so that those who come meanwhile see it.
+        let handshake = Handshake::begin(&shared.metrics);
         let (shared, stopping) = (Arc::clone(&shared), stopping.clone());
         connections.spawn(async move {
-            serve(shared, incoming, stopping).await;
+            serve(shared, incoming, handshake, stopping).await;
             drop(place);
         });
     }
@@ -77,9 +82,29 @@ fn admit<S: Store>(
     }
 }
 
-async fn serve<S: Store>(shared: Arc<Shared<S>>, incoming: Incoming, stopping: watch::Receiver<bool>) {
+/// A handshake under way, counted until it is dropped.
+struct Handshake(Arc<ServerMetrics>);
+
+impl Handshake {
+    fn begin(metrics: &Arc<ServerMetrics>) -> Self {
+        metrics.handshakes.change(1);
+        Self(Arc::clone(metrics))
+    }
+}
+
+impl Drop for Handshake {
+    fn drop(&mut self) {
+        self.0.handshakes.change(-1);
+    }
+}
+
+async fn serve<S: Store>(
+    shared: Arc<Shared<S>>,
+    incoming: Incoming,
+    handshake: Handshake,
+    stopping: watch::Receiver<bool>,
+) {
     let metrics = Arc::clone(&shared.metrics);
-    let handshake = metrics.handshakes.hold();
     let connected = timeout(HANDSHAKE_TIME_MAX, incoming.into_future()).await;
     drop(handshake);
     match connected {

@@ -241,9 +241,19 @@ fn quic_config(secret: &DeviceSecret) -> Result<quinn::ServerConfig, ServeError>
     Ok(config)
 }
 
-/// A UDP socket on `listen`. The unspecified IPv6 address takes IPv4 too, and falls back to IPv4 alone on a
-/// machine without IPv6.
+/// A UDP socket on `listen`, with room for a burst of packets.
 fn bind(listen: SocketAddr) -> std::io::Result<UdpSocket> {
+    use rustix::net::sockopt;
+    let socket = bind_dual(listen)?;
+    for set in [sockopt::set_socket_recv_buffer_size, sockopt::set_socket_send_buffer_size] {
+        // The system gives as much of it as it permits, which may be what it gives without asking.
+        let _ = set(&socket, SOCKET_BUFFER_BYTES);
+    }
+    Ok(socket)
+}
+
+/// The unspecified IPv6 address takes IPv4 too, and falls back to IPv4 alone on a machine without IPv6.
+fn bind_dual(listen: SocketAddr) -> std::io::Result<UdpSocket> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, socket_with, sockopt};
     if !(listen.is_ipv6() && listen.ip().is_unspecified()) {
         return UdpSocket::bind(listen);
@@ -259,6 +269,9 @@ fn bind(listen: SocketAddr) -> std::io::Result<UdpSocket> {
     }
 }
 
+/// What the system may keep of packets that have not been looked at, default 4 MiB: a second of a thousand devices that
+/// come back at once. Less loses packets, which cost their senders a second each.
+const SOCKET_BUFFER_BYTES: usize = 4 << 20;
 /// Streams that a client may have open: the event stream and requests side by side. Count, default 8: fewer
 /// slow a node that starts, more let one client hold more memory, a frame of 16 KiB for each.
 const STREAMS_MAX: u8 = 8;

@@ -22,7 +22,7 @@ mod hosts;
 mod killed;
 mod moved;
 mod node;
-mod process;
+pub(crate) mod process;
 mod readiness;
 mod refusals;
 mod restart;

@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// The longest that a process may take to be ready, to answer or to end. Generous, because tests share two
 /// cores with a build; what is right takes a small part of it.
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running process, killed when it is dropped.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ impl Drop for Process {
 pub(super) const POLL: Duration = Duration::from_millis(20);
 
 /// One of the binaries: from `JAMSYNC_BIN_DIR`, or else built as this test was.
-pub(super) fn binary(name: &str) -> PathBuf {
+pub(crate) fn binary(name: &str) -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
         let given = env::var_os("JAMSYNC_BIN_DIR").map(PathBuf::from);

@@ -42,10 +42,16 @@ pub(super) async fn keep_connected(shared: Arc<Shared>) {
         };
         note_unreachable(&shared, reason).await;
         tokio::select! {
-            () = sleep(pause) => pause = (pause * 2).min(PAUSE_MOST),
+            () = sleep(spread(pause)) => pause = (pause * 2).min(PAUSE_MOST),
             () = shared.hurry.notified() => sleep(PAUSE_LEAST).await,
         }
     }
+}
+
+/// A pause between half and one and a half times as long, so that all nodes of a coordinator that was restarted do not come
+/// back at the same moment again and again.
+fn spread(pause: Duration) -> Duration {
+    pause.mul_f64(rand::random_range(0.5..1.5))
 }
 
 /// Says once that the coordinator is away, and keeps the newest reason.

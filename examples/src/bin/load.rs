@@ -1,0 +1,59 @@
+//! `load`: what a coordinator can carry, measured with simulated devices over real QUIC on this machine.
+//!
+//! Run it from a release build: `cargo build --release --bins && target/release/load`.
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::Context;
+use clap::Parser;
+use jamsync_examples::load::{Load, Report, measure};
+
+/// Measures logins, durable writes, events, memory and a restart of a coordinator that it starts for itself.
+#[derive(Debug, Parser)]
+#[command(name = "load", after_help = "Exit status 0 when it was measured, 4 when it could not be.")]
+struct Options {
+    /// Simulated devices, each with an account
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    devices: u32,
+    /// How long logins are made, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    login_seconds: u64,
+    /// Pairs of devices that ask each other for Jams
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    pairs: u32,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Folder of jamsync-coordinator [default: this program's]
+    #[arg(long, value_name = "DIR")]
+    binaries: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("load: {error:#}");
+            ExitCode::from(4)
+        }
+    }
+}
+
+fn run(options: &Options) -> anyhow::Result<()> {
+    let beside = || Some(std::env::current_exe().ok()?.parent()?.to_owned());
+    let binaries = options.binaries.clone().or_else(beside).context("unknown where this program is")?;
+    let load = Load {
+        binaries,
+        devices: options.devices,
+        login_time: Duration::from_secs(options.login_seconds),
+        pairs: options.pairs,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let report: Report = runtime.block_on(measure(&load))?;
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        println!("{report}");
+    }
+    Ok(())
+}

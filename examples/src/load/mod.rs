@@ -1,0 +1,116 @@
+//! The load generator: many simulated devices on one coordinator over real QUIC, and what that costs the coordinator.
+//!
+//! The coordinator is a process of its own and tells its CPU time and memory by its metrics; latencies are taken on the
+//! side of the devices, from the moment a request is made to the moment its answer or event has arrived. A simulated
+//! device does what the wire asks of it and nothing else, so that one machine can be ten thousand of them. Nothing here is
+//! needed by a node or a coordinator.
+
+use std::{
+    future::Future,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use tokio::{sync::Semaphore, task::JoinSet};
+
+mod device;
+mod phases;
+mod report;
+mod server;
+
+pub use device::{Device, Dialer, Events, Persona};
+pub use report::{Cost, Delivered, Idle, Latencies, Logins, Report, Restart, Writes};
+pub use server::{Counts, Server};
+
+use phases::{Crowd, events, idle, logins, restart, sign_up, writes};
+
+/// What is measured, and how hard.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// Folder of the program jamsync-coordinator.
+    pub binaries: PathBuf,
+    /// Devices, each with an account of its own. Count, 2 to 100,000.
+    pub devices: u32,
+    /// How long logins are made.
+    pub login_time: Duration,
+    /// Pairs of devices that ask each other for Jams, at most half of the devices. Count.
+    pub pairs: u32,
+}
+
+/// Measures everything, one thing after the other, and says on standard error how far it is.
+///
+/// # Errors
+/// Where the coordinator does not do what a device may expect of it.
+pub async fn measure(load: &Load) -> anyhow::Result<Report> {
+    ensure!(
+        load.binaries.join("jamsync-coordinator").is_file(),
+        "{} holds no jamsync-coordinator; build it first: cargo build --release --bins",
+        load.binaries.display()
+    );
+    let folder = tempfile::Builder::new().prefix("jamsync-load-").tempdir()?;
+    let data = folder.path().join("coordinator");
+    let server = Server::start(&load.binaries, &data, "127.0.0.1:0", &[])?;
+    let address = server.address;
+    let code = Server::join_code(&load.binaries, &data, load.devices)?;
+    let crowd = Arc::new(Crowd::new(&Dialer::new(address, code.coordinator, SOCKETS)?.into(), load.devices)?);
+
+    let signed_up = sign_up(&crowd, &server, code.secret).await?;
+    let logins = logins(&crowd, &server, load.login_time).await?;
+    // A process that has just started, so that memory which earlier connections left behind does not count as free.
+    server.stop()?;
+    let binaries = load.binaries.clone();
+    let again = move || Server::start(&binaries, &data, &address.to_string(), &[]);
+    let server = again()?;
+    let (online, idle) = idle(&crowd, &server).await?;
+    let calm = writes(&online, &server, CALM_IN_FLIGHT, LINKS_EACH).await?;
+    let busy = writes(&online, &server, BUSY_IN_FLIGHT, LINKS_EACH).await?;
+    let (online, events) = events(&crowd, online, &server, load.pairs.min(load.devices / 2)).await?;
+    let restart = restart(&crowd, online, server, again).await?;
+    Ok(Report { devices: load.devices, signed_up, logins, idle, writes: [calm, busy], events, restart })
+}
+
+/// Does `work` for each of `items`, `in_flight` of them at once.
+async fn all<T, O, F>(
+    what: &str,
+    items: impl IntoIterator<Item = T>,
+    in_flight: usize,
+    work: impl Fn(T) -> F,
+) -> anyhow::Result<Vec<O>>
+where
+    O: Send + 'static,
+    F: Future<Output = anyhow::Result<O>> + Send + 'static,
+{
+    let turns = Arc::new(Semaphore::new(in_flight));
+    let mut tasks = JoinSet::new();
+    for item in items {
+        let (turns, work) = (Arc::clone(&turns), work(item));
+        tasks.spawn(async move {
+            let _turn = turns.acquire_owned().await?;
+            tokio::time::timeout(PATIENCE, work).await.context("no answer in time")?
+        });
+    }
+    let (count, mut done, mut told) = (tasks.len(), Vec::new(), Instant::now());
+    while let Some(outcome) = tasks.join_next().await {
+        done.push(outcome?.with_context(|| what.to_owned())?);
+        if told.elapsed() >= TELL_EVERY {
+            told = Instant::now();
+            eprintln!("{what}: {} of {count}", done.len());
+        }
+    }
+    eprintln!("{what}: {count} done");
+    Ok(done)
+}
+
+/// Sockets of the devices: a few, because a thousand devices on one would wait for each other.
+const SOCKETS: usize = 64;
+/// Writes under way at once: as many friends as may be busy at a time, and as many as fill the common commits.
+const CALM_IN_FLIGHT: usize = 32;
+const BUSY_IN_FLIGHT: usize = 512;
+/// Friend links that a device makes each time: an account may make 20 an hour.
+const LINKS_EACH: u32 = 9;
+/// The longest that one device may wait for one thing.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it is said how far it is.
+const TELL_EVERY: Duration = Duration::from_secs(2);

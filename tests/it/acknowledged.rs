@@ -1,0 +1,259 @@
+//! kill -9 of a coordinator at random moments under load. Every write that was acknowledged is there after the restart,
+//! none took effect twice, and events arrive in order and without a gap. A write that was under way is repeated under its
+//! key, as a node does. `JAMSYNC_KILL_ROUNDS` says how many rounds, `JAMSYNC_SEED` which.
+
+use std::{collections::VecDeque, env, sync::Arc, time::Duration};
+
+use jamsync_coordinator::store::{SqliteStore, Store};
+use jamsync_examples::load::{Device, Dialer, Persona, Server};
+use jamsync_protocol::{
+    identity::{LinkToken, friend_link::LinkSecret, join_code::JoinSecret},
+    wire::coord::{CoordCall, CoordEvent, CoordReply, CoordRequest, EventNumber, IdempotencyKey, RequestId},
+};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tokio::sync::watch;
+
+use super::jam::process::{PATIENCE, binary};
+
+/// Rounds where nothing says how many.
+const ROUNDS: u64 = 5;
+/// People who are called upon all the time, each by somebody new.
+const LANES: u32 = 16;
+const USES: u32 = 1_000_000;
+
+/// What somebody new does, one thing after the other.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    SignUp,
+    MakeLink,
+    /// The one thing that the hub does.
+    TakeLink(LinkToken),
+    Ask,
+    Cancel(RequestId),
+}
+
+/// A hub, and the row of those who come to it.
+struct Lane {
+    number: u32,
+    hub: Arc<Persona>,
+    guest: Arc<Persona>,
+    guests: u32,
+    step: Step,
+    /// The write that has no acknowledgement yet.
+    pending: Option<CoordCall>,
+    acknowledged: u64,
+    /// What the hub has to hear after `heard`.
+    expected: VecDeque<CoordEvent>,
+    heard: EventNumber,
+    secret: JoinSecret,
+}
+
+impl Lane {
+    fn new(number: u32, secret: JoinSecret) -> Self {
+        let hub = Arc::new(Persona::new(number, 0).expect("a person"));
+        let guest = Arc::new(Persona::new(number, 1).expect("a person"));
+        Self {
+            number,
+            hub,
+            guest,
+            guests: 1,
+            step: Step::SignUp,
+            pending: None,
+            acknowledged: 0,
+            expected: VecDeque::new(),
+            heard: EventNumber(0),
+            secret,
+        }
+    }
+
+    fn request(&self) -> CoordRequest {
+        let (hub, guest) = (&self.hub, &self.guest);
+        match self.step {
+            Step::SignUp => CoordRequest::SignUp {
+                secret: self.secret,
+                handle: guest.handle.clone(),
+                birth_date: "1990-01-01".parse().expect("a date"),
+                market: "DE".parse().expect("a country"),
+                log: guest.log.as_log().clone(),
+            },
+            Step::MakeLink => CoordRequest::CreateFriendLink,
+            Step::TakeLink(token) => {
+                let proof = LinkSecret([1; 16]).prove(guest.log.account(), hub.log.account());
+                CoordRequest::AcceptFriendLink { token, proof }
+            }
+            Step::Ask => CoordRequest::RequestJam { to: hub.handle.clone() },
+            Step::Cancel(request) => CoordRequest::CancelRequest { request },
+        }
+    }
+
+    /// Does one write, or repeats the one that was not acknowledged.
+    async fn write(&mut self, hub: &Device, guest: &Device) -> anyhow::Result<()> {
+        let call = match self.pending.clone() {
+            Some(call) => call,
+            None => CoordCall { key: IdempotencyKey(rand::random()), request: self.request() },
+        };
+        self.pending = Some(call.clone());
+        let actor = if matches!(self.step, Step::TakeLink(_)) { hub } else { guest };
+        let reply = actor.call(&call).await?;
+        self.pending = None;
+        self.acknowledged += 1;
+        self.step = match (self.step, reply) {
+            (Step::SignUp, CoordReply::Me(me)) => {
+                assert_eq!(me.account, self.guest.log.account());
+                Step::MakeLink
+            }
+            (Step::MakeLink, CoordReply::FriendLink { token, .. }) => Step::TakeLink(token),
+            (Step::TakeLink(_), CoordReply::Contact(contact)) => {
+                assert_eq!(contact.account, self.guest.log.account());
+                Step::Ask
+            }
+            (Step::Ask, CoordReply::Requested { request, expires }) => {
+                self.expected.push_back(CoordEvent::JamRequested(
+                    jamsync_protocol::wire::coord::OpenRequest {
+                        request,
+                        friend: self.guest.handle.clone(),
+                        account: self.guest.log.account(),
+                        incoming: true,
+                        expires,
+                    },
+                ));
+                Step::Cancel(request)
+            }
+            (Step::Cancel(request), CoordReply::Done) => {
+                self.expected.push_back(CoordEvent::RequestCancelled { request });
+                self.guests += 1;
+                self.guest = Arc::new(Persona::new(self.number, self.guests)?);
+                Step::SignUp
+            }
+            (step, reply) => panic!("lane {}, {step:?}: {reply:?}", self.number),
+        };
+        Ok(())
+    }
+
+    /// Writes until the coordinator is gone, or is known to be.
+    async fn run(&mut self, dialer: &Dialer, mut gone: watch::Receiver<bool>) {
+        tokio::select! {
+            () = self.write_on(dialer) => {}
+            known = gone.wait_for(|gone| *gone) => drop(known),
+        }
+    }
+
+    async fn write_on(&mut self, dialer: &Dialer) {
+        let Ok(hub) = dialer.log_in(&self.hub).await else { return };
+        loop {
+            let whose = self.guests;
+            let Ok(guest) = dialer.log_in(&self.guest).await else { return };
+            while self.guests == whose {
+                if self.write(&hub, &guest).await.is_err() {
+                    return;
+                }
+            }
+            guest.connection.close(0u8.into(), b"");
+        }
+    }
+
+    /// After a restart: what was under way is finished, and the hub hears what it has to hear, and nothing else.
+    async fn check(&mut self, dialer: &Dialer) -> anyhow::Result<()> {
+        let hub = dialer.log_in(&self.hub).await?;
+        if self.pending.is_some() {
+            let guest = dialer.log_in(&self.guest).await?;
+            self.write(&hub, &guest).await?;
+            guest.connection.close(0u8.into(), b"");
+        }
+        let mut events = hub.events(self.heard).await?;
+        while let Some(expected) = self.expected.pop_front() {
+            let event = events.next().await?;
+            assert_eq!(
+                event.number,
+                EventNumber(self.heard.0 + 1),
+                "lane {}: no gap, none twice",
+                self.number
+            );
+            assert_eq!(event.event, expected, "lane {}: in order", self.number);
+            self.heard = event.number;
+        }
+        events.acknowledge(self.heard).await?;
+        hub.connection.close(0u8.into(), b"");
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_coordinator_acknowledged_survives_kill_9_once_and_in_order() {
+    let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    let seed = number("JAMSYNC_SEED").unwrap_or(9);
+    let rounds = number("JAMSYNC_KILL_ROUNDS").unwrap_or(ROUNDS);
+    println!("seed {seed}, {rounds} rounds");
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let binaries = binary("jamsync-coordinator").parent().expect("a folder").to_owned();
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let mut server = Server::start(&binaries, &data, "127.0.0.1:0", &[]).expect("serves");
+    let listen = server.address.to_string();
+    let code = Server::join_code(&binaries, &data, USES).expect("a code");
+    let dialer = Arc::new(Dialer::new(server.address, code.coordinator, 4).expect("sockets"));
+    let mut lanes: Vec<Lane> = (1..=LANES).map(|number| Lane::new(number, code.secret)).collect();
+    for lane in &lanes {
+        let hub = dialer.log_in(&lane.hub).await.expect("logs in");
+        hub.sign_up(&lane.hub, code.secret).await.expect("signs up");
+        hub.connection.close(0u8.into(), b"");
+    }
+    let acknowledged = |lanes: &[Lane]| lanes.iter().map(|lane| lane.acknowledged).sum::<u64>();
+    for round in 0..rounds {
+        let before = acknowledged(&lanes);
+        let (tell, gone) = watch::channel(false);
+        let running: Vec<_> = lanes
+            .into_iter()
+            .map(|mut lane| {
+                let (dialer, gone) = (Arc::clone(&dialer), gone.clone());
+                tokio::spawn(async move {
+                    lane.run(&dialer, gone).await;
+                    lane
+                })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(random.random_range(100..500))).await;
+        server.kill().expect("killed");
+        // Acknowledgements that are under way count still. Meanwhile the new process is made ready.
+        server = Server::start(&binaries, &data, &listen, &[]).expect("serves again");
+        tell.send_replace(true);
+        lanes = Vec::new();
+        for lane in running {
+            lanes.push(tokio::time::timeout(PATIENCE, lane).await.expect("notices").expect("a lane"));
+        }
+        for lane in &mut lanes {
+            let checked = tokio::time::timeout(PATIENCE, lane.check(&dialer)).await;
+            checked.expect("in time").unwrap_or_else(|error| panic!("round {round}: {error:#}"));
+        }
+        println!("round {round}: {} writes", acknowledged(&lanes) - before);
+    }
+    server.stop().expect("stops");
+    assert!(acknowledged(&lanes) > 2 * rounds, "hardly any load");
+    on_disk(&data, &lanes, code.secret).await;
+    println!("{} acknowledged writes, none lost and none twice in {rounds} kills", acknowledged(&lanes));
+}
+
+/// What stands in the database must be what was acknowledged, and no more.
+async fn on_disk(data: &std::path::Path, lanes: &[Lane], secret: JoinSecret) {
+    let store = SqliteStore::open(&data.join("coordinator.sqlite")).expect("opens");
+    let mut accounts = 0;
+    for lane in lanes {
+        let signed_up = lane.guests - u32::from(matches!(lane.step, Step::SignUp));
+        accounts += signed_up + 1;
+        let hub = lane.hub.log.account();
+        let contacts = store.read(move |view| view.contacts_after(hub, None, USES)).await.expect("reads");
+        let found: Vec<_> = contacts.iter().map(|(_, account)| account.id).collect();
+        let befriended = match lane.step {
+            Step::SignUp | Step::MakeLink | Step::TakeLink(_) => lane.guests - 1,
+            Step::Ask | Step::Cancel(_) => lane.guests,
+        };
+        assert_eq!(found.len(), usize::try_from(befriended).expect("few"));
+        for number in 1..=befriended {
+            let guest = Persona::new(lane.number, number).expect("a person").log.account();
+            assert!(found.contains(&guest), "lane {}: guest {number} is lost", lane.number);
+        }
+    }
+    let permit = store.read(move |view| view.join_permit(secret.fingerprint())).await.expect("reads");
+    assert_eq!(permit.expect("the code").uses_left, USES - accounts, "each sign-up took one use");
+}

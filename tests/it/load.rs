@@ -1,0 +1,25 @@
+//! The load generator as a user runs it, with few devices: it measures everything it says it does.
+
+use std::time::Duration;
+
+use jamsync_examples::load::{Load, measure};
+
+use super::jam::process::binary;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_load_generator_measures_every_figure_beside_its_goal() {
+    let binaries = binary("jamsync-coordinator").parent().expect("a folder").to_owned();
+    let load = Load { binaries, devices: 24, login_time: Duration::from_millis(300), pairs: 8 };
+    let report = measure(&load).await.expect("measures");
+    assert_eq!((report.signed_up.count, report.idle.connections, report.restart.devices), (24, 24, 24));
+    assert!(report.logins.cost.count > 0 && report.logins.cost.per_core_second > 0.0);
+    for writes in report.writes {
+        assert_eq!(writes.cost.count, 24 * 9);
+        assert!(writes.cost.commits >= 1.0 && writes.latency.p50_ms <= writes.latency.p99_ms);
+    }
+    assert_eq!((report.events.live.count, report.events.replayed.count), (8 * 10, 8 * 10 * 5));
+    let page = report.to_string();
+    for goal in ["| 2,000 |", "| 40 KiB |", "| 10,000/s, p99 25 ms |", "| 40,000 |", "| 30 s |"] {
+        assert!(page.contains(goal), "{goal} is not in\n{page}");
+    }
+}
