@@ -14,6 +14,8 @@ mod golden;
 mod jam;
 #[cfg(test)]
 mod load;
+#[cfg(test)]
+mod log;
 mod scorer;
 mod tidy;
 #[cfg(test)]

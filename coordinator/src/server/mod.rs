@@ -231,6 +231,8 @@ fn quic_config(secret: &DeviceSecret) -> Result<quinn::ServerConfig, ServeError>
         .receive_window(CONNECTION_WINDOW_BYTES.into())
         .send_window(u64::from(CONNECTION_WINDOW_BYTES))
         .datagram_receive_buffer_size(None)
+        // Frames are small, so that looking for larger packets costs each login more than it ever gains.
+        .mtu_discovery_config(None)
         .max_idle_timeout(Some(quinn::VarInt::from_u32(IDLE_TIMEOUT_MS).into()));
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(quic));
     config

@@ -274,7 +274,8 @@ impl<S: Store> Session<S> {
                 self.shared.metrics.events_sent.add(1);
                 cursor = event.number;
             }
-            if !events.is_empty() {
+            // One that came after the look has woken, or will wake, this task.
+            if events.len() >= usize::try_from(EVENTS_PER_READ).unwrap_or(usize::MAX) {
                 continue;
             }
             tokio::select! {

@@ -41,10 +41,25 @@ impl Server {
     /// # Errors
     /// Where it does not start.
     pub fn start(binaries: &Path, data: &Path, listen: &str, settings: &[&str]) -> anyhow::Result<Self> {
+        Self::start_with_log(binaries, data, listen, settings, Stdio::inherit())
+    }
+
+    /// As [`start`](Self::start), and its log goes to `log`.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub fn start_with_log(
+        binaries: &Path,
+        data: &Path,
+        listen: &str,
+        settings: &[&str],
+        log: Stdio,
+    ) -> anyhow::Result<Self> {
         let program = program(binaries);
         let mut command = Command::new(&program);
-        command.args(["serve", "--json", "--operations", "127.0.0.1:0", "--listen", listen, "--log", "warn"]);
-        command.arg("--data").arg(data).args(settings).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.args(["serve", "--json", "--operations", "127.0.0.1:0", "--listen", listen]);
+        command.arg("--data").arg(data).args(settings).env("JAMSYNC_LOG", "warn");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("its output")?).read_line(&mut line)?;
