@@ -2,11 +2,17 @@
 //! none took effect twice, and events arrive in order and without a gap. A write that was under way is repeated under its
 //! key, as a node does. `JAMSYNC_KILL_ROUNDS` says how many rounds, `JAMSYNC_SEED` which.
 
-use std::{collections::VecDeque, env, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    env,
+    sync::Arc,
+    time::Duration,
+};
 
 use jamsync_coordinator::store::{SqliteStore, Store};
 use jamsync_examples::load::{Device, Dialer, Persona, Server};
 use jamsync_protocol::{
+    id::AccountId,
     identity::{LinkToken, friend_link::LinkSecret, join_code::JoinSecret},
     wire::coord::{CoordCall, CoordEvent, CoordReply, CoordRequest, EventNumber, IdempotencyKey, RequestId},
 };
@@ -21,6 +27,10 @@ const ROUNDS: u64 = 5;
 /// People who are called upon all the time, each by somebody new.
 const LANES: u32 = 16;
 const USES: u32 = 1_000_000;
+/// New people that one hub takes: an account may take ten links a day.
+const GUESTS_EACH: u32 = 8;
+/// The numbers of hubs begin here, those of guests below.
+const HUBS: u32 = 1 << 24;
 
 /// What somebody new does, one thing after the other.
 #[derive(Clone, Copy, Debug)]
@@ -37,9 +47,13 @@ enum Step {
 struct Lane {
     number: u32,
     hub: Arc<Persona>,
+    hubs: u32,
     guest: Arc<Persona>,
     guests: u32,
     step: Step,
+    signed_up: u32,
+    /// Whose contact the hubs have become.
+    befriended: BTreeMap<AccountId, BTreeSet<AccountId>>,
     /// The write that has no acknowledgement yet.
     pending: Option<CoordCall>,
     acknowledged: u64,
@@ -51,20 +65,41 @@ struct Lane {
 
 impl Lane {
     fn new(number: u32, secret: JoinSecret) -> Self {
-        let hub = Arc::new(Persona::new(number, 0).expect("a person"));
+        let hub = Arc::new(Persona::new(number, HUBS).expect("a person"));
         let guest = Arc::new(Persona::new(number, 1).expect("a person"));
         Self {
             number,
             hub,
+            hubs: 0,
             guest,
             guests: 1,
             step: Step::SignUp,
+            signed_up: 0,
+            befriended: BTreeMap::new(),
             pending: None,
             acknowledged: 0,
             expected: VecDeque::new(),
             heard: EventNumber(0),
             secret,
         }
+    }
+
+    /// Somebody new is called upon from now on.
+    async fn next_hub(&mut self, dialer: &Dialer) -> anyhow::Result<()> {
+        self.hub = Arc::new(Persona::new(self.number, HUBS + self.hubs)?);
+        let hub = dialer.log_in(&self.hub).await?;
+        hub.sign_up(&self.hub, self.secret).await?;
+        hub.connection.close(0u8.into(), b"");
+        self.befriended.insert(self.hub.log.account(), BTreeSet::new());
+        self.hubs += 1;
+        self.signed_up += 1;
+        self.heard = EventNumber(0);
+        Ok(())
+    }
+
+    fn guests_of_hub(&self) -> u32 {
+        let guests = self.befriended.get(&self.hub.log.account()).map_or(0, BTreeSet::len);
+        u32::try_from(guests).expect("few")
     }
 
     fn request(&self) -> CoordRequest {
@@ -101,11 +136,13 @@ impl Lane {
         self.step = match (self.step, reply) {
             (Step::SignUp, CoordReply::Me(me)) => {
                 assert_eq!(me.account, self.guest.log.account());
+                self.signed_up += 1;
                 Step::MakeLink
             }
             (Step::MakeLink, CoordReply::FriendLink { token, .. }) => Step::TakeLink(token),
             (Step::TakeLink(_), CoordReply::Contact(contact)) => {
                 assert_eq!(contact.account, self.guest.log.account());
+                self.befriended.entry(self.hub.log.account()).or_default().insert(contact.account);
                 Step::Ask
             }
             (Step::Ask, CoordReply::Requested { request, expires }) => {
@@ -141,7 +178,8 @@ impl Lane {
 
     async fn write_on(&mut self, dialer: &Dialer) {
         let Ok(hub) = dialer.log_in(&self.hub).await else { return };
-        loop {
+        // Who has begun ends with the same hub.
+        while self.guests_of_hub() < GUESTS_EACH || !matches!(self.step, Step::SignUp) {
             let whose = self.guests;
             let Ok(guest) = dialer.log_in(&self.guest).await else { return };
             while self.guests == whose {
@@ -175,6 +213,10 @@ impl Lane {
         }
         events.acknowledge(self.heard).await?;
         hub.connection.close(0u8.into(), b"");
+        // Whoever is in the middle of it stays with the hub that it began with.
+        if self.guests_of_hub() >= GUESTS_EACH && matches!(self.step, Step::SignUp) {
+            self.next_hub(dialer).await?;
+        }
         Ok(())
     }
 }
@@ -194,10 +236,8 @@ async fn what_a_coordinator_acknowledged_survives_kill_9_once_and_in_order() {
     let code = Server::join_code(&binaries, &data, USES).expect("a code");
     let dialer = Arc::new(Dialer::new(server.address, code.coordinator, 4).expect("sockets"));
     let mut lanes: Vec<Lane> = (1..=LANES).map(|number| Lane::new(number, code.secret)).collect();
-    for lane in &lanes {
-        let hub = dialer.log_in(&lane.hub).await.expect("logs in");
-        hub.sign_up(&lane.hub, code.secret).await.expect("signs up");
-        hub.connection.close(0u8.into(), b"");
+    for lane in &mut lanes {
+        lane.next_hub(&dialer).await.expect("signs up");
     }
     let acknowledged = |lanes: &[Lane]| lanes.iter().map(|lane| lane.acknowledged).sum::<u64>();
     for round in 0..rounds {
@@ -242,23 +282,13 @@ async fn what_a_coordinator_acknowledged_survives_kill_9_once_and_in_order() {
 /// What stands in the database must be what was acknowledged, and no more.
 async fn on_disk(data: &std::path::Path, lanes: &[Lane], secret: JoinSecret) {
     let store = SqliteStore::open(&data.join("coordinator.sqlite")).expect("opens");
-    let mut accounts = 0;
-    for lane in lanes {
-        let signed_up = lane.guests - u32::from(matches!(lane.step, Step::SignUp));
-        accounts += signed_up + 1;
-        let hub = lane.hub.log.account();
+    for (&hub, expected) in lanes.iter().flat_map(|lane| &lane.befriended) {
         let contacts = store.read(move |view| view.contacts_after(hub, None, USES)).await.expect("reads");
-        let found: Vec<_> = contacts.iter().map(|(_, account)| account.id).collect();
-        let befriended = match lane.step {
-            Step::SignUp | Step::MakeLink | Step::TakeLink(_) => lane.guests - 1,
-            Step::Ask | Step::Cancel(_) => lane.guests,
-        };
-        assert_eq!(found.len(), usize::try_from(befriended).expect("few"));
-        for number in 1..=befriended {
-            let guest = Persona::new(lane.number, number).expect("a person").log.account();
-            assert!(found.contains(&guest), "lane {}: guest {number} is lost", lane.number);
-        }
+        let found: BTreeSet<_> = contacts.iter().map(|(_, account)| account.id).collect();
+        assert_eq!(found, *expected);
+        assert_eq!(contacts.len(), expected.len());
     }
+    let accounts: u32 = lanes.iter().map(|lane| lane.signed_up).sum();
     let permit = store.read(move |view| view.join_permit(secret.fingerprint())).await.expect("reads");
     assert_eq!(permit.expect("the code").uses_left, USES - accounts, "each sign-up took one use");
 }
