@@ -35,6 +35,7 @@ use jamsync_protocol::{
 use tokio::sync::{mpsc, watch};
 
 mod devices;
+mod rights;
 mod standing;
 
 /// A calendar that moves when the test says so.

@@ -24,6 +24,7 @@ mod contacts;
 mod devices;
 mod jams;
 mod requests;
+mod rights;
 mod standing;
 
 pub use requests::expire;
@@ -114,12 +115,14 @@ pub fn is_write(request: &CoordRequest) -> bool {
         | CoordRequest::MarkContact { .. }
         | CoordRequest::RemoveContact { .. }
         | CoordRequest::Report { .. }
-        | CoordRequest::OptOut { .. } => true,
+        | CoordRequest::OptOut { .. }
+        | CoordRequest::DeleteAccount { .. } => true,
         CoordRequest::Hello { .. }
         | CoordRequest::WhoAmI
         | CoordRequest::Contacts { .. }
         | CoordRequest::Devices
         | CoordRequest::LookUpLog { .. }
+        | CoordRequest::Export { .. }
         | CoordRequest::Events { .. } => false,
     }
 }
@@ -159,6 +162,7 @@ pub fn look(view: &dyn View, context: &Context, request: &CoordRequest) -> Resul
         CoordRequest::Contacts { after } => contacts::list(view, context, after.as_ref()),
         CoordRequest::Devices => devices::list(view, context),
         CoordRequest::LookUpLog { account } => devices::look_up(view, *account),
+        CoordRequest::Export { from } => rights::export(view, context, *from),
         _ => Err(Stop::Store(StoreError::Corrupt("request"))),
     };
     match outcome {
@@ -220,11 +224,13 @@ impl Act<'_> {
             CoordRequest::RemoveContact { contact } => self.remove_contact(*contact),
             CoordRequest::Report { contact, reason, words } => self.report(*contact, *reason, words),
             CoordRequest::OptOut { out } => self.opt_out(*out),
+            CoordRequest::DeleteAccount { handle } => self.delete_account(handle),
             CoordRequest::Hello { .. }
             | CoordRequest::WhoAmI
             | CoordRequest::Contacts { .. }
             | CoordRequest::Devices
             | CoordRequest::LookUpLog { .. }
+            | CoordRequest::Export { .. }
             | CoordRequest::Events { .. } => Err(Stop::Store(StoreError::Corrupt("request"))),
         }
     }

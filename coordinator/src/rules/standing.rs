@@ -124,7 +124,7 @@ impl Act<'_> {
     }
 
     /// Ends what is under way between two accounts, as if the one that asks had declined, cancelled and left by hand.
-    fn part(&mut self, me: &Account, friend: &Account) -> Result<(), StoreError> {
+    pub(super) fn part(&mut self, me: &Account, friend: &Account) -> Result<(), StoreError> {
         if let Some(request) = self.tables.request_between(me.id, friend.id)? {
             self.drop_request(me, &request)?;
         }

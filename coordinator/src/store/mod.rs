@@ -303,6 +303,8 @@ pub trait View {
         device: DeviceKey,
         key: IdempotencyKey,
     ) -> Result<Option<([u8; 32], CoordReply)>, StoreError>;
+    /// Every row about an account, as JSON by table. What others have said about it is theirs, and left out.
+    fn held_about(&self, account: AccountId) -> Result<serde_json::Value, StoreError>;
     /// The addresses at which the operator says that the coordinator can be reached.
     fn public_addresses(&self) -> Result<Vec<String>, StoreError>;
 }
@@ -332,6 +334,8 @@ pub trait Tables: View {
     fn insert_link(&mut self, link: Link) -> Result<(), StoreError>;
     /// Notes who accepted a link.
     fn close_link(&mut self, token: LinkToken, accepter: AccountId) -> Result<(), StoreError>;
+    /// Removes an account with every row that is about it alone, and takes its name out of the others.
+    fn erase_account(&mut self, id: AccountId) -> Result<(), StoreError>;
     /// Keeps an account out of Jams, or lets it in again.
     fn set_opted_out(&mut self, id: AccountId, out: bool) -> Result<(), StoreError>;
     /// Adds a complaint.

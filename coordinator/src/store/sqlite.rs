@@ -17,6 +17,7 @@ use crate::metrics::StoreMetrics;
 use super::{Store, StoreError, Tables, View, rows::db, schema, writer::Writer};
 
 mod changes;
+mod held;
 mod looks;
 
 /// The store in one SQLite file.

@@ -144,6 +144,13 @@ pub enum Request {
         /// Birth date, `YYYY-MM-DD`.
         birth: String,
     },
+    /// All that the coordinator holds about the account. Answered by [`Reply::Export`].
+    ExportAccount,
+    /// Deletes the account, at the coordinator and here.
+    DeleteAccount {
+        /// Its own name, so that nothing is deleted by mistake.
+        name: Handle,
+    },
     /// Keeps the account out of Jams, or lets it in again.
     OptOut {
         /// Whether it stays out.
@@ -301,6 +308,11 @@ pub enum Reply {
     RecoveryCode {
         /// One line to keep on paper. It is shown once and kept nowhere.
         code: String,
+    },
+    /// To [`Request::ExportAccount`].
+    Export {
+        /// Every row by its table; times in nanoseconds since 1970, keys in hexadecimal digits.
+        data: Box<serde_json::Value>,
     },
     /// To [`Request::Link`].
     Link {

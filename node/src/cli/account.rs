@@ -1,6 +1,7 @@
 //! `jamsync account`: the words for one's own account and its devices, and what they answer.
 
 use clap::Subcommand;
+use jamsync_protocol::id::Handle;
 
 use super::{
     parse::BirthDate,
@@ -28,6 +29,17 @@ pub(super) enum Account {
         /// Your birth date; it is not kept where you are old enough
         #[arg(value_name = "YYYY-MM-DD")]
         birth: BirthDate,
+    },
+    /// Show all that the coordinator holds about you, as JSON
+    #[command(after_help = "Example:\n  jamsync account export > me.json")]
+    Export,
+    /// Delete your account at the coordinator, and here; your friends lose you as a contact
+    #[command(
+        after_help = "Example:\n  jamsync account delete ana      your own name, so that nothing goes by mistake"
+    )]
+    Delete {
+        /// Your own name
+        name: Handle,
     },
     /// Stay out of Jams: nobody can ask you for one, and you are shown as offline
     #[command(after_help = "Example:\n  jamsync account opt-out")]
@@ -78,6 +90,11 @@ pub(super) async fn run(command: Account, context: &Context) -> Result<(), Failu
         }
         Account::RecoveryCode => (Request::RecoveryCode, ""),
         Account::ConfirmAge { birth } => (Request::ConfirmAge { birth: birth.0 }, "Confirmed."),
+        Account::Export => (Request::ExportAccount, ""),
+        Account::Delete { name } => (
+            Request::DeleteAccount { name },
+            "Deleted. This node plays alone now; your music and its key stay.",
+        ),
         Account::OptOut => (Request::OptOut { out: true }, "You stay out of Jams. A Jam that runs goes on."),
         Account::OptIn => (Request::OptOut { out: false }, "You take part in Jams again."),
     };
@@ -98,6 +115,7 @@ pub(super) fn words(reply: &Reply) -> Option<String> {
              With every device lost: jamsync init --recovery CODE",
             plain(code)
         ),
+        Reply::Export { data } => serde_json::to_string_pretty(data).unwrap_or_default(),
         Reply::AccountDevices { devices } => devices.iter().map(device).collect::<Vec<_>>().join("\n"),
         _ => return None,
     })

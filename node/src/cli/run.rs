@@ -243,9 +243,10 @@ impl Context {
                     show::plain(coordinator)
                 )
             }
-            Reply::DeviceCode { .. } | Reply::AccountDevices { .. } | Reply::RecoveryCode { .. } => {
-                account::words(reply).unwrap_or_default()
-            }
+            Reply::DeviceCode { .. }
+            | Reply::AccountDevices { .. }
+            | Reply::RecoveryCode { .. }
+            | Reply::Export { .. } => account::words(reply).unwrap_or_default(),
             Reply::Link { link } => show::plain(link),
             Reply::Contact(contact) => {
                 format!("You and {0} are contacts. Next: `jamsync request {0}`.", contact.handle)

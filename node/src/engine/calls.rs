@@ -48,6 +48,8 @@ impl Engine {
             Request::ReportContact { name, reason, words } => self.report_contact(&name, reason, &words),
             Request::OptOut { out } => self.opt_out(out),
             Request::ConfirmAge { birth } => self.confirm_age(&birth),
+            Request::ExportAccount => self.export_account(),
+            Request::DeleteAccount { name } => self.delete_account(name),
             Request::Link => self.make_link(),
             Request::Join { link } => self.open_link(&link),
             Request::Contacts => self.list_contacts(),

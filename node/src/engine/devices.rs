@@ -9,7 +9,7 @@ use jamsync_protocol::{
     id::{AccountId, DeviceKey},
     identity::{
         CodeProof, CodeToken, DeviceCode, DeviceLog, DeviceSecret, LogError, LogPin, RecoveryCode, Signature,
-        VerifiedLog,
+        SignedEntry, VerifiedLog,
         device_code::CodeSecret,
         join_code::{ADDRESSES_MAX, CoordinatorAddress},
     },
@@ -241,12 +241,52 @@ impl Engine {
         let Some(account) = &mut self.account else { return };
         match account.take_own_log(log) {
             Ok(grown) => self.log_has_grown(grown),
-            Err(error) => self.warn(error.to_string()),
+            Err(error) => {
+                let forgotten = account.forgotten(log);
+                self.warn(error.to_string());
+                self.tell_again(forgotten);
+            }
         }
     }
 
+    /// Gives the coordinator the entries of this account's log that it has forgotten. Each carries its own authority, so
+    /// a coordinator that came back from a backup has every device and every revocation again.
+    fn tell_again(&self, forgotten: Vec<SignedEntry>) {
+        let Ok((account, link)) = self.signed_in() else { return };
+        let Some(id) = account.id().filter(|_| !forgotten.is_empty()) else { return };
+        self.beside(None, async move {
+            for entry in forgotten {
+                let request = CoordRequest::ExtendLog { account: id, entry, name: DeviceName::default() };
+                match link.request(request).await {
+                    // Another device may have been faster.
+                    Ok(_) | Err(LinkError::Refused(Refusal::LogMoved)) => {}
+                    Err(error) => return Err(link_error(error)),
+                }
+            }
+            let apply: Apply = Box::new(|engine| {
+                engine.warn("the coordinator had forgotten a change of your devices; it was told again");
+                Ok(Reply::Done)
+            });
+            Ok(apply)
+        });
+    }
+
+    /// Asks how this account's log stands where the coordinator does not know this device.
+    pub(super) fn ask_for_own_log(&self) {
+        let Ok((account, link)) = self.signed_in() else { return };
+        let Some(id) = account.id() else { return };
+        self.beside(None, async move {
+            let log = look_up(&link, id).await?;
+            let apply: Apply = Box::new(move |engine| {
+                engine.own_log_shown(log.as_log());
+                Ok(Reply::Done)
+            });
+            Ok(apply)
+        });
+    }
+
     /// The log of this account or of a contact has one entry more.
-    pub(super) fn log_grew(&mut self, account: AccountId, entry: &jamsync_protocol::identity::SignedEntry) {
+    pub(super) fn log_grew(&mut self, account: AccountId, entry: &SignedEntry) {
         let Some(known) = &mut self.account else { return };
         match known.grow(account, entry) {
             Ok(grown) => self.log_has_grown(grown),

@@ -190,8 +190,15 @@ impl Engine {
     pub(super) fn handle_link(&mut self, event: LinkEvent) {
         let address = self.account.as_ref().map(|account| first_of(&account.addresses)).unwrap_or_default();
         match event {
-            LinkEvent::Connected { observed, .. } => {
+            LinkEvent::Connected { observed, signed_up, .. } => {
                 tracing::info!(%observed, "connected to the coordinator");
+                if !signed_up && self.account.is_some() {
+                    self.warn(
+                        "the coordinator does not know this account any more: it was deleted on another device, or \
+                         the coordinator was made anew; ask its operator",
+                    );
+                    self.ask_for_own_log();
+                }
                 self.coordinator_state = api::Coordinator::Connected { address };
                 self.tell(api::Event::Coordinator { connected: true, reason: String::new() });
                 self.tell_ended();

@@ -23,6 +23,7 @@ mod path;
 mod readiness;
 mod rejoin;
 mod requests;
+mod rights;
 mod run;
 mod stage;
 mod standing;

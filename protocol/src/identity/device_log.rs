@@ -150,6 +150,12 @@ impl VerifiedLog {
         self.log.0.contains(entry)
     }
 
+    /// The entries behind the first `length`: what whoever has seen those is missing.
+    #[must_use]
+    pub fn entries_after(&self, length: u16) -> &[SignedEntry] {
+        self.log.0.get(usize::from(length)..).unwrap_or_default()
+    }
+
     /// The log as it travels.
     #[must_use]
     pub fn as_log(&self) -> &DeviceLog {

@@ -95,6 +95,8 @@ fn requests() -> Vec<(&'static str, CoordRequest)> {
         ("Report, Impersonation", report(ReportReason::Impersonation)),
         ("Report, Other", report(ReportReason::Other)),
         ("OptOut", CoordRequest::OptOut { out: true }),
+        ("Export", CoordRequest::Export { from: 12_288 }),
+        ("DeleteAccount", CoordRequest::DeleteAccount { handle: handle("ana") }),
     ]
 }
 
@@ -131,6 +133,10 @@ fn replies() -> Vec<(&'static str, CoordReply)> {
         ("Devices", CoordReply::Devices(list([device("laptop"), device("")]))),
         ("DeviceCode", CoordReply::DeviceCode { token: CODE, expires: SOON }),
         ("Log", CoordReply::Log(founded(1).as_log().clone())),
+        (
+            "Exported",
+            CoordReply::Exported { part: list(*br#"{"accounts":[]}"#), total: 15, hash: [0xe0; 32] },
+        ),
     ];
     values.extend(refusals().into_iter().map(|(name, refusal)| (name, CoordReply::Refused(refusal))));
     values
@@ -172,6 +178,7 @@ fn refusals() -> Vec<(&'static str, Refusal)> {
         ("NotInMarket", Refusal::NotInMarket),
         ("NotRolledOut", Refusal::NotRolledOut),
         ("UnknownContact", Refusal::UnknownContact),
+        ("OtherHandle", Refusal::OtherHandle { handle: handle("ana") }),
     ]
 }
 

@@ -8,7 +8,10 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use jamsync_coordinator::{data::DataFolder, store::Store};
 use jamsync_node::api::{Event, NowPlaying, QueueEntry, Reply, Snapshot};
+use jamsync_protocol::time::UtcTime;
+use rustix::process::Signal;
 
 use super::{
     node::Node,
@@ -49,8 +52,35 @@ impl Stage {
     }
 
     pub(super) fn start_coordinator(&mut self) {
+        self.start_coordinator_with(&[]);
+    }
+
+    /// Serves the same data by other rules: settings by the names of their environment variables.
+    pub(super) fn serve_with(&mut self, rules: &[(&str, &str)]) {
+        self.stop_coordinator();
+        self.start_coordinator_with(rules);
+    }
+
+    /// As its operator does; nodes are told, and look for it at once.
+    pub(super) fn stop_coordinator(&mut self) {
+        let mut coordinator = self.coordinator.take().expect("it runs");
+        coordinator.signal(Signal::TERM);
+        assert!(coordinator.end().success());
+    }
+
+    /// Lets the coordinator forget what it counts, as it does a day later: how often somebody asked.
+    pub(super) fn let_time_pass(&self) {
+        let store = DataFolder::open_existing(&self.data()).expect("the data of a coordinator").store;
+        let later = UtcTime::from_nanos(i64::MAX);
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(store.write(move |tables| tables.prune(later))).expect("written");
+    }
+
+    fn start_coordinator_with(&mut self, rules: &[(&str, &str)]) {
+        let rules = rules.iter().map(|(name, value)| (format!("JAMSYNC_COORDINATOR_{name}"), *value));
         let mut coordinator = Process::start(
             Command::new(binary("jamsync-coordinator"))
+                .envs(rules)
                 .args(["serve", "--json", "--listen", &format!("127.0.0.1:{}", self.port), "--data"])
                 .arg(self.data())
                 .stderr(fs::File::create(self.folder.path().join("coordinator.log")).expect("a log")),

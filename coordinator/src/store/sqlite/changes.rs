@@ -119,6 +119,10 @@ impl Tables for Rows<'_> {
         self.change_one(sql, (token.0, accepter.0), "link")
     }
 
+    fn erase_account(&mut self, id: AccountId) -> Result<(), StoreError> {
+        self.erase(id)
+    }
+
     fn set_opted_out(&mut self, id: AccountId, out: bool) -> Result<(), StoreError> {
         self.change_one("UPDATE accounts SET opted_out = ?2 WHERE id = ?1", (id.0, out), "account")
     }

@@ -232,6 +232,10 @@ impl View for Rows<'_> {
         })
     }
 
+    fn held_about(&self, account: AccountId) -> Result<serde_json::Value, StoreError> {
+        self.held(account)
+    }
+
     fn public_addresses(&self) -> Result<Vec<String>, StoreError> {
         self.many("SELECT address FROM public_addresses ORDER BY place", [], |row| column(row, 0))
     }

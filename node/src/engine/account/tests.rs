@@ -129,6 +129,8 @@ fn a_coordinator_that_rolls_back_forks_or_forges_our_own_log_is_found_out() {
     let rolled_back = account.take_own_log(log_of(1).as_log());
     let expected = LogError::RolledBack { pinned: 2, actual: 1 };
     assert!(matches!(&rolled_back, Err(AccountError::Log { error, .. }) if *error == expected));
+    // It may be told again what it has forgotten.
+    assert_eq!(account.forgotten(log_of(1).as_log()), [log.newest().unwrap().clone()]);
     // The first device is made to sign another second entry: it is served to some and not to others.
     let mut forked = log_of(1);
     let consent = forked.consent(&secret(6));
@@ -136,6 +138,7 @@ fn a_coordinator_that_rolls_back_forks_or_forges_our_own_log_is_found_out() {
     let shown = account.take_own_log(forked.as_log());
     let expected = LogError::Forked { index: 1 };
     assert!(matches!(&shown, Err(AccountError::Log { error, .. }) if *error == expected), "{shown:?}");
+    assert_eq!(account.forgotten(forked.as_log()), []);
     // A device that no device of the account has signed for.
     let mut elsewhere = log_of(7);
     let consent = elsewhere.consent(&secret(8));

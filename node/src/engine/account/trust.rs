@@ -111,6 +111,14 @@ impl Account {
         Ok(own(&known, &shown))
     }
 
+    /// What a coordinator that shows `shown` as this account's log has forgotten: it came back from a backup, or acts
+    /// as if. Nothing where that log is no beginning of the known one.
+    pub(crate) fn forgotten(&self, shown: &DeviceLog) -> Vec<SignedEntry> {
+        let logs = self.log.verify().ok().zip(shown.verify().ok());
+        let prefix = logs.filter(|(known, shown)| known.extends(&shown.pin()).is_ok());
+        prefix.map_or_else(Vec::new, |(known, shown)| known.entries_after(shown.pin().length).to_vec())
+    }
+
     /// Lets the log of this account or of a contact grow by an entry.
     pub(crate) fn grow(&mut self, account: AccountId, entry: &SignedEntry) -> Result<Grown, AccountError> {
         let is_own = self.id() == Some(account);

@@ -31,7 +31,7 @@ pub enum Fault {
     #[error("shutting down")]
     ShuttingDown,
     /// The device speaks for its account no more.
-    #[error("this device was revoked by another device of its account")]
+    #[error("this device was revoked, or its account deleted, on another device")]
     Revoked,
 }
 

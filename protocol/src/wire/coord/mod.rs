@@ -51,6 +51,9 @@ pub const DEVICES_MAX: usize = 6;
 /// The most bytes of a complaint: what a person writes, and an evening's remarks beside it.
 pub const REPORT_BYTES_MAX: usize = 8 * 1024;
 
+/// The most bytes of an export in one reply, so that it fits a frame.
+pub const EXPORT_PART_BYTES_MAX: usize = 12 * 1024;
+
 /// What the holder calls a device; empty where it has no name.
 pub type DeviceName = Text<64>;
 
@@ -235,6 +238,16 @@ pub enum CoordRequest {
         /// Whether it stays out.
         out: bool,
     },
+    /// A part of all that the coordinator holds about this account. Answer: [`CoordReply::Exported`].
+    Export {
+        /// From which byte on.
+        from: u32,
+    },
+    /// Deletes this account and all that is held about it. Answer: [`CoordReply::Done`].
+    DeleteAccount {
+        /// The account's own name, so that nothing is deleted by mistake.
+        handle: Handle,
+    },
 }
 
 /// How an account stands to a contact.
@@ -324,6 +337,16 @@ pub enum CoordReply {
     },
     /// The device log that was asked for.
     Log(DeviceLog),
+    /// To [`CoordRequest::Export`].
+    Exported {
+        /// The bytes from the one that was asked for.
+        part: List<u8, EXPORT_PART_BYTES_MAX>,
+        /// How many there are in all.
+        total: u32,
+        /// The BLAKE3 hash of all: where it differs from that of the part before, something has changed, and the
+        /// export begins anew.
+        hash: [u8; 32],
+    },
 }
 
 /// An account as its own devices see it.

@@ -138,6 +138,12 @@ pub enum Refusal {
     /// The account is no contact of this one.
     #[error("that is none of your contacts; see `jamsync contacts`")]
     UnknownContact,
+    /// The name that was to confirm it is not the account's own.
+    #[error("your account is called {handle}; name it to delete it")]
+    OtherHandle {
+        /// How it is called.
+        handle: Handle,
+    },
 }
 
 /// How a Jam request ended.

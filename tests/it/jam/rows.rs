@@ -1,0 +1,296 @@
+//! The rows of the feature list that a coordinator answers for, A1 to A7 and J1 to J3, walked with real processes: three
+//! accounts, two of them with two devices. Each row has its permitted and its refused case, each judged by what another
+//! account's device says; what passed and what failed is printed by its feature id.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use jamsync_node::api::{ErrorCode, Event, Reply, RequestOutcome, Role};
+
+use super::{
+    devices::second_device,
+    node::Node,
+    stage::{Stage, befriend, in_step},
+};
+
+/// Ana and Ben with two devices each, and Carl with one.
+struct Walk {
+    ana: Node,
+    tablet: Node,
+    ben: Node,
+    phone: Node,
+    carl: Node,
+    stage: Stage,
+}
+
+impl Walk {
+    fn begin() -> Self {
+        let stage = Stage::set();
+        let [ana, mut ben, carl] = ["ana", "ben", "carl"].map(|name| stage.person(name, "1990-05-17"));
+        befriend(&ana, &mut ben);
+        let (tablet, phone) = (second_device(&stage, &ana, "tablet"), second_device(&stage, &ben, "phone"));
+        let mut walk = Self { ana, tablet, ben, phone, carl, stage };
+        for (node, friend) in [(&mut walk.tablet, "ben"), (&mut walk.phone, "ana")] {
+            node.until("the friend is known on the second device", |node| knows(node, friend).then_some(()));
+        }
+        walk
+    }
+
+    /// Asks from one of Ana's devices; every device of Ben rings, and Ana's other one shows it.
+    fn ask(&mut self) {
+        let mut others = [&mut self.tablet, &mut self.ben, &mut self.phone];
+        let marks = others.each_mut().map(|node| node.mark());
+        self.ana.run(&["request", "ben"]);
+        for (node, mark) in others.into_iter().zip(marks) {
+            node.event_since(mark, "the request", opened);
+        }
+    }
+
+    /// Whether every device has forgotten the request, for this reason.
+    fn is_over(&mut self, marks: [usize; 4], outcome: RequestOutcome) {
+        let devices = [&mut self.ana, &mut self.tablet, &mut self.ben, &mut self.phone];
+        for (node, mark) in devices.into_iter().zip(marks) {
+            assert_eq!(node.event_since(mark, "the end of the request", closed), outcome, "{}", node.name);
+            node.until("nothing is open", |node| node.status().requests.is_empty().then_some(()));
+        }
+    }
+
+    fn marks(&mut self) -> [usize; 4] {
+        [&mut self.ana, &mut self.tablet, &mut self.ben, &mut self.phone].map(Node::mark)
+    }
+
+    /// Ana may ask, and Ben's device says so; the request is taken back.
+    fn may_ask(&mut self) {
+        let mark = self.ben.mark();
+        self.ana.until("Ana may ask", |ana| ana.try_run(&["request", "ben"]).ok());
+        self.ben.event_since(mark, "the request", opened);
+        self.ana.run(&["cancel"]);
+        self.ben.event_since(mark, "its end", closed);
+    }
+
+    /// Ana may not ask, for a reason that holds `word`, and Ben's device hears nothing.
+    fn may_not_ask(&mut self, word: &str) {
+        let mark = self.ben.mark();
+        self.ana.until("Ana may not ask", |ana| {
+            let refused = ana.try_run(&["request", "ben"]).err()?;
+            (refused.code == ErrorCode::Refused && refused.to_string().contains(word)).then_some(())
+        });
+        assert!(self.ben.events_since(mark).iter().all(|event| opened(event).is_none()));
+    }
+
+    fn rules(&mut self, rules: &[(&str, &str)]) {
+        self.stage.serve_with(rules);
+    }
+
+    fn a1(&mut self) {
+        let devices = |node: &Node| match node.run(&["account", "devices"]) {
+            Reply::AccountDevices { devices } => devices.len(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!([&self.ana, &self.tablet, &self.ben, &self.carl].map(devices), [2, 2, 2, 1]);
+        let other = self.stage.node("other");
+        let code = self.stage.operate("join-code", &[]);
+        let init = |handle, market| {
+            ["init", "--coordinator", &code, "--handle", handle, "--birth", "1990-05-17", "--market", market]
+                .map(ToOwned::to_owned)
+        };
+        let taken = other.fails(&init("ANA", "DE"), ErrorCode::Refused);
+        assert!(taken.contains("taken"), "{taken}");
+        assert!(self.stage.operate("account", &["list"]).lines().count() == 3, "nobody else is there");
+    }
+
+    fn a2(&mut self) {
+        let mut kid = self.stage.person("kid", "2020-01-01");
+        befriend(&self.ana, &mut kid);
+        let mark = self.ana.mark();
+        let refused = kid.fails(&["request", "ana"], ErrorCode::Refused);
+        assert!(refused.contains("16"), "{refused}");
+        let refused = self.ana.fails(&["request", "kid"], ErrorCode::Refused);
+        assert!(!refused.contains("16") && refused.contains("cannot take part"), "{refused}");
+        assert!(self.ana.events_since(mark).iter().all(|event| opened(event).is_none()));
+        self.may_ask();
+        self.rules(&[("MINIMUM_AGE", "18")]);
+        self.may_not_ask("confirm-age");
+        self.ana.run(&["account", "confirm-age", "1990-05-17"]);
+        self.ben.run(&["account", "confirm-age", "1990-05-17"]);
+        self.may_ask();
+        self.rules(&[]);
+    }
+
+    fn a3(&mut self) {
+        self.stage.operate("account", &["tier", "ana", "free"]);
+        self.may_not_ask("Premium");
+        self.stage.operate("account", &["tier", "ana", "premium"]);
+        self.may_ask();
+    }
+
+    fn a4(&mut self) {
+        self.rules(&[("MARKETS", "ES,FR")]);
+        self.may_not_ask("country");
+        self.rules(&[("ROLLOUT_PERCENT", "0")]);
+        self.may_not_ask("a part of all accounts");
+        self.rules(&[("MARKETS", "DE"), ("ROLLOUT_PERCENT", "100")]);
+        self.may_ask();
+        self.rules(&[]);
+    }
+
+    fn a5(&mut self) {
+        let mark = self.carl.mark();
+        let refused = self.ana.fails(&["request", "carl"], ErrorCode::Refused);
+        assert!(refused.contains("contact"), "{refused}");
+        assert!(self.carl.events_since(mark).iter().all(|event| opened(event).is_none()));
+        befriend(&self.ana, &mut self.carl);
+        self.ana.until("Carl is a contact", |ana| knows(ana, "carl").then_some(()));
+        self.ana.run(&["request", "carl"]);
+        self.carl.event_since(mark, "the request", opened);
+        self.carl.run(&["decline"]);
+    }
+
+    fn a6(&mut self) {
+        let marks = self.marks();
+        self.ask();
+        // From the other device of Ben, against both of Ana's.
+        self.phone.run(&["contacts", "block", "ana"]);
+        self.is_over(marks, RequestOutcome::Declined);
+        self.may_not_ask("cannot take part");
+        self.tablet.until("it holds for the tablet too", |tablet| tablet.try_run(&["request", "ben"]).err());
+        assert!(!online(&self.ana, "ben"), "presence is hidden");
+        self.phone.run(&["contacts", "unblock", "ana"]);
+        assert!(online(&self.ana, "ben"));
+        self.ben.run(&["account", "opt-out"]);
+        self.may_not_ask("cannot take part");
+        self.ben.run(&["account", "opt-in"]);
+        self.ben.run(&["contacts", "mute", "ana"]);
+        let mark = self.ben.mark();
+        self.ana.run(&["request", "ben"]);
+        self.ben.until("it waits", |ben| (ben.status().requests.len() == 1).then_some(()));
+        assert!(self.ben.events_since(mark).iter().all(|event| opened(event).is_none()), "nothing rings");
+        self.ana.run(&["cancel"]);
+        self.ben.run(&["contacts", "unmute", "ana"]);
+        self.ben.run(&["contacts", "report", "ana", "--reason", "other", "asks", "often"]);
+        assert!(self.stage.operate("report", &["list"]).contains("asks often"));
+        self.may_ask();
+    }
+
+    fn a7(&mut self) {
+        let Reply::Export { data } = self.ana.run(&["account", "export"]) else { panic!("no export") };
+        let text = data.to_string();
+        assert!(text.contains("\"ana\"") && text.contains("tablet") && !text.contains("phone"), "{text}");
+        let refused = self.carl.fails(&["account", "delete", "ana"], ErrorCode::Refused);
+        assert!(refused.contains("carl"), "{refused}");
+        assert!(knows(&self.ana, "carl"), "nothing was deleted");
+        self.carl.run(&["account", "delete", "carl"]);
+        for node in [&mut self.ana, &mut self.tablet] {
+            node.until("Carl is gone", |node| (!knows(node, "carl")).then_some(()));
+        }
+        self.carl.fails(&["contacts"], ErrorCode::NoAccount);
+        assert!(!self.stage.operate("account", &["list"]).contains("carl"));
+    }
+
+    fn j1(&mut self) {
+        let marks = self.marks();
+        self.ask();
+        let twice = self.tablet.fails(&["request", "ben"], ErrorCode::Refused);
+        assert!(twice.contains("already"), "{twice}");
+        self.tablet.run(&["cancel"]);
+        self.is_over(marks, RequestOutcome::Cancelled);
+        let marks = self.marks();
+        self.ask();
+        self.phone.run(&["decline"]);
+        self.is_over(marks, RequestOutcome::Declined);
+        let late = self.ben.fails(&["accept"], ErrorCode::NotFound);
+        assert!(late.contains("no such"), "{late}");
+        self.rules(&[("REQUEST_EXPIRY_S", "5")]);
+        let marks = self.marks();
+        self.ask();
+        self.is_over(marks, RequestOutcome::Expired);
+        self.rules(&[]);
+    }
+
+    fn j2(&mut self) {
+        self.stage.operate("account", &["tier", "ben", "free"]);
+        let mark = self.ana.mark();
+        let refused = self.phone.fails(&["request", "ana"], ErrorCode::Refused);
+        assert!(refused.contains("Premium") && refused.contains("when a friend asks"), "{refused}");
+        assert!(self.ana.events_since(mark).iter().all(|event| opened(event).is_none()));
+    }
+
+    /// Ben, who is Free and was asked, accepts on one device: that one is the host, and the others take no part.
+    fn j3(&mut self) {
+        let marks = self.marks();
+        self.ask();
+        self.phone.run(&["accept"]);
+        for (node, mark, role) in
+            [(&mut self.ana, marks[0], Role::Guest), (&mut self.phone, marks[3], Role::Host)]
+        {
+            let is = node.event_since(mark, "the Jam", |event| match event {
+                Event::JamStarted { role, .. } => Some(*role),
+                _ => None,
+            });
+            assert_eq!(is, role, "{}", node.name);
+            node.until("the Jam stands", |node| in_step(&node.status()).then_some(()));
+        }
+        for (node, mark) in [(&mut self.tablet, marks[1]), (&mut self.ben, marks[2])] {
+            assert_eq!(node.event_since(mark, "the answer", closed), RequestOutcome::Accepted);
+            assert!(node.status().jam.is_none(), "{}", node.name);
+        }
+        self.ana.run(&["leave"]);
+        self.phone.until("the Jam is over", |phone| phone.status().jam.is_none().then_some(()));
+    }
+}
+
+fn opened(event: &Event) -> Option<()> {
+    matches!(event, Event::RequestOpened { .. }).then_some(())
+}
+
+fn closed(event: &Event) -> Option<RequestOutcome> {
+    match event {
+        Event::RequestClosed { outcome, .. } => Some(*outcome),
+        _ => None,
+    }
+}
+
+fn contacts(node: &Node) -> Vec<jamsync_node::api::Contact> {
+    match node.run(&["contacts"]) {
+        Reply::Contacts { contacts } => contacts,
+        other => panic!("no contacts, but {other:?}"),
+    }
+}
+
+fn knows(node: &Node, name: &str) -> bool {
+    contacts(node).iter().any(|contact| contact.handle.as_str() == name)
+}
+
+fn online(node: &Node, name: &str) -> bool {
+    contacts(node).iter().any(|contact| contact.handle.as_str() == name && contact.online == Some(true))
+}
+
+#[test]
+fn every_row_of_accounts_and_requests_has_its_permitted_and_its_refused_case() {
+    type Row = (&'static str, fn(&mut Walk));
+    let rows: [Row; 10] = [
+        ("A1", Walk::a1),
+        ("A2", Walk::a2),
+        ("A3", Walk::a3),
+        ("A4", Walk::a4),
+        ("A5", Walk::a5),
+        ("A6", Walk::a6),
+        ("A7", Walk::a7),
+        ("J1", Walk::j1),
+        ("J2", Walk::j2),
+        ("J3", Walk::j3),
+    ];
+    let mut walk = Walk::begin();
+    let mut failed = Vec::new();
+    for (id, row) in rows {
+        walk.stage.let_time_pass();
+        let passed = catch_unwind(AssertUnwindSafe(|| row(&mut walk))).is_ok();
+        println!("{id}  {}", if passed { "pass" } else { "FAIL" });
+        if !passed {
+            failed.push(id);
+        }
+    }
+    assert!(failed.is_empty(), "failed: {failed:?}");
+    for node in [&mut walk.ana, &mut walk.tablet, &mut walk.ben, &mut walk.phone, &mut walk.carl] {
+        node.assert_sound();
+    }
+}
