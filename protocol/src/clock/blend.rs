@@ -40,8 +40,14 @@ pub(super) fn blend(there: &History, back: &History, reference: &Line, prior: &P
 
 /// The deepest line of all: it has the slope of `steady` and rests on one sample of each direction.
 fn envelope(there: &[Point], back: &[Point], steady: &Fit, prior: &Prior) -> Option<Fit> {
-    let there = Touch::of(1.0, there, steady, prior)?;
-    let back = Touch::of(-1.0, back, steady, prior)?;
+    // The least of many samples does not compare with the least of few.
+    let newest = |points: &[Point]| {
+        let segment = points.last().map(|point| point.segment);
+        points.iter().rev().take_while(|point| Some(point.segment) == segment).count()
+    };
+    let count = newest(there).min(newest(back));
+    let there = Touch::of(1.0, there, count, steady, prior)?;
+    let back = Touch::of(-1.0, back, count, steady, prior)?;
     let lever = (there.x + back.x) / 2.0;
     Some(Fit {
         offset: (there.level - back.level) / 2.0,
@@ -58,12 +64,11 @@ struct Touch {
 }
 
 impl Touch {
-    /// The least late point, old ones counting as later because the slope is not certain. Its error is told by the
+    /// The least late of the newest `count` points, old ones counting as later because the slope is not certain. Its error is told by the
     /// next ones: of `n` exponential delays the least has a mean and deviation of 1/n, and so has each step to the next.
-    fn of(sign: f64, points: &[Point], steady: &Fit, prior: &Prior) -> Option<Self> {
-        let segment = points.last()?.segment;
+    fn of(sign: f64, points: &[Point], count: usize, steady: &Fit, prior: &Prior) -> Option<Self> {
         let doubt = libm::sqrt(steady.slope_variance);
-        let newest = points.iter().rev().take_while(|point| point.segment == segment);
+        let newest = points.iter().rev().take(count);
         let mut ranked: Vec<(f64, &Point)> = newest
             .map(|point| {
                 let age = point.x.abs();
@@ -74,9 +79,11 @@ impl Touch {
         if ranked.len() <= STEPS {
             return None;
         }
-        let (nearest, &mut (last, _), _) = ranked.select_nth_unstable_by(STEPS, |a, b| a.0.total_cmp(&b.0));
-        let &(first, point) = nearest.iter().min_by(|a, b| a.0.total_cmp(&b.0))?;
-        let deviation = (last - first) / 2.0;
+        ranked.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        let &(first, point) = ranked.first()?;
+        let step =
+            |steps: usize, divisor: f64| ranked.get(steps).map_or(0.0, |(late, _)| (late - first) / divisor);
+        let deviation = step(STEPS, 2.0).max(step(STEPS_MANY, 5.0));
         Some(Self {
             x: point.x,
             level: point.y - sign * steady.slope * point.x,
@@ -90,6 +97,7 @@ impl Touch {
 struct Sum {
     weight: f64,
     offset: f64,
+    offset_square: f64,
     slope: f64,
     offset_deviation: f64,
     slope_deviation: f64,
@@ -104,18 +112,21 @@ impl Sum {
         let weight = 1.0 / (error * error * error);
         self.weight += weight;
         self.offset += weight * line.offset;
+        self.offset_square += weight * line.offset * line.offset;
         self.slope += weight * line.slope;
         // The lines share their samples, so their errors do not average out.
         self.offset_deviation += weight * libm::sqrt(error);
         self.slope_deviation += weight * libm::sqrt(line.slope_variance);
     }
 
+    /// Its variance holds how far the lines lie apart, too: none of them knows that it is the wrong one.
     fn mean(&self) -> Fit {
         let square = |x: f64| x * x;
         Fit {
             offset: self.offset / self.weight,
             slope: self.slope / self.weight,
-            offset_variance: square(self.offset_deviation / self.weight),
+            offset_variance: square(self.offset_deviation / self.weight)
+                + (self.offset_square / self.weight - square(self.offset / self.weight)).max(0.0),
             slope_variance: square(self.slope_deviation / self.weight),
         }
     }
@@ -134,8 +145,10 @@ fn is_enough(there: &[Point], back: &[Point]) -> bool {
 const DEPTHS: [usize; 3] = [1, 4, 16];
 /// A line needs this many points in the newest segment of each direction.
 const POINTS_MIN: usize = 6;
-/// The steps from the least late point by which its error is told; half of three is a careful guess for one.
+/// The steps from the least late point by which its error is told: half of three is a careful guess for one,
 const STEPS: usize = 3;
+/// and a fifth of these, where three lie close together by chance.
+const STEPS_MANY: usize = 8;
 /// Two lines further apart than the root of this many variances disagree by more than chance.
 const CHANCE: f64 = 9.0;
 
@@ -155,8 +168,8 @@ mod tests {
             let at = NodeTime::ZERO + Span::from_millis(millis);
             let late = Span::from_micros(25_000 + millis * 7_919 % 997);
             let queue = if millis % 60_000 < 20_000 { Span::from_millis(200) } else { Span::ZERO };
-            there.push(Sample { at, offset: late + queue }, Span::from_secs(1), &flat);
-            back.push(Sample { at, offset: -late }, Span::from_secs(1), &flat);
+            there.push(Sample { at, offset: late + queue }, &flat);
+            back.push(Sample { at, offset: -late }, &flat);
         }
         (there, back)
     }

@@ -21,12 +21,14 @@ pub(super) struct Estimator {
     config: ClockConfig,
     there: Way,
     back: Way,
-    /// The width of the buckets of both histories: doubled whenever one of them is full.
-    width: Span,
+    /// The samples to a bucket of both histories: doubled when one of them is full.
+    quota: u32,
     /// The newest line, against which samples are held; through the first sample at first.
     line: Option<Line>,
-    /// The drift expected before any sample: zero, or what it was before a clock lost continuity.
+    /// The drift expected before any sample: zero, or what it was before a clock lost continuity;
     expected_drift: Ppm,
+    /// and one standard deviation of it.
+    drift_doubt: Ppm,
     solution: Option<Solution>,
     round_trips: RoundTrips,
     /// Samples since the last update.
@@ -73,9 +75,10 @@ impl Estimator {
             config,
             there: Way::new(Direction::There),
             back: Way::new(Direction::Back),
-            width: WIDTH_MIN,
+            quota: 1,
             line: None,
             expected_drift: Ppm::ZERO,
+            drift_doubt: config.drift_prior,
             solution: None,
             round_trips: RoundTrips::default(),
             fresh: 0,
@@ -87,7 +90,7 @@ impl Estimator {
     pub(super) fn handle_arrival(&mut self, at: NodeTime, offset: Span) -> Finding {
         let line = self.line_through(at, offset);
         self.fresh = self.fresh.saturating_add(1);
-        self.back.push(Sample { at, offset }, self.width, &line)
+        self.back.push(Sample { at, offset }, &line)
     }
 
     /// Takes in what a probe of this node's saw that was sent at `at`, and the exchange that ended at `rx`, in which
@@ -97,7 +100,7 @@ impl Estimator {
         let held = held - held.gained_at(line.drift) - held.gained_at(self.drift_error());
         self.round_trips.push(rx, (rx - at) - held);
         self.fresh = self.fresh.saturating_add(1);
-        self.there.push(Sample { at, offset }, self.width, &line)
+        self.there.push(Sample { at, offset }, &line)
     }
 
     /// Brings the estimate up to date, if enough has come in since the last time.
@@ -107,7 +110,7 @@ impl Estimator {
             return Finding::Steady;
         };
         self.fresh = 0;
-        self.make_room(&line);
+        self.make_room(now, &line);
         let line = Line { at: now, offset: line.offset_at(now), drift: line.drift };
         let fit = if known >= FITTED_MIN { self.fit(&line) } else { None };
         if self.solve(line, fit) == Finding::Changed {
@@ -125,8 +128,13 @@ impl Estimator {
 
     /// A clock lost continuity: all but the drift is forgotten, because the crystals are the same as before.
     pub(super) fn forget(&mut self) {
-        let expected_drift = self.line.map_or(self.expected_drift, |line| line.drift);
-        *self = Self { jumps: self.jumps, expected_drift, ..Self::new(self.config) };
+        let known = self.line.zip(self.solution.filter(|solution| solution.samples > 0));
+        let (expected_drift, drift_doubt) =
+            known.map_or((self.expected_drift, self.drift_doubt), |(line, solution)| {
+                let doubt = (solution.drift_error.0 / DRIFT_SIGMAS).max(DRIFT_KEPT.0);
+                (line.drift, Ppm(doubt.min(self.config.drift_prior.0)))
+            });
+        *self = Self { jumps: self.jumps, expected_drift, drift_doubt, ..Self::new(self.config) };
     }
 
     /// The peer's clock at `now`.
@@ -163,15 +171,20 @@ impl Estimator {
         self.solution.map_or(self.config.drift_limit, |solution| solution.drift_error)
     }
 
-    /// Keeps both histories within their size: coarser buckets first, then a window that moves on.
-    fn make_room(&mut self, line: &Line) {
-        while (self.there.history.is_full() || self.back.history.is_full()) && self.width < WIDTH_MAX {
-            self.width += self.width;
-            self.there.history.coarsen(self.width, line);
-            self.back.history.coarsen(self.width, line);
+    /// Keeps both histories within their size: coarser buckets first, then a window that moves on. The buckets of both
+    /// stay alike, because the least delay of many samples does not compare with that of few.
+    fn make_room(&mut self, now: NodeTime, line: &Line) {
+        let young = now - WINDOW_MIN;
+        let is_full =
+            |way: &Way| way.history.is_full() && way.history.since().is_some_and(|since| since > young);
+        while is_full(&self.there) || is_full(&self.back) {
+            self.quota = self.quota.saturating_mul(2);
+            self.there.history.coarsen(self.quota, line);
+            self.back.history.coarsen(self.quota, line);
         }
-        self.there.history.truncate();
-        self.back.history.truncate();
+        let oldest = now - WINDOW;
+        self.there.history.truncate(oldest);
+        self.back.history.truncate(oldest);
     }
 
     fn fit(&self, line: &Line) -> Option<Fit> {
@@ -179,7 +192,7 @@ impl Estimator {
         let prior = Prior {
             slope: fraction(self.expected_drift),
             start: fraction(line.drift),
-            deviation: fraction(self.config.drift_prior),
+            deviation: fraction(self.drift_doubt),
             limit: fraction(self.config.drift_limit),
             wander: fraction(self.config.drift_wander),
         };
@@ -268,12 +281,12 @@ impl Way {
         Self { direction, history: History::new(direction), floor: Floor::default() }
     }
 
-    fn push(&mut self, sample: Sample, width: Span, line: &Line) -> Finding {
+    fn push(&mut self, sample: Sample, line: &Line) -> Finding {
         let lower = self.floor.is_undercut_by(sample.lateness(self.direction, line));
         if lower {
             self.begin_segment();
         }
-        self.history.push(sample, width, line);
+        self.history.push(sample, line);
         if lower { Finding::Changed } else { Finding::Steady }
     }
 
@@ -296,10 +309,10 @@ impl Solution {
     }
 }
 
-/// The first width of a bucket, about the distance of two pairs of the burst.
-const WIDTH_MIN: Span = Span::from_nanos(31_250_000);
-/// The last width of a bucket.
-const WIDTH_MAX: Span = Span::from_secs(4);
+/// Samples older than this are dropped while there are many.
+const WINDOW: Span = Span::from_secs(512);
+/// A full history that goes back this far drops its oldest bucket; a younger one makes its buckets coarser.
+const WINDOW_MIN: Span = Span::from_secs(400);
 /// Samples in each direction before a line is fitted.
 const FITTED_MIN: u32 = 8;
 /// Samples in each direction before an estimate counts as converged: most of a burst.
@@ -310,5 +323,7 @@ const FRESH_SHARE: u32 = 8;
 const FRESH_MAX: u32 = 8;
 /// How many standard deviations of the drift the spread's ageing allows for.
 const DRIFT_SIGMAS: f64 = 3.0;
+/// What a drift that was known well may have changed by while a machine slept: its crystal cooled, one standard deviation.
+const DRIFT_KEPT: Ppm = Ppm(10.0);
 /// The least error of the drift, whatever the line's residuals say of it.
 const DRIFT_ERROR_MIN: Ppm = Ppm(1.0);

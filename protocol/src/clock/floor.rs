@@ -52,8 +52,8 @@ impl Floor {
         // While the floor is out of sight, what lies above it must not widen the tolerance.
         if self.tolerance <= 0.0 || near(self.tolerance).is_some_and(|seen| now - seen <= IN_SIGHT) {
             let mut excess: Vec<f64> = recent().map(|bucket| lateness(bucket) - least).collect();
-            let quarter = excess.len() / 4;
-            let (_, &mut typical, _) = excess.select_nth_unstable_by(quarter, f64::total_cmp);
+            let rank = (excess.len() / 4).max(RANK_MIN).min(excess.len() - 1);
+            let (_, &mut typical, _) = excess.select_nth_unstable_by(rank, f64::total_cmp);
             self.tolerance = (TOLERANCE * typical).max(config.floor_step.as_secs_f64());
         }
         let seen = near(self.tolerance)?;
@@ -70,6 +70,8 @@ impl Floor {
 
 /// Samples in a segment before its floor counts as known.
 const SAMPLES_MIN: u32 = 16;
+/// At least so many buckets lie below the typical excess, or it is too small by chance now and then.
+const RANK_MIN: usize = 7;
 /// In units of the excess that a quarter of the buckets stay below.
 const TOLERANCE: f64 = 8.0;
 /// A floor seen within this time is in sight.

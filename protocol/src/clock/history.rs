@@ -1,9 +1,12 @@
-//! What one direction of the path has shown: one-way samples of the offset, condensed into buckets of time.
+//! What one direction of the path has shown: one-way samples of the offset, condensed into buckets of equally many.
 //!
 //! A sample is the difference of the two clocks that one packet saw, so it is the offset and the packet's delay at
 //! once: too large by the delay on the way there, too small by it on the way back.
+//!
+//! Buckets count samples, not time: the least delay of many samples is less than that of few, so that buckets of equal time
+//! would bend the line through their least samples wherever the probing grows thinner.
 
-use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 
 use super::fit::Point;
 use crate::time::{NodeTime, Ppm, Span};
@@ -41,20 +44,22 @@ pub(super) struct Line {
 #[derive(Clone, Debug)]
 pub(super) struct History {
     direction: Direction,
-    buckets: VecDeque<Bucket>,
+    buckets: Vec<Bucket>,
+    /// The samples of a full bucket.
+    quota: u32,
     /// Raised whenever the least delay changed: levels of different segments are not comparable, slopes are.
     segment: u32,
     /// Samples in the current segment.
     count: u32,
 }
 
-/// The samples of a short stretch of time.
+/// Neighbouring samples.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bucket {
-    slot: i64,
     segment: u32,
     count: u32,
     first: Sample,
+    last: NodeTime,
     /// Sums of the distances from `first`, in seconds.
     sum_at: f64,
     sum_offset: f64,
@@ -88,42 +93,42 @@ impl Sample {
 
 impl History {
     pub(super) fn new(direction: Direction) -> Self {
-        Self { direction, buckets: VecDeque::new(), segment: 0, count: 0 }
+        Self { direction, buckets: Vec::new(), quota: 1, segment: 0, count: 0 }
     }
 
-    /// Enters a sample into the bucket of its time; `line` tells which of two samples was less late.
-    pub(super) fn push(&mut self, sample: Sample, width: Span, line: &Line) {
+    /// Enters a sample into the newest bucket, or a new one; `line` tells which of two samples was less late.
+    pub(super) fn push(&mut self, sample: Sample, line: &Line) {
         self.count = self.count.saturating_add(1);
-        let new = Bucket::of(sample, width, self.segment);
-        match self.buckets.back_mut() {
-            // A straggler is entered where the newest are; its own instant counts, not the bucket's.
-            Some(last) if last.segment == new.segment && new.slot <= last.slot => {
+        let new = Bucket::of(sample, self.segment);
+        match self.buckets.last_mut() {
+            Some(last) if last.segment == new.segment && last.count < self.quota => {
                 last.merge(&new, self.direction, line);
             }
-            Some(_) | None => self.buckets.push_back(new),
+            Some(_) | None => self.buckets.push(new),
         }
     }
 
-    /// Merges neighbours into buckets of `width`.
-    pub(super) fn coarsen(&mut self, width: Span, line: &Line) {
-        let mut coarse: VecDeque<Bucket> = VecDeque::with_capacity(self.buckets.len());
+    /// Merges neighbours into buckets of `quota` samples.
+    pub(super) fn coarsen(&mut self, quota: u32, line: &Line) {
+        self.quota = quota;
+        let mut coarse: Vec<Bucket> = Vec::with_capacity(self.buckets.len());
         for bucket in &self.buckets {
-            let slot = slot(bucket.first.at, width);
-            match coarse.back_mut() {
-                Some(last) if last.segment == bucket.segment && last.slot == slot => {
+            match coarse.last_mut() {
+                Some(last) if last.segment == bucket.segment && last.count + bucket.count <= quota => {
                     last.merge(bucket, self.direction, line);
                 }
-                Some(_) | None => coarse.push_back(Bucket { slot, ..*bucket }),
+                Some(_) | None => coarse.push(*bucket),
             }
         }
         self.buckets = coarse;
     }
 
-    /// Drops the oldest buckets beyond [`BUCKETS_MAX`].
-    pub(super) fn truncate(&mut self) {
-        while self.buckets.len() > BUCKETS_MAX {
-            self.buckets.pop_front();
-        }
+    /// Drops the oldest buckets beyond [`BUCKETS_MAX`], and of more than half as many those that ended before `oldest`.
+    pub(super) fn truncate(&mut self, oldest: NodeTime) {
+        let beyond = |most: usize| self.buckets.len().saturating_sub(most);
+        let aged = self.buckets.iter().take_while(|bucket| bucket.last < oldest).count();
+        let dropped = aged.min(beyond(BUCKETS_MAX / 2)).max(beyond(BUCKETS_MAX));
+        self.buckets.drain(..dropped);
     }
 
     /// The least delay has changed: what follows has a level of its own.
@@ -151,6 +156,11 @@ impl History {
         self.buckets.len() > BUCKETS_MAX
     }
 
+    /// When the oldest sample was taken.
+    pub(super) fn since(&self) -> Option<NodeTime> {
+        self.buckets.first().map(|bucket| bucket.first.at)
+    }
+
     /// Samples in the current segment.
     pub(super) fn count(&self) -> u32 {
         self.count
@@ -166,7 +176,7 @@ impl History {
     }
 
     /// The mean of each bucket, as points for a line relative to `line`.
-    pub(super) fn means(&self, line: &Line, points: &mut alloc::vec::Vec<Point>) {
+    pub(super) fn means(&self, line: &Line, points: &mut Vec<Point>) {
         points.clear();
         points.extend(self.buckets.iter().map(|bucket| {
             let count = f64::from(bucket.count);
@@ -176,29 +186,21 @@ impl History {
         }));
     }
 
-    /// The sample of least delay in each group of `group` neighbours, counted from the newest.
-    pub(super) fn minima(&self, group: usize, line: &Line, points: &mut alloc::vec::Vec<Point>) {
+    /// The sample of least delay in each group of `group` neighbours, counted from the newest full bucket. Groups and
+    /// buckets that are not full are left out where there are others, because their least delay does not compare.
+    pub(super) fn minima(&self, group: usize, line: &Line, points: &mut Vec<Point>) {
         points.clear();
-        let mut left = 0;
-        let mut least = f64::INFINITY;
-        for bucket in self.buckets.iter().rev() {
-            let late = bucket.best.lateness(self.direction, line);
-            match points.last_mut() {
-                Some(point) if left > 0 && point.segment == bucket.segment => {
-                    left -= 1;
-                    if late < least {
-                        least = late;
-                        *point = self.point(bucket, line);
-                    }
-                }
-                Some(_) | None => {
-                    left = group - 1;
-                    least = late;
-                    points.push(self.point(bucket, line));
-                }
-            }
+        for run in self.buckets.chunk_by(|a, b| a.segment == b.segment) {
+            let full =
+                run.iter().rposition(|bucket| bucket.count >= self.quota).map_or(run.len(), |last| last + 1);
+            let spare = if full < group { 0 } else { full % group };
+            let groups = run.get(spare..full).unwrap_or_default().chunks(group);
+            points.extend(groups.filter_map(|group| {
+                let lateness = |bucket: &&Bucket| bucket.best.lateness(self.direction, line);
+                let best = group.iter().min_by(|a, b| lateness(a).total_cmp(&lateness(b)))?;
+                Some(self.point(best, line))
+            }));
         }
-        points.reverse();
     }
 
     fn point(&self, bucket: &Bucket, line: &Line) -> Point {
@@ -212,16 +214,8 @@ impl History {
 }
 
 impl Bucket {
-    fn of(sample: Sample, width: Span, segment: u32) -> Self {
-        Self {
-            slot: slot(sample.at, width),
-            segment,
-            count: 1,
-            first: sample,
-            sum_at: 0.0,
-            sum_offset: 0.0,
-            best: sample,
-        }
+    fn of(sample: Sample, segment: u32) -> Self {
+        Self { segment, count: 1, first: sample, last: sample.at, sum_at: 0.0, sum_offset: 0.0, best: sample }
     }
 
     /// The sample with the least delay.
@@ -239,18 +233,14 @@ impl Bucket {
         self.sum_at += other.sum_at + count * (other.first.at - self.first.at).as_secs_f64();
         self.sum_offset += other.sum_offset + count * (other.first.offset - self.first.offset).as_secs_f64();
         self.count = self.count.saturating_add(other.count);
+        self.last = self.last.max(other.last);
         if other.best.lateness(direction, line) < self.best.lateness(direction, line) {
             self.best = other.best;
         }
     }
 }
 
-/// The number of the bucket of `width` that `at` falls into.
-fn slot(at: NodeTime, width: Span) -> i64 {
-    at.as_nanos().div_euclid(width.as_nanos().max(1))
-}
-
-/// At the coarsest width of 4 s this is a window of 512 s.
+/// At four samples a second in each direction and 16 to a bucket this is a window of 512 s.
 pub(super) const BUCKETS_MAX: usize = 128;
 /// Older segments add little to the slope; a path that changes all the time must not fill the fit with levels.
 const SEGMENTS_MAX: u32 = 4;

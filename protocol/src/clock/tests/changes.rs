@@ -65,6 +65,24 @@ fn a_route_that_changes_over_jitter_bends_the_line_but_never_moves_the_truth_out
 }
 
 #[test]
+fn after_a_sleep_over_jitter_no_few_samples_of_one_direction_rule_the_estimate() {
+    for seed in 10..30 {
+        let mut world = World::new(Scenario::symmetric(Way::of(20.0, Normal(5.0))), seed);
+        run_bounded(&mut world, 30.0);
+        world.leaps[1] += Span::from_secs(-15);
+        let now = world.read(1);
+        world.nodes[1].handle_suspend(now);
+        world.run_until(90.0);
+        while world.second() < 150.0 {
+            let second = world.second() + 1.0;
+            for score in run_bounded(&mut world, second) {
+                assert!(score.error.abs() < Span::from_millis(1), "seed {seed}: {score:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn an_announced_change_of_path_is_followed_at_once_in_either_direction() {
     for (there, back) in [(40.0, 10.0), (5.0, 5.0), (25.0, 45.0)] {
         let moved = |base| Way { reroute: Some((100.0, base)), ..wan(25.0) };
