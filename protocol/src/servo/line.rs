@@ -27,6 +27,8 @@ pub struct AudibleLine {
     /// The frame and time that the fit counts from; `None` before the first stamp.
     origin: Option<Stamp>,
     fit: Fit,
+    /// Whether a full window has shown the slope.
+    slope_shown: bool,
     newest: Frames,
     /// Stamps since the line began, up to a few.
     support: u32,
@@ -67,6 +69,7 @@ impl AudibleLine {
             prior: Prior { slope, slope_sd, scale: SCALE, late_weight: LATE_WEIGHT },
             origin: None,
             fit: Fit { offset: 0.0, slope, scale: SCALE, offset_se: SCALE, slope_se: slope_sd },
+            slope_shown: false,
             newest: Frames::ZERO,
             support: 0,
             coarse: false,
@@ -177,7 +180,7 @@ impl AudibleLine {
 
     /// Begins anew at `stamps`, keeping what is known of the slope and the scatter.
     fn restart(&mut self, stamps: &[Stamp]) {
-        if self.window.len() >= BINS_YOUNG && !self.knows_slope() {
+        if self.window.len() >= BINS_YOUNG && !self.slope_shown {
             self.prior.slope = self.fit.slope;
             self.prior.slope_sd = self.fit.slope_se.max(SLOPE_SD_KNOWN);
         }
@@ -242,18 +245,18 @@ impl AudibleLine {
     }
 
     /// Lets the prior follow what a full window says of the slope, slowly: crystals wander by some ppm in minutes,
-    /// so a window that suddenly says otherwise is a window full of trouble.
+    /// so a window that suddenly says otherwise is a window full of trouble. A coarse device's is believed no more than
+    /// such a window can know, or the line would be held to whatever the first one said.
     fn remember_slope(&mut self) {
         if self.window.is_full() {
-            let share = if self.knows_slope() { SLOPE_SHARE } else { 1.0 };
+            let square = |x: f64| x * x;
+            let told = 1.0 / square(self.fit.slope_se) - 1.0 / square(self.prior.slope_sd);
+            let alone = if self.coarse { libm::sqrt(1.0 / told.max(TOLD_LEAST)) } else { 0.0 };
+            let share = if self.slope_shown { SLOPE_SHARE } else { 1.0 };
             self.prior.slope += share * (self.fit.slope - self.prior.slope);
-            self.prior.slope_sd = SLOPE_SD_KNOWN;
+            self.prior.slope_sd = alone.max(SLOPE_SD_KNOWN);
+            self.slope_shown = true;
         }
-    }
-
-    /// Whether a full window has shown the slope.
-    fn knows_slope(&self) -> bool {
-        self.prior.slope_sd <= SLOPE_SD_KNOWN
     }
 
     /// How much later than the line `stamp` is, in nanoseconds.
@@ -295,6 +298,8 @@ const SLOPE_SD_UNKNOWN: f64 = 100_000.0;
 const SLOPE_SD_REMEMBERED: f64 = 10_000.0;
 /// Spread about the slope that full windows have shown, in ns/s: 5 ppm.
 const SLOPE_SD_KNOWN: f64 = 5_000.0;
+/// The least precision that a window gives the slope, as the inverse of a variance in (ns/s)²: that of no knowledge.
+const TOLD_LEAST: f64 = 1.0 / (SLOPE_SD_UNKNOWN * SLOPE_SD_UNKNOWN);
 /// Share of a full window's slope that enters the prior at each bin: a time constant of 10 s.
 const SLOPE_SHARE: f64 = 0.01;
 /// A remembered rate beyond this is a mistake; no converter is that far off.
