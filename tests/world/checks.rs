@@ -48,6 +48,8 @@ pub(super) struct Checks {
     learning: Span,
     /// When the path changes: the clock weighs a new route for a minute.
     routes: Vec<Span>,
+    /// Whether queues stand on the path, which may hide what a new route is like.
+    queues: bool,
     /// Until then nothing is scored: an anchor takes effect.
     disturbed: Span,
     /// Until then outputs are not compared, though each is judged by itself.
@@ -106,6 +108,7 @@ impl Checks {
                 .iter()
                 .flat_map(|link| link.routes.iter().map(|r| r.at))
                 .collect(),
+            queues: [&path.a_to_b, &path.b_to_a].iter().any(|link| link.bottleneck.is_some()),
             disturbed: Span::from_secs(3),
             blind: Span::ZERO,
             begun: [Span::ZERO; 2],
@@ -301,6 +304,7 @@ impl Checks {
         }
         let [host, guest] = sides;
         if sides.iter().any(|side| side.number == 0 || side.session.timeline().last().is_none()) {
+            self.learns = now;
             self.disturb(now, Span::from_secs(3));
             return Ok(());
         }
@@ -317,6 +321,9 @@ impl Checks {
             self.learning = Span::ZERO;
         }
         let rerouted = self.routes.iter().any(|at| *at <= now && now - *at < REROUTED);
+        if rerouted && self.queues {
+            self.learns = now;
+        }
         if rerouted || sides.iter().any(|side| now - side.probed > Span::from_secs(3)) {
             self.troubled = now;
         }

@@ -1,5 +1,6 @@
 //! How far apart both outputs are, and how far they may be.
 
+use jamsync_examples::link::{Jitter, LinkConfig};
 use jamsync_protocol::{media::Frames, time::Span};
 
 use super::Checks;
@@ -60,7 +61,14 @@ impl Checks {
     fn limit(&self, at: Span) -> Span {
         let coarse = if self.coarse { Span::from_millis(6) } else { Span::ZERO };
         let settled = at - self.troubled > Span::from_secs(60) && at - self.anchored > Span::from_secs(20);
-        self.learning + coarse + if settled { Span::from_millis(1) } else { Span::from_millis(4) }
+        self.learning + coarse + if settled { self.settled() } else { Span::from_millis(4) }
+    }
+
+    /// How far apart they may be in steady state: 1 ms, or three times the goal of a path whose jitter is normal.
+    fn settled(&self) -> Span {
+        let restless = |link: &LinkConfig| matches!(link.jitter, Jitter::Normal(_));
+        let either = restless(&self.path.a_to_b) || restless(&self.path.b_to_a);
+        if either { Span::from_micros(1_500) } else { Span::from_millis(1) }
     }
 }
 
