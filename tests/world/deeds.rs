@@ -38,6 +38,10 @@ impl World<'_> {
             | Deed::Undo
             | Deed::GuestControls(_)
             | Deed::Volume => {
+                // A node has its guest's session from the meeting on, and its own music until then.
+                if !side.session.is_host() && side.session.timeline().last().is_none() {
+                    return Ok(());
+                }
                 if let Some(command) = side.command(deed) {
                     self.command(who, &command)?;
                 }
