@@ -120,21 +120,22 @@ pub enum CaseError {
     Link(#[from] ScenarioError),
 }
 
-/// The cases that are more than a link, in TOML. The link is that of the named scenario where the file gives none.
-const FILES: [(&str, &str, &str); 13] = [
-    ("dac200", "lan", include_str!("cases/dac200.toml")),
-    ("pause-resume", "wan50", include_str!("cases/pause-resume.toml")),
-    ("join-late", "wan50", include_str!("cases/join-late.toml")),
-    ("controls", "wan50", include_str!("cases/controls.toml")),
-    ("edits150", "wan150", include_str!("cases/edits150.toml")),
-    ("clock-step", "wan50", include_str!("cases/clock-step.toml")),
-    ("suspend", "wan50", include_str!("cases/suspend.toml")),
-    ("new-address", "wan50", include_str!("cases/new-address.toml")),
-    ("guest-killed", "wan50", include_str!("cases/guest-killed.toml")),
-    ("host-killed", "wan50", include_str!("cases/host-killed.toml")),
-    ("coordinator-killed", "wan50", include_str!("cases/coordinator-killed.toml")),
-    ("two-encodings", "wan50", include_str!("cases/two-encodings.toml")),
-    ("long", "wifi", include_str!("cases/long.toml")),
+/// The cases that are more than a link, in TOML. The link is that of the named scenario, or the file's own.
+const FILES: [(&str, Option<&str>, &str); 14] = [
+    ("dac200", Some("lan"), include_str!("cases/dac200.toml")),
+    ("pause-resume", Some("wan50"), include_str!("cases/pause-resume.toml")),
+    ("join-late", Some("wan50"), include_str!("cases/join-late.toml")),
+    ("controls", Some("wan50"), include_str!("cases/controls.toml")),
+    ("edits150", Some("wan150"), include_str!("cases/edits150.toml")),
+    ("clock-step", Some("wan50"), include_str!("cases/clock-step.toml")),
+    ("suspend", Some("wan50"), include_str!("cases/suspend.toml")),
+    ("outage60", None, include_str!("cases/outage60.toml")),
+    ("new-address", Some("wan50"), include_str!("cases/new-address.toml")),
+    ("guest-killed", Some("wan50"), include_str!("cases/guest-killed.toml")),
+    ("host-killed", Some("wan50"), include_str!("cases/host-killed.toml")),
+    ("coordinator-killed", Some("wan50"), include_str!("cases/coordinator-killed.toml")),
+    ("two-encodings", Some("wan50"), include_str!("cases/two-encodings.toml")),
+    ("long", Some("wifi"), include_str!("cases/long.toml")),
 ];
 
 impl Case {
@@ -145,7 +146,9 @@ impl Case {
     pub fn built_in(name: &str) -> Result<Self, CaseError> {
         if let Some((_, link, text)) = FILES.iter().find(|(known, _, _)| *known == name) {
             let mut case = Self::from_toml(text)?;
-            case.path = Scenario::built_in(link)?.path;
+            if let Some(link) = link {
+                case.path = Scenario::built_in(link)?.path;
+            }
             return Ok(case);
         }
         if !Scenario::names().any(|known| known == name) {

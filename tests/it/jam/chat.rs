@@ -19,7 +19,7 @@ use super::{
 };
 
 /// Says it, and tells whether the friend is away.
-fn say(node: &Node, text: &str) -> bool {
+pub(super) fn say(node: &Node, text: &str) -> bool {
     let Reply::Said { away, message, .. } = node.run(&["say", text]) else { panic!("no answer to `say`") };
     assert_eq!(message.text.as_str(), text);
     away
@@ -35,7 +35,7 @@ fn texts(node: &Node) -> Vec<(String, bool)> {
     history(node).iter().map(line).collect()
 }
 
-fn hears(node: &mut Node, mark: usize, text: &str) {
+pub(super) fn hears(node: &mut Node, mark: usize, text: &str) {
     node.event_since(mark, text, |event| match event {
         Event::Said(message) if message.text.as_str() == text && message.by != Who::You => Some(()),
         _ => None,
