@@ -42,9 +42,12 @@ fn killing_the_coordinator_changes_nothing_for_the_listeners() {
         friends.ben.run(&[PathBuf::from("queue"), "add".into(), music[3].clone()]);
         next.push_back("Piece 4");
         friends.agree("an edit without a coordinator", |queue| next.iter().eq(&titles(queue)));
-        let text = format!("still here, for the {round}th time");
-        say(&friends.ben, &text);
-        hears(&mut friends.ana, marks[0], &text);
+        // No more often than a person can.
+        if round % 8 == 1 {
+            let text = format!("still here, for the {round}th time");
+            say(&friends.ben, &text);
+            hears(&mut friends.ana, marks[0], &text);
+        }
         friends.ana.run(&["skip"]);
         let first = next.pop_front().expect("one was added");
         friends.hear("the next one", |now| now.title.as_str() == first && now.playing);
