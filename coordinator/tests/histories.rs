@@ -113,6 +113,7 @@ impl History {
         reply
     }
 
+    /// What came of it. A refusal must leave every row of every table as it was, which is looked at now and then.
     async fn apply(&mut self, person: usize, call: CoordCall) -> CoordReply {
         let context = Context {
             now: self.now,
@@ -122,8 +123,37 @@ impl History {
             secret: Arc::new(DeviceSecret::from_seed(&[99; 32])),
             whereabouts: Arc::new(Nowhere),
         };
-        let applied = self.store.write(move |tables| rules::apply(tables, &context, &call)).await;
-        applied.expect("the store works").reply
+        let before = self.random.random_bool(0.2).then(|| self.rows());
+        match self.store.write(move |tables| rules::apply(tables, &context, &call)).await {
+            Ok(applied) => applied.reply,
+            Err(stop) => {
+                if let Some(before) = before {
+                    assert_eq!(self.rows(), before, "a refusal leaves a trace: {stop}");
+                }
+                stop.answer().expect("the store works")
+            }
+        }
+    }
+
+    /// The digest of every row.
+    fn rows(&self) -> String {
+        let connection = rusqlite::Connection::open(self.folder.path().join("db")).expect("opens");
+        let mut tables = connection
+            .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")
+            .expect("reads");
+        let names = tables.query_map([], |row| row.get::<_, String>(0)).expect("reads");
+        let mut digest = blake3::Hasher::new();
+        for name in names.map(|name| name.expect("a name")) {
+            let mut table = connection.prepare(&format!("SELECT * FROM {name}")).expect("reads");
+            let columns = table.column_count();
+            let mut rows = table.query([]).expect("reads");
+            while let Some(row) = rows.next().expect("reads") {
+                for column in 0..columns {
+                    digest.update(format!("{name} {:?}\n", row.get_ref(column).expect("a value")).as_bytes());
+                }
+            }
+        }
+        digest.finalize().to_string()
     }
 
     async fn events_of_all(&self) -> Vec<usize> {

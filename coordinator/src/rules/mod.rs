@@ -87,13 +87,6 @@ pub struct Applied {
     pub revoked: Vec<DeviceKey>,
 }
 
-impl Applied {
-    /// An answer of which nobody else hears.
-    fn quiet(reply: CoordReply) -> Self {
-        Self { reply, wake: Vec::new(), revoked: Vec::new() }
-    }
-}
-
 /// Whether the request changes rows; otherwise [`look`] answers it.
 #[must_use]
 pub fn is_write(request: &CoordRequest) -> bool {
@@ -127,28 +120,25 @@ pub fn is_write(request: &CoordRequest) -> bool {
     }
 }
 
-/// Does a write once, and answers a repeated one as it was answered before. A refusal changes nothing and is
-/// not remembered.
+/// Does a write once, and answers a repeated one as it was answered before.
 ///
 /// # Errors
-/// [`StoreError`]; the transaction is then to be taken back.
-pub fn apply(tables: &mut dyn Tables, context: &Context, call: &CoordCall) -> Result<Applied, StoreError> {
+/// [`Stop`]; the transaction is then to be taken back, so that a refusal changes nothing and is not remembered, however
+/// far the rule had come.
+pub fn apply(tables: &mut dyn Tables, context: &Context, call: &CoordCall) -> Result<Applied, Stop> {
     let asked =
         codec::encode(&call.request, COORD_FRAME_BYTES_MAX).map_err(|_| StoreError::Corrupt("request"))?;
     let digest = *blake3::hash(&asked).as_bytes();
     if let Some((before, reply)) = tables.receipt(context.device, call.key)? {
-        let reply = if before == digest { reply } else { CoordReply::Refused(Refusal::KeyReused) };
-        return Ok(Applied::quiet(reply));
+        if before != digest {
+            return Err(Refusal::KeyReused.into());
+        }
+        return Ok(Applied { reply, wake: Vec::new(), revoked: Vec::new() });
     }
     let mut act = Act { tables, context, wake: Vec::new(), revoked: Vec::new() };
-    match act.write(&call.request) {
-        Ok(reply) => {
-            act.tables.insert_receipt(context.device, call.key, digest, &reply, context.now)?;
-            Ok(Applied { reply, wake: act.wake, revoked: act.revoked })
-        }
-        Err(Stop::Refused(refusal)) => Ok(Applied::quiet(CoordReply::Refused(refusal))),
-        Err(Stop::Store(error)) => Err(error),
-    }
+    let reply = act.write(&call.request)?;
+    act.tables.insert_receipt(context.device, call.key, digest, &reply, context.now)?;
+    Ok(Applied { reply, wake: act.wake, revoked: act.revoked })
 }
 
 /// Answers a request that changes nothing.
@@ -165,17 +155,31 @@ pub fn look(view: &dyn View, context: &Context, request: &CoordRequest) -> Resul
         CoordRequest::Export { from } => rights::export(view, context, *from),
         _ => Err(Stop::Store(StoreError::Corrupt("request"))),
     };
-    match outcome {
-        Ok(reply) => Ok(reply),
-        Err(Stop::Refused(refusal)) => Ok(CoordReply::Refused(refusal)),
-        Err(Stop::Store(error)) => Err(error),
-    }
+    outcome.or_else(Stop::answer)
 }
 
-/// Why a rule goes no further.
-enum Stop {
+/// Why a rule goes no further. Nothing that it did by then is kept.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Stop {
+    /// It is not permitted, or not possible.
+    #[error(transparent)]
     Refused(Refusal),
+    /// The database failed.
+    #[error(transparent)]
     Store(StoreError),
+}
+
+impl Stop {
+    /// What whoever asked is told.
+    ///
+    /// # Errors
+    /// [`StoreError`], which is not for others to read.
+    pub fn answer(self) -> Result<CoordReply, StoreError> {
+        match self {
+            Self::Refused(refusal) => Ok(CoordReply::Refused(refusal)),
+            Self::Store(error) => Err(error),
+        }
+    }
 }
 
 impl From<StoreError> for Stop {

@@ -30,15 +30,15 @@ pub use sqlite::SqliteStore;
 
 /// A database of rows. Cheap to clone.
 pub trait Store: Clone + Send + Sync + 'static {
-    /// Runs `change` in a transaction. When this returns `Ok`, the change is synced to disk; on any error
-    /// nothing of it remains.
+    /// Runs `change` in a transaction. When this returns `Ok`, the change is synced to disk; on any error, of the
+    /// database or of `change`'s own kind, nothing of it remains.
     ///
     /// # Errors
     /// What `change` returned, or [`StoreError`] of the database.
-    fn write<T: Send + 'static>(
+    fn write<T: Send + 'static, E: From<StoreError> + Send + 'static>(
         &self,
-        change: impl FnOnce(&mut dyn Tables) -> Result<T, StoreError> + Send + 'static,
-    ) -> impl Future<Output = Result<T, StoreError>> + Send;
+        change: impl FnOnce(&mut dyn Tables) -> Result<T, E> + Send + 'static,
+    ) -> impl Future<Output = Result<T, E>> + Send;
 
     /// Runs `look` on a snapshot of what is durable.
     ///

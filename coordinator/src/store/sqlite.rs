@@ -57,10 +57,10 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    async fn write<T: Send + 'static>(
+    async fn write<T: Send + 'static, E: From<StoreError> + Send + 'static>(
         &self,
-        change: impl FnOnce(&mut dyn Tables) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
+        change: impl FnOnce(&mut dyn Tables) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
         self.writer.write(change).await
     }
 

@@ -1,8 +1,9 @@
 //! The one writer: a thread that runs the transactions which are waiting together and syncs once for all of
 //! them, because the sync is what costs (about 3 ms on a common disk, however much was written).
 //!
-//! Each change stands in a savepoint of its own: one that fails takes nothing of the others with it. A caller
-//! hears of success only after the common commit has returned.
+//! Each change stands in a savepoint of its own: one that fails, or that a rule refuses half-way, leaves nothing behind and
+//! takes nothing of the others with it. A caller hears of either only after the common commit has returned, because what a
+//! refusal has seen may have been written by a neighbour.
 
 use std::{
     sync::{
@@ -50,17 +51,17 @@ impl Writer {
         Ok(Self { queue: Arc::new(queue) })
     }
 
-    pub(super) async fn write<T: Send + 'static>(
+    pub(super) async fn write<T: Send + 'static, E: From<StoreError> + Send + 'static>(
         &self,
-        change: impl FnOnce(&mut dyn Tables) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
+        change: impl FnOnce(&mut dyn Tables) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
         let (answer, answered) = oneshot::channel();
         let change: Change = Box::new(move |rows| {
-            let outcome = rows.and_then(|mut rows| change(&mut rows));
+            let outcome = rows.map_err(E::from).and_then(|mut rows| change(&mut rows));
             let keep = outcome.is_ok();
             let report: Report = Box::new(move |committed| {
                 // A caller that went away does not need the answer.
-                drop(answer.send(committed.and(outcome)));
+                drop(answer.send(committed.map_err(E::from).and(outcome)));
             });
             (keep, report)
         });
@@ -93,14 +94,14 @@ fn run(connection: &Connection, waiting: &Receiver<Change>, metrics: &StoreMetri
     while let Ok(first) = waiting.recv() {
         let mut reports = Vec::new();
         let together = std::iter::once(first).chain(waiting.try_iter().take(TOGETHER_MAX - 1));
-        let (started, before) = (Instant::now(), connection.total_changes());
-        let committed = commit_all(connection, together, &mut reports);
+        let (started, mut wrote) = (Instant::now(), false);
+        let committed = commit_all(connection, together, &mut reports, &mut wrote);
         metrics.commits.note(started.elapsed());
         let writes = u64::try_from(reports.len()).unwrap_or(u64::MAX);
         let counter = if committed.is_ok() { &metrics.writes } else { &metrics.writes_failed };
         counter.add(writes);
         // A transaction that changes nothing needs no disk, and so says nothing about it.
-        if committed.is_err() || connection.total_changes() != before {
+        if committed.is_err() || wrote {
             tell(&committed, metrics);
         }
         for report in reports {
@@ -119,16 +120,20 @@ fn tell(committed: &Result<(), StoreError>, metrics: &StoreMetrics) {
     }
 }
 
+/// Runs `changes` in one transaction, collects the reports of those that went through, and notes whether anything of them is
+/// there to be written.
 fn commit_all(
     connection: &Connection,
     changes: impl Iterator<Item = Change>,
     reports: &mut Vec<Report>,
+    wrote: &mut bool,
 ) -> Result<(), StoreError> {
     let mut begun = connection.execute_batch("BEGIN IMMEDIATE").map_err(db);
     for change in changes {
         let opened = begun.clone().and_then(|()| connection.execute_batch("SAVEPOINT change").map_err(db));
-        let usable = opened.is_ok();
+        let (usable, before) = (opened.is_ok(), connection.total_changes());
         let (keep, report) = change(opened.map(|()| Rows(connection)));
+        *wrote |= keep && connection.total_changes() != before;
         let end = if keep { "RELEASE change" } else { "ROLLBACK TO change; RELEASE change" };
         let ended = if usable { connection.execute_batch(end).map_err(db) } else { Ok(()) };
         if begun.is_ok() && connection.is_autocommit() {
@@ -153,3 +158,73 @@ fn commit_all(
 const TOGETHER_MAX: usize = 256;
 /// How many changes may wait. Count, default 4,096: fewer refuse in a burst, more only lengthen the wait.
 const WAITING_MAX: usize = 4_096;
+
+#[cfg(test)]
+mod tests {
+    use jamsync_protocol::{time::UtcTime, wire::coord::Refusal};
+
+    use super::*;
+    use crate::{
+        rules::Stop,
+        store::{JoinPermit, SqliteStore, Store},
+    };
+
+    fn permit(number: u8) -> JoinPermit {
+        JoinPermit { fingerprint: [number; 32], uses_left: 1, expires: UtcTime::from_nanos(9) }
+    }
+
+    #[tokio::test]
+    async fn what_is_refused_half_way_leaves_nothing_and_takes_nothing_of_its_neighbours_with_it() {
+        const CHANGES: u8 = 64;
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = SqliteStore::open(&folder.path().join("db")).expect("opens");
+        let mut changes = tokio::task::JoinSet::new();
+        // The writer is held until all of them wait, so that they stand in one commit.
+        let (go, released) = std::sync::mpsc::channel::<()>();
+        let (begin, begun) = oneshot::channel();
+        let holding = store.clone();
+        changes.spawn(async move {
+            let hold = move |_: &mut dyn Tables| {
+                begin.send(()).expect("the test waits");
+                released.recv().map_err(|_| StoreError::Closed)
+            };
+            holding.write(hold).await.expect("nothing went wrong");
+        });
+        begun.await.expect("the writer begins");
+        for number in 0..CHANGES {
+            let store = store.clone();
+            changes.spawn(async move {
+                let outcome =
+                    store.write(move |tables| {
+                        tables.put_join_permit(permit(number))?;
+                        tables.set_public_addresses(&[number.to_string()])?;
+                        // A neighbour in the same commit has been refused before, and its rows are not seen.
+                        let refused = number.checked_sub(1).map(permit).filter(|_| number % 2 == 0);
+                        assert!(refused.is_none_or(|refused| matches!(
+                            tables.join_permit(refused.fingerprint),
+                            Ok(None)
+                        )));
+                        if number % 2 == 1 { Err(Stop::from(Refusal::UnknownLink)) } else { Ok(()) }
+                    });
+                let refused = matches!(outcome.await, Err(Stop::Refused(Refusal::UnknownLink)));
+                assert_eq!(refused, number % 2 == 1);
+            });
+        }
+        while store.metrics().waiting.now() < i64::from(CHANGES) + 1 {
+            tokio::task::yield_now().await;
+        }
+        go.send(()).expect("the writer waits");
+        while let Some(done) = changes.join_next().await {
+            done.expect("as it should be");
+        }
+        let mut page = crate::metrics::Page::default();
+        store.metrics().describe(&mut page);
+        assert!(page.0.contains("commit_seconds_count 1\n"), "one commit for all:\n{}", page.0);
+        for number in 0..CHANGES {
+            let found = store.read(move |view| view.join_permit(permit(number).fingerprint)).await;
+            assert_eq!(found.expect("reads"), (number % 2 == 0).then(|| permit(number)));
+        }
+        let addresses = store.read(|view| view.public_addresses()).await.expect("reads");
+        assert_eq!(addresses, [(CHANGES - 2).to_string()]);
+    }
+}
