@@ -185,6 +185,9 @@ const COMMON_MIN: Span = Span::from_secs(3);
 /// How long the other side may take to say hello. Unit s, range 2 to 60, default 10; less refuses slow paths, more
 /// lets a stranger hold the only door for longer.
 const HELLO_MAX: Duration = Duration::from_secs(10);
+/// Ports that are tried until one is free for TCP and UDP. Count, default 32: fewer fail on a machine whose ports are
+/// mostly taken, more are never needed.
+const DOOR_TRIES_MAX: u32 = 32;
 
 /// Meets the other side, compares the clocks, exchanges recordings and scores them.
 ///
@@ -248,13 +251,19 @@ async fn listen(
     clock: NodeClock,
     tell: &impl Fn(Progress),
 ) -> Result<(Connection, Prober), PeerError> {
-    let listener = TcpListener::bind(address).await.map_err(network("listening by TCP"))?;
+    let (listener, datagrams) = open_door(address).await?;
     let local = listener.local_addr().map_err(network("listening by TCP"))?;
-    let datagrams = UdpSocket::bind(local).await.map_err(network("listening by UDP"))?;
     let (code, session_epoch) = (Code::random(), rand::random());
     tell(Progress::Listening { port: local.port(), code });
     loop {
-        let (stream, from) = listener.accept().await.map_err(network("waiting for the other side"))?;
+        let (stream, from) = match listener.accept().await {
+            // Who hung up while he waited at the door is a stranger too.
+            Err(error) if is_hang_up(&error) => {
+                tell(Progress::Stranger);
+                continue;
+            }
+            accepted => accepted.map_err(network("waiting for the other side"))?,
+        };
         let admitted = tokio::time::timeout(HELLO_MAX, admit(stream, code, session_epoch, lasts)).await;
         match admitted {
             Ok(Ok(connection)) => {
@@ -264,6 +273,21 @@ async fn listen(
             // A version that does not fit is worth knowing on both sides; a stranger is not worth an end.
             Ok(Err(error @ PeerError::Version { .. })) => return Err(error),
             Ok(Err(_)) | Err(_) => tell(Progress::Stranger),
+        }
+    }
+}
+
+/// TCP and UDP at one port. Where the system chooses it, it may choose one that is free for TCP alone, and is asked
+/// again; a port that was asked for stays taken.
+async fn open_door(address: &str) -> Result<(TcpListener, UdpSocket), PeerError> {
+    let mut tries_left = DOOR_TRIES_MAX;
+    loop {
+        let listener = TcpListener::bind(address).await.map_err(network("listening by TCP"))?;
+        let local = listener.local_addr().map_err(network("listening by TCP"))?;
+        tries_left -= 1;
+        match UdpSocket::bind(local).await {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries_left > 0 => {}
+            bound => return Ok((listener, bound.map_err(network("listening by UDP"))?)),
         }
     }
 }
@@ -317,7 +341,13 @@ pub const LASTS_MIN: Span = Span::from_secs(5);
 pub const LASTS_MAX: Span = Span::from_secs(300);
 
 fn network(doing: &'static str) -> impl Fn(io::Error) -> PeerError {
-    move |source| PeerError::Network { doing, source }
+    move |source| if is_hang_up(&source) { PeerError::Gone } else { PeerError::Network { doing, source } }
+}
+
+/// Whether it means no more than that the other side hung up: what was on its way to it is given back so.
+fn is_hang_up(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected)
 }
 
 #[cfg(test)]

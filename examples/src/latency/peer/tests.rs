@@ -4,6 +4,7 @@
 use std::{path::Path, sync::mpsc};
 
 use jamsync_protocol::{
+    limits::PEER_FRAME_BYTES_MAX,
     media::SampleRate,
     text::{List, Text},
     time::Ppm,
@@ -68,9 +69,22 @@ async fn connect_to(port: u16, code: Code, recording: &Path, clock: NodeClock) -
     run(&PeerOptions { meeting, recording: recording.to_owned(), clock }, |_| {}).await
 }
 
-/// A side that knows the code and says hello, and then what it likes.
+/// Somebody at the door.
+async fn come(port: u16) -> TcpStream {
+    TcpStream::connect(("127.0.0.1", port)).await.unwrap()
+}
+
+/// Says hello and crashes with the answer unread: the connection is not closed but reset.
+async fn crash(port: u16, code: Code) {
+    let mut stream = come(port).await;
+    let hello = Message::Hello { version: VERSION, code };
+    stream.write_all(&codec::encode_frame(&hello, PEER_FRAME_BYTES_MAX).unwrap()).await.unwrap();
+    stream.readable().await.unwrap();
+}
+
+/// Knows the code and says hello, and then what it likes.
 async fn greet(port: u16, code: Code) -> Connection {
-    let mut connection = Connection::new(TcpStream::connect(("127.0.0.1", port)).await.unwrap()).unwrap();
+    let mut connection = Connection::new(come(port).await).unwrap();
     connection.outgoing.send(&Message::Hello { version: VERSION, code }).await.unwrap();
     assert!(matches!(connection.incoming.receive().await.unwrap(), Message::Welcome { .. }));
     connection
@@ -179,12 +193,28 @@ async fn a_stranger_is_sent_away_and_the_friend_still_comes_in() {
     let (port, code, listener) = listen(name, clock, Span::from_secs(1));
     let refused = connect_to(port, Code::random(), name, clock).await.expect_err("a wrong code").to_string();
     assert!(refused.contains("the code is not"), "{refused}");
-    let mut scanner = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let mut scanner = come(port).await;
     scanner.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
-    drop(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
+    drop(come(port).await);
+    crash(port, Code::random()).await;
     drop(greet(port, code).await);
     let gone = listener.await.unwrap().expect_err("the friend went away");
     assert!(matches!(gone, PeerError::Gone), "{gone}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_friend_whose_connection_breaks_has_gone_away() {
+    let (port, code, listener) = listen(Path::new("nowhere"), NodeClock::system(), Span::from_secs(60));
+    crash(port, code).await;
+    let gone = listener.await.unwrap().expect_err("the friend went away");
+    assert!(matches!(gone, PeerError::Gone), "{gone}");
+}
+
+#[tokio::test]
+async fn a_port_that_is_free_for_tcp_alone_is_refused_if_it_was_asked_for() {
+    let taken = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let refused = open_door(&taken.local_addr().unwrap().to_string()).await.expect_err("it is taken");
+    assert!(refused.to_string().contains("listening by UDP"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
