@@ -52,6 +52,9 @@ const PENALTY: Duration = Duration::from_millis(50);
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(3);
 /// When to try again after the store failed.
 const RETRY_AFTER: Span = Span::from_secs(2);
+/// The greatest number that a device can have seen, far from where numbers end: a device of a thousand events a second
+/// gets there in thirty million years.
+const EVENT_NUMBER_MAX: EventNumber = EventNumber(1 << 60);
 /// How many events one read fetches: with the frame limit, 128 KiB at most for a client that does not read.
 const EVENTS_PER_READ: u32 = 8;
 
@@ -256,6 +259,31 @@ impl<S: Store> Session<S> {
         })
     }
 
+    /// Where a device has seen a number that is yet to be given out, an older copy of the data has taken the place of those
+    /// it knew. All that waits for it then gets numbers above, so that it hears of that, and asks for the state.
+    async fn overtake(&self, seen: EventNumber) -> Result<(), Fault> {
+        if seen > EVENT_NUMBER_MAX {
+            return Err(Fault::OutOfPlace);
+        }
+        let (device, store) = (self.device, &self.shared.store);
+        let is_ahead = move |newest: Option<EventNumber>| newest.is_some_and(|newest| newest < seen);
+        if seen == EventNumber(0) {
+            return Ok(());
+        }
+        let failed = |_: StoreError| Fault::ShuttingDown;
+        if !is_ahead(store.read(move |view| view.newest_event(device)).await.map_err(failed)?) {
+            return Ok(());
+        }
+        tracing::warn!(
+            ?device,
+            "has seen events that these data do not know; was an older copy put in their place?"
+        );
+        let lifted = store.write(move |tables| {
+            if is_ahead(tables.newest_event(device)?) { tables.lift_events(device, seen) } else { Ok(()) }
+        });
+        lifted.await.map_err(failed)
+    }
+
     /// Sends every event after `cursor`, and those to come, and drops what the node says it has dealt with.
     async fn send_events(
         &self,
@@ -267,6 +295,7 @@ impl<S: Store> Session<S> {
         if !self.greeted.load(Ordering::Acquire) {
             return Err(Fault::OutOfPlace);
         }
+        self.overtake(cursor).await?;
         let (device, store) = (self.device, &self.shared.store);
         let mut stopping = self.stopping.clone();
         loop {

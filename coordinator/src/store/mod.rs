@@ -290,6 +290,9 @@ pub trait View {
     fn jam(&self, id: JamId) -> Result<Option<Jam>, StoreError>;
     /// The Jams of a device whose grant has not ended and which nobody left.
     fn jams_of(&self, device: DeviceKey, now: UtcTime) -> Result<Vec<Jam>, StoreError>;
+    /// The number of the newest event that a device was given, dropped or not; zero before the first, none for a device that
+    /// is not known.
+    fn newest_event(&self, device: DeviceKey) -> Result<Option<EventNumber>, StoreError>;
     /// Events of a device after `after`, at most `limit`.
     fn events_after(
         &self,
@@ -356,6 +359,9 @@ pub trait Tables: View {
     fn end_jam(&mut self, id: JamId) -> Result<(), StoreError>;
     /// Appends an event for a device, drops the oldest above the limit, and returns the event's number.
     fn push_event(&mut self, device: DeviceKey, event: &CoordEvent) -> Result<EventNumber, StoreError>;
+    /// Moves the events that a device is kept, and the numbers of those to come, above `seen`, which must be above all of
+    /// them and leaves a gap.
+    fn lift_events(&mut self, device: DeviceKey, seen: EventNumber) -> Result<(), StoreError>;
     /// Drops the events of a device up to `upto`.
     fn drop_events(&mut self, device: DeviceKey, upto: EventNumber) -> Result<(), StoreError>;
     /// Remembers the reply to a write.

@@ -27,6 +27,7 @@ pub(crate) mod process;
 mod readiness;
 mod refusals;
 mod restart;
+mod restored;
 mod roles;
 mod rounds;
 mod rows;

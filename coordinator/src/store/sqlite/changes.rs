@@ -226,6 +226,17 @@ impl Tables for Rows<'_> {
         Ok(EventNumber(u64::try_from(number).map_err(|_| StoreError::Corrupt("event"))?))
     }
 
+    fn lift_events(&mut self, device: DeviceKey, seen: EventNumber) -> Result<(), StoreError> {
+        let by = i64::try_from(seen.0 + 1).map_err(|_| StoreError::Corrupt("event"))?;
+        // More than the spread of all numbers, so that on its way no event meets another.
+        self.change("UPDATE events SET number = number + ?2 WHERE device = ?1", (device.0, by))?;
+        self.change_one(
+            "UPDATE devices SET last_event = last_event + ?2 WHERE key = ?1",
+            (device.0, by),
+            "device",
+        )
+    }
+
     fn drop_events(&mut self, device: DeviceKey, upto: EventNumber) -> Result<(), StoreError> {
         let upto = i64::try_from(upto.0).unwrap_or(i64::MAX);
         self.change("DELETE FROM events WHERE device = ?1 AND number <= ?2", (device.0, upto))

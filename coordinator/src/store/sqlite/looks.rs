@@ -205,6 +205,13 @@ impl View for Rows<'_> {
         self.many(sql, (device.0, now.as_nanos()), |row| self.jam_row(row))
     }
 
+    fn newest_event(&self, device: DeviceKey) -> Result<Option<EventNumber>, StoreError> {
+        self.one("SELECT last_event FROM devices WHERE key = ?1", [device.0], |row| {
+            let newest = u64::try_from(column::<i64>(row, 0)?).map_err(|_| StoreError::Corrupt("event"))?;
+            Ok(EventNumber(newest))
+        })
+    }
+
     fn events_after(
         &self,
         device: DeviceKey,
