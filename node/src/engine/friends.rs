@@ -209,6 +209,13 @@ impl Engine {
                 self.tell(api::Event::Coordinator { connected: false, reason });
             }
             LinkEvent::Missed => self.catch_up(),
+            LinkEvent::OutOfOrder => {
+                self.warn(
+                    "the coordinator tells what happened twice or out of order; what came late is left out, and what holds \
+                     is asked for anew. Let its operator know",
+                );
+                self.catch_up();
+            }
             LinkEvent::Event(numbered) => {
                 self.handle_coordinator(numbered.event);
                 if let Some(link) = &self.coordinator {

@@ -34,4 +34,5 @@ mod rows;
 mod stage;
 mod standing;
 mod stranger;
+mod told_twice;
 mod unasked;

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::UdpSocket,
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
     path::{Path, PathBuf},
     process::Command,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -43,10 +43,7 @@ impl Stage {
     pub(super) fn set() -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = tempfile::Builder::new().prefix("jamsync-it-").tempdir().expect("a folder");
-        let free = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-        let port = free.local_addr().expect("bound").port();
-        drop(free);
-        let mut stage = Self { coordinator: None, port, folder, _turn: turn };
+        let mut stage = Self { coordinator: None, port: free_port(), folder, _turn: turn };
         stage.start_coordinator();
         stage
     }
@@ -66,6 +63,15 @@ impl Stage {
         let mut coordinator = self.coordinator.take().expect("it runs");
         coordinator.signal(Signal::TERM);
         assert!(coordinator.end().success());
+    }
+
+    /// Serves the same data at another address, and gives the one where nodes look for it and the new one.
+    pub(super) fn move_coordinator(&mut self) -> [SocketAddr; 2] {
+        let ports = [self.port, free_port()];
+        self.stop_coordinator();
+        self.port = ports[1];
+        self.start_coordinator();
+        ports.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
     }
 
     /// Lets the coordinator forget what it counts, as it does a day later: how often somebody asked.
@@ -230,6 +236,11 @@ pub(super) fn in_step(status: &Snapshot) -> bool {
     let connected =
         |jam: &jamsync_node::api::Jam| matches!(jam.peer, jamsync_node::api::Peer::Connected { .. });
     status.jam.as_ref().is_some_and(connected) && status.sync.is_some()
+}
+
+fn free_port() -> u16 {
+    let free = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    free.local_addr().expect("bound").port()
 }
 
 /// Entries by id.

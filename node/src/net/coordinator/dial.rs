@@ -24,8 +24,7 @@ use crate::{identity::TLS_NAME, net::socket::in_family_of};
 /// Runs until it is aborted.
 pub(super) async fn keep_connected(shared: Arc<Shared>) {
     let mut pause = PAUSE_LEAST;
-    // Events dealt with by this process; what came before it, the coordinator knows.
-    let mut cursor = EventNumber::default();
+    let mut cursor = Cursor::default();
     loop {
         let reason = match first_greeted(&shared).await {
             Ok(Greeted { connection, observed, now, signed_up }) => {
@@ -66,6 +65,14 @@ async fn note_unreachable(shared: &Shared, reason: String) {
     }
     let since = since.unwrap_or_else(|| shared.config.clock.now());
     shared.state.send_replace(LinkState::Unreachable { since, reason });
+}
+
+/// How far this process is in the events of the coordinator; what came before it, the coordinator knows.
+#[derive(Default)]
+struct Cursor {
+    newest: EventNumber,
+    /// Whether the coordinator was found out to repeat or reorder them.
+    found_out: bool,
 }
 
 /// A connection on which the coordinator has answered.
@@ -136,9 +143,10 @@ async fn say_hello(shared: &Shared, connection: Connection) -> Result<Greeted, S
 }
 
 /// Passes events on until the connection is lost, and returns why it was.
-async fn pass_events(shared: &Shared, connection: &Connection, cursor: &mut EventNumber) -> String {
+async fn pass_events(shared: &Shared, connection: &Connection, cursor: &mut Cursor) -> String {
     let Ok((mut send, mut receive)) = connection.open_bi().await else { return lost(connection) };
-    let call = CoordCall { key: IdempotencyKey([0; 16]), request: CoordRequest::Events { after: *cursor } };
+    let call =
+        CoordCall { key: IdempotencyKey([0; 16]), request: CoordRequest::Events { after: cursor.newest } };
     let Ok(first) = codec::encode_frame(&call, COORD_FRAME_BYTES_MAX) else { return lost(connection) };
     if send.write_all(&first).await.is_err() {
         return lost(connection);
@@ -160,7 +168,7 @@ async fn pass_events(shared: &Shared, connection: &Connection, cursor: &mut Even
             }
             Ok(()) = acknowledged.changed() => {
                 // Only what this connection has carried, whatever the caller says.
-                let upto = (*acknowledged.borrow_and_update()).min(*cursor);
+                let upto = (*acknowledged.borrow_and_update()).min(cursor.newest);
                 let Ok(frame) = codec::encode_frame(&upto, COORD_FRAME_BYTES_MAX) else { continue };
                 if send.write_all(&frame).await.is_err() {
                     return lost(connection);
@@ -171,15 +179,17 @@ async fn pass_events(shared: &Shared, connection: &Connection, cursor: &mut Even
 }
 
 /// Passes an event on once and in order.
-async fn pass(events: &mpsc::Sender<LinkEvent>, event: NumberedEvent, cursor: &mut EventNumber) {
-    if event.number <= *cursor {
-        tracing::warn!(number = event.number.0, "the coordinator repeated an event; left out");
+async fn pass(events: &mpsc::Sender<LinkEvent>, event: NumberedEvent, cursor: &mut Cursor) {
+    if event.number <= cursor.newest {
+        if !std::mem::replace(&mut cursor.found_out, true) {
+            tell(events, LinkEvent::OutOfOrder).await;
+        }
         return;
     }
-    if cursor.0 != 0 && event.number.0 > cursor.0 + 1 {
+    if cursor.newest.0 != 0 && event.number.0 > cursor.newest.0 + 1 {
         tell(events, LinkEvent::Missed).await;
     }
-    *cursor = event.number;
+    cursor.newest = event.number;
     tell(events, LinkEvent::Event(event)).await;
 }
 
@@ -226,7 +236,7 @@ mod tests {
             event: CoordEvent::RequestExpired { request: RequestId([0; 16]) },
         };
         let passing = tokio::spawn(async move {
-            let mut cursor = EventNumber::default();
+            let mut cursor = Cursor::default();
             for number in 1..=20 {
                 pass(&sender, event(number), &mut cursor).await;
             }

@@ -88,6 +88,8 @@ pub enum LinkEvent {
     Event(NumberedEvent),
     /// Events were dropped by the coordinator before this node fetched them: ask for contacts and open requests.
     Missed,
+    /// The coordinator told an event again, or after a later one; it was left out. An honest one never does. Told once.
+    OutOfOrder,
 }
 
 /// Why a request has no answer.
