@@ -12,7 +12,7 @@ use jamsync_protocol::{
     },
 };
 
-use super::{Act, Context, Outcome, devices_of, my_account, named};
+use super::{Act, Context, Outcome, devices_of, my_account, named, standing::NOBODY};
 use crate::{
     eligibility::Verb,
     store::{Account, ContactRow, Link, StoreError, View},
@@ -49,19 +49,16 @@ impl Act<'_> {
 
     pub(super) fn accept_link(&mut self, token: LinkToken, proof: LinkProof) -> Outcome {
         let me = self.me()?;
-        let link = self
-            .tables
-            .link(token)?
-            .filter(|link| self.context.now < link.expires)
-            .ok_or(Refusal::UnknownLink)?;
-        if link.creator == me.id {
+        let link = self.tables.link(token)?.filter(|link| self.context.now < link.expires);
+        if link.is_some_and(|link| link.creator == me.id) {
             return Err(Refusal::OwnLink.into());
         }
-        if link.accepter.is_some_and(|accepter| accepter != me.id) {
-            return Err(Refusal::UnknownLink.into());
-        }
-        let creator = named(&*self.tables, link.creator)?;
-        self.check(Verb::Befriend, &me, &creator.handle, Some(&creator))?;
+        let usable = link.filter(|link| link.accepter.is_none_or(|accepter| accepter == me.id));
+        // A link that leads nowhere takes as long as one whose maker has blocked this account.
+        let creator = self.tables.account(usable.map_or(NOBODY, |link| link.creator))?;
+        let handle = creator.as_ref().unwrap_or(&me).handle.clone();
+        self.check(Verb::Befriend, &me, &handle, creator.as_ref())?;
+        let creator = creator.ok_or(Refusal::UnknownLink)?;
         if let Some(row) = self.tables.contact(me.id, creator.id)?.filter(|row| !row.removed) {
             return Ok(CoordReply::Contact(as_seen(&*self.tables, self.context, &row, &creator)?));
         }
@@ -147,8 +144,9 @@ pub(super) fn as_seen(
 ) -> Result<Contact, StoreError> {
     let blocked_back = view.contact(row.with, row.of)?.is_some_and(|back| back.blocked);
     let hidden = row.blocked || blocked_back || account.opted_out;
-    let online =
-        !hidden && devices_of(account)?.into_iter().any(|device| context.whereabouts.is_online(device));
+    // Looked for in any case, so that what is hidden does not show in how long it takes.
+    let there = devices_of(account)?.into_iter().any(|device| context.whereabouts.is_online(device));
+    let online = there && !hidden;
     Ok(Contact {
         handle: account.handle.clone(),
         account: account.id,

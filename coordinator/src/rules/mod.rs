@@ -26,6 +26,8 @@ mod jams;
 mod requests;
 mod rights;
 mod standing;
+#[cfg(test)]
+mod uniform;
 
 pub use requests::expire;
 

@@ -18,6 +18,8 @@ use crate::{
     store::{Account, ContactRow, JamRequest, Report, StoreError},
 };
 
+/// The id of no account: none is made of a log that hashes to it.
+pub(super) const NOBODY: AccountId = AccountId([0; 32]);
 /// How many complaints one account may make within [`REPORTS_SPAN`]. Count, 1 and up, default 10: fewer silence
 /// somebody who is pestered by many, more let one account bury the operator.
 const REPORTS_BURST: usize = 10;
@@ -33,10 +35,9 @@ impl Act<'_> {
         handle: &Handle,
         friend: Option<&Account>,
     ) -> Result<(), Stop> {
-        let (mine, theirs) = match friend {
-            Some(friend) => (self.tables.contact(me.id, friend.id)?, self.tables.contact(friend.id, me.id)?),
-            None => (None, None),
-        };
+        // Somebody who does not exist is looked for as long as one who does.
+        let id = friend.map_or(NOBODY, |friend| friend.id);
+        let (mine, theirs) = (self.tables.contact(me.id, id)?, self.tables.contact(id, me.id)?);
         let facts = Facts {
             me: standing(self.context, me),
             tier: me.tier,

@@ -96,7 +96,7 @@ pub(crate) fn leave_room_in_event_numbers(path: &Path) -> Result<(), StoreError>
 
 /// Decodes what the columns hold.
 fn values(connection: &Connection) -> Result<(), StoreError> {
-    let rows = Rows(connection);
+    let rows = Rows::of(connection);
     let mut after: Option<Handle> = None;
     loop {
         let page = rows.accounts_after(after.as_ref(), PAGE)?;

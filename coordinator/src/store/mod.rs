@@ -308,6 +308,9 @@ pub trait View {
     ) -> Result<Option<([u8; 32], CoordReply)>, StoreError>;
     /// Every row about an account, as JSON by table. What others have said about it is theirs, and left out.
     fn held_about(&self, account: AccountId) -> Result<serde_json::Value, StoreError>;
+    /// How many statements this transaction has run so far. What an answer keeps to itself must not show in how long it takes,
+    /// so answers that are to look alike run equally many.
+    fn statements(&self) -> u32;
     /// The addresses at which the operator says that the coordinator can be reached.
     fn public_addresses(&self) -> Result<Vec<String>, StoreError>;
 }
@@ -337,7 +340,8 @@ pub trait Tables: View {
     fn insert_link(&mut self, link: Link) -> Result<(), StoreError>;
     /// Notes who accepted a link.
     fn close_link(&mut self, token: LinkToken, accepter: AccountId) -> Result<(), StoreError>;
-    /// Removes an account with every row that is about it alone, and takes its name out of the others.
+    /// Removes an account with every row that is about it alone, and the events that wait for others and name it or its
+    /// devices, but for those that say no more than that it is gone; takes its name out of the rest.
     fn erase_account(&mut self, id: AccountId) -> Result<(), StoreError>;
     /// Keeps an account out of Jams, or lets it in again.
     fn set_opted_out(&mut self, id: AccountId, out: bool) -> Result<(), StoreError>;

@@ -2,6 +2,7 @@
 //! apart.
 
 use std::{
+    cell::Cell,
     fmt,
     fs::OpenOptions,
     os::unix::fs::OpenOptionsExt,
@@ -9,7 +10,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{CachedStatement, Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
 use crate::metrics::StoreMetrics;
@@ -29,7 +30,21 @@ pub struct SqliteStore {
 }
 
 /// The rows of one connection, inside a transaction.
-pub(super) struct Rows<'a>(pub(super) &'a Connection);
+pub(super) struct Rows<'a> {
+    connection: &'a Connection,
+    statements: Cell<u32>,
+}
+
+impl<'a> Rows<'a> {
+    pub(super) const fn of(connection: &'a Connection) -> Self {
+        Self { connection, statements: Cell::new(0) }
+    }
+
+    fn prepare(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {
+        self.statements.set(self.statements.get() + 1);
+        self.connection.prepare_cached(sql)
+    }
+}
 
 impl SqliteStore {
     /// Opens the file, makes it if there is none, and brings it to the newest version. Of two that make or change it
@@ -109,7 +124,7 @@ impl Readers {
         };
         // One transaction, so that everything seen is of one moment.
         let transaction = connection.unchecked_transaction().map_err(db)?;
-        let outcome = look(&Rows(&transaction));
+        let outcome = look(&Rows::of(&transaction));
         drop(transaction);
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_READERS_MAX {

@@ -132,7 +132,7 @@ fn commit_all(
     for change in changes {
         let opened = begun.clone().and_then(|()| connection.execute_batch("SAVEPOINT change").map_err(db));
         let (usable, before) = (opened.is_ok(), connection.total_changes());
-        let (keep, report) = change(opened.map(|()| Rows(connection)));
+        let (keep, report) = change(opened.map(|()| Rows::of(connection)));
         *wrote |= keep && connection.total_changes() != before;
         let end = if keep { "RELEASE change" } else { "ROLLBACK TO change; RELEASE change" };
         let ended = if usable { connection.execute_batch(end).map_err(db) } else { Ok(()) };

@@ -25,12 +25,12 @@ const EVENTS_KEPT_MAX: i64 = 1_000;
 impl Rows<'_> {
     /// Runs `sql`, which changes exactly one row.
     fn change_one(&self, sql: &str, params: impl Params, what: &'static str) -> Result<(), StoreError> {
-        let changed = self.0.prepare_cached(sql).and_then(|mut s| s.execute(params)).map_err(db)?;
+        let changed = self.prepare(sql).and_then(|mut s| s.execute(params)).map_err(db)?;
         if changed == 1 { Ok(()) } else { Err(StoreError::Corrupt(what)) }
     }
 
     fn change(&self, sql: &str, params: impl Params) -> Result<(), StoreError> {
-        self.0.prepare_cached(sql).and_then(|mut s| s.execute(params)).map_err(db)?;
+        self.prepare(sql).and_then(|mut s| s.execute(params)).map_err(db)?;
         Ok(())
     }
 }
@@ -142,7 +142,7 @@ impl Tables for Rows<'_> {
 
     fn drop_report(&mut self, number: i64) -> Result<bool, StoreError> {
         let sql = "DELETE FROM reports WHERE number = ?1";
-        let dropped = self.0.prepare_cached(sql).and_then(|mut s| s.execute([number])).map_err(db)?;
+        let dropped = self.prepare(sql).and_then(|mut s| s.execute([number])).map_err(db)?;
         Ok(dropped > 0)
     }
 
@@ -211,8 +211,7 @@ impl Tables for Rows<'_> {
     fn push_event(&mut self, device: DeviceKey, event: &CoordEvent) -> Result<EventNumber, StoreError> {
         let sql = "UPDATE devices SET last_event = last_event + 1 WHERE key = ?1 RETURNING last_event";
         let number: i64 = self
-            .0
-            .prepare_cached(sql)
+            .prepare(sql)
             .and_then(|mut statement| statement.query_row([device.0], |row| row.get(0)))
             .map_err(db)?;
         self.change(

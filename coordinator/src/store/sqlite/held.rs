@@ -1,12 +1,15 @@
 //! All that is held about one account: to be shown to it, and to be erased. Every table stands in both lists, or in the
 //! list of those that name nobody; a test holds them against the tables that there are.
 
-use jamsync_protocol::id::AccountId;
+use jamsync_protocol::{id::AccountId, wire::coord::CoordEvent};
 use rusqlite::types::ValueRef;
 use serde_json::{Map, Value};
 
 use super::Rows;
-use crate::store::{StoreError, rows::db};
+use crate::store::{
+    StoreError,
+    rows::{column, db, value},
+};
 
 /// Each table, and which of its rows and columns tell about the account `?1`. What another account has said about it,
 /// a block or a complaint, is the other's.
@@ -54,7 +57,7 @@ impl Rows<'_> {
     pub(super) fn held(&self, account: AccountId) -> Result<Value, StoreError> {
         let mut tables = Map::new();
         for (table, sql) in HELD {
-            let mut statement = self.0.prepare_cached(sql).map_err(db)?;
+            let mut statement = self.prepare(sql).map_err(db)?;
             let names: Vec<String> = statement.column_names().map(ToOwned::to_owned).collect();
             let mut found = statement.query([account.0]).map_err(db)?;
             let mut rows = Vec::new();
@@ -71,14 +74,39 @@ impl Rows<'_> {
     }
 
     pub(super) fn erase(&self, account: AccountId) -> Result<(), StoreError> {
+        self.erase_events_about(account)?;
         for sql in ERASE {
-            self.0
-                .prepare_cached(sql)
-                .and_then(|mut statement| statement.execute([account.0]))
+            self.prepare(sql).and_then(|mut statement| statement.execute([account.0])).map_err(db)?;
+        }
+        Ok(())
+    }
+
+    /// Reads every event that waits for anybody, because a former friend may be kept one as well.
+    fn erase_events_about(&self, account: AccountId) -> Result<(), StoreError> {
+        let mut statement = self.prepare(EVENTS_ABOUT).map_err(db)?;
+        let mut found = statement.query([account.0]).map_err(db)?;
+        let mut gone = Vec::new();
+        while let Some(row) = found.next().map_err(db)? {
+            if !is_farewell(&value(&column::<Vec<u8>>(row, 2)?, "event")?) {
+                gone.push((column::<[u8; 32]>(row, 0)?, column::<i64>(row, 1)?));
+            }
+        }
+        for (device, number) in gone {
+            self.prepare("DELETE FROM events WHERE device = ?1 AND number = ?2")
+                .and_then(|mut statement| statement.execute((device, number)))
                 .map_err(db)?;
         }
         Ok(())
     }
+}
+
+/// Every event that waits for anybody and holds the id of the account `?1`, or the key of a device that it ever had.
+const EVENTS_ABOUT: &str = "SELECT device, number, body FROM events WHERE instr(body, ?1) > 0
+     OR EXISTS (SELECT 1 FROM devices d WHERE d.account = ?1 AND instr(body, d.key) > 0)";
+
+/// Whether an event says no more of an account than that it is gone, which its friends have to hear.
+const fn is_farewell(event: &CoordEvent) -> bool {
+    matches!(event, CoordEvent::ContactRemoved { .. } | CoordEvent::JamEnded { .. })
 }
 
 /// A column as people read it: times in nanoseconds since 1970, keys and what has a form of its own in hexadecimal
@@ -95,10 +123,20 @@ fn json(value: ValueRef<'_>) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use jamsync_protocol::{
+        id::JamId,
+        identity::{DeviceLog, DeviceSecret, Tier, VerifiedLog},
+        text::List,
+        time::UtcTime,
+        wire::coord::{EventNumber, OpenRequest, RequestId},
+    };
     use rusqlite::Connection;
 
     use super::*;
-    use crate::store::schema;
+    use crate::{
+        eligibility::AgeRecord,
+        store::{Account, Tables as _, View as _, schema},
+    };
 
     /// What names no account.
     const NAMELESS: [&str; 2] = ["join_permits", "public_addresses"];
@@ -120,8 +158,55 @@ mod tests {
             let nameless = NAMELESS.contains(&table.as_str());
             assert!((shown && erased) != nameless, "{table}: shown {shown}, erased {erased}");
         }
-        let rows = Rows(&connection);
+        let rows = Rows::of(&connection);
         assert!(rows.held(AccountId([1; 32])).expect("reads").as_object().is_some_and(|all| !all.is_empty()));
         rows.erase(AccountId([1; 32])).expect("nobody is erased without harm");
+    }
+
+    #[test]
+    fn what_waits_for_others_and_tells_of_an_erased_account_goes_with_it_but_for_the_farewell() {
+        let mut connection = Connection::open_in_memory().expect("opens");
+        schema::migrate(&mut connection).expect("makes");
+        let mut rows = Rows::of(&connection);
+        let [ana, ben, carl] = [1, 2, 3].map(|seed: u8| {
+            let log = DeviceLog::found(&DeviceSecret::from_seed(&[seed; 32]), [seed; 16]);
+            let account = Account {
+                id: log.account(),
+                handle: format!("person{seed}").parse().expect("a handle"),
+                tier: Tier::Premium,
+                age: AgeRecord { met: 16, birth_date: None },
+                market: "DE".parse().expect("a country"),
+                created: UtcTime::ZERO,
+                log: log.as_log().clone(),
+                opted_out: false,
+            };
+            rows.insert_account(&account).expect("written");
+            (account, log)
+        });
+        let asks = |who: &Account| {
+            CoordEvent::JamRequested(OpenRequest {
+                request: RequestId([4; 16]),
+                friend: who.handle.clone(),
+                account: who.id,
+                incoming: true,
+                expires: UtcTime::ZERO,
+            })
+        };
+        let moved = |who: &VerifiedLog| CoordEvent::PeerCandidates {
+            jam: JamId([5; 16]),
+            peer: who.devices()[0],
+            candidates: List::empty(),
+        };
+        let gone = CoordEvent::ContactRemoved { account: ana.0.id };
+        let ended = CoordEvent::JamEnded { jam: JamId([5; 16]), by: ana.0.id };
+        let to = ben.1.devices()[0];
+        for event in [asks(&ana.0), asks(&carl.0), moved(&ana.1), moved(&carl.1), gone.clone(), ended.clone()]
+        {
+            rows.push_event(to, &event).expect("written");
+        }
+        rows.erase(ana.0.id).expect("erased");
+        let left: Vec<_> = rows.events_after(to, EventNumber(0), 9).expect("reads");
+        let left: Vec<_> = left.into_iter().map(|kept| kept.event).collect();
+        assert_eq!(left, [asks(&carl.0), moved(&carl.1), gone, ended]);
     }
 }

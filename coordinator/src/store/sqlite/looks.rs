@@ -21,7 +21,7 @@ impl Rows<'_> {
         params: impl Params,
         read: impl FnOnce(&Row<'_>) -> Result<T, StoreError>,
     ) -> Result<Option<T>, StoreError> {
-        let mut statement = self.0.prepare_cached(sql).map_err(db)?;
+        let mut statement = self.prepare(sql).map_err(db)?;
         statement.query_row(params, |row| Ok(read(row))).optional().map_err(db)?.transpose()
     }
 
@@ -31,7 +31,7 @@ impl Rows<'_> {
         params: impl Params,
         read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
-        let mut statement = self.0.prepare_cached(sql).map_err(db)?;
+        let mut statement = self.prepare(sql).map_err(db)?;
         let mut found = statement.query(params).map_err(db)?;
         let mut values = Vec::new();
         while let Some(row) = found.next().map_err(db)? {
@@ -241,6 +241,10 @@ impl View for Rows<'_> {
 
     fn held_about(&self, account: AccountId) -> Result<serde_json::Value, StoreError> {
         self.held(account)
+    }
+
+    fn statements(&self) -> u32 {
+        self.statements.get()
     }
 
     fn public_addresses(&self) -> Result<Vec<String>, StoreError> {
