@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     chat::Message,
+    jam::{Readiness, Role},
     message::{EntryKey, Percent},
-    snapshot::{Direction, Precision, Readiness, Role, Side, Snapshot, Who},
+    snapshot::{Direction, Precision, Side, Snapshot, Who},
     unit,
 };
 

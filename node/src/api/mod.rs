@@ -12,6 +12,7 @@ pub mod client;
 mod error;
 mod event;
 mod handle;
+mod jam;
 mod line;
 mod message;
 pub mod server;
@@ -22,12 +23,13 @@ pub use chat::{Chat, Message};
 pub use error::{ApiError, ErrorCode};
 pub use event::{AnchorCause, Event, JamEnd, QueueEdit, RequestOutcome, RoleWhy};
 pub use handle::{Call, Engine, EngineHandle};
+pub use jam::{BothQualities, BothReadiness, Jam, Path, Peer, Quality, Readiness, Role, SideReadiness};
 pub use line::{LineError, encode};
 pub use message::{
     AccountDevice, Body, Contact, ContactMark, Device, EntryKey, Percent, Queued, Reply, ReportReason,
     Request, RequestLine, SeekTo, ServerLine, Skipped, VERSION,
 };
 pub use snapshot::{
-    BothReadiness, Coordinator, Direction, EntryState, Jam, JamRequest, Me, NowPlaying, Output, Path, Peer,
-    Precision, QueueEntry, Readiness, Role, Side, SideReadiness, Snapshot, Sync, Who,
+    Coordinator, Direction, EntryState, JamRequest, Me, NowPlaying, Output, Precision, QueueEntry, Side,
+    Snapshot, Sync, Who,
 };

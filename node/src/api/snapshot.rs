@@ -3,16 +3,15 @@
 use std::net::SocketAddr;
 
 use jamsync_protocol::{
-    id::{AccountId, DeviceKey, Handle, JamId, TrackId},
+    id::{AccountId, DeviceKey, Handle, TrackId},
     media::SampleRate,
-    readiness,
     text::Text,
     time::{Ppm, Span},
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
-    chat::Chat,
+    jam::Jam,
     message::{EntryKey, Percent},
     unit,
 };
@@ -86,122 +85,6 @@ pub enum Coordinator {
         /// Why not.
         reason: String,
     },
-}
-
-/// A Jam as one of its two sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Jam {
-    /// Which Jam.
-    #[serde(with = "unit::hex")]
-    pub id: JamId,
-    /// The friend.
-    pub with: Handle,
-    /// This node's role.
-    pub role: Role,
-    /// Whether the guest may play, pause, seek, skip and edit.
-    pub guest_controls: bool,
-    /// The connection to the friend.
-    pub peer: Peer,
-    /// Whether both sides' sound is there.
-    pub readiness: BothReadiness,
-    /// What was said.
-    pub chat: Chat,
-    /// How long the Jam has lasted.
-    #[serde(rename = "age_s", with = "unit::secs")]
-    pub age: Span,
-}
-
-/// Who orders the timeline and the queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// This node.
-    Host,
-    /// The friend's node.
-    Guest,
-}
-
-/// The connection to the friend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-pub enum Peer {
-    /// Not reached yet.
-    Connecting,
-    /// Reached.
-    Connected {
-        /// How.
-        path: Path,
-        /// Its address on that path.
-        address: SocketAddr,
-    },
-    /// This node was cut short in the Jam, and is on its way back into it.
-    Returning {
-        /// For how long it has been looking for the friend.
-        #[serde(rename = "for_s", with = "unit::secs")]
-        for_time: Span,
-    },
-    /// Lost; the nodes look for each other.
-    Lost {
-        /// For how long.
-        #[serde(rename = "for_s", with = "unit::secs")]
-        for_time: Span,
-        /// Whether the music waits here until the friend is back; otherwise it goes on.
-        waits: bool,
-    },
-}
-
-/// How both sides are doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BothReadiness {
-    /// This node.
-    pub you: SideReadiness,
-    /// The friend's node.
-    pub friend: SideReadiness,
-}
-
-/// How a side is doing, and for how long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SideReadiness {
-    /// What it is.
-    pub is: Readiness,
-    /// For how long.
-    #[serde(rename = "for_s", with = "unit::secs")]
-    pub for_time: Span,
-}
-
-/// Whether a side's sound is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Readiness {
-    /// It plays, or could at once.
-    Ready,
-    /// It opens files, or does not know the host's clock yet.
-    Buffering,
-    /// It is silent although it should play: the computer is too busy, or its audio device is gone.
-    Stalled,
-    /// There is no connection to it.
-    Away,
-}
-
-impl From<readiness::Readiness> for Readiness {
-    fn from(readiness: readiness::Readiness) -> Self {
-        match readiness {
-            readiness::Readiness::Ready => Self::Ready,
-            readiness::Readiness::Buffering => Self::Buffering,
-            readiness::Readiness::Stalled => Self::Stalled,
-            readiness::Readiness::Away => Self::Away,
-        }
-    }
-}
-
-/// How packets reach the friend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Path {
-    /// From node to node.
-    Direct,
-    /// Through the coordinator's relay, which cannot read them.
-    Relayed,
 }
 
 /// How well both sides agree, measured.

@@ -55,8 +55,14 @@ pub(super) enum Devices {
     #[command(after_help = "Example:\n  jamsync account devices list")]
     List,
     /// Make a code that admits one more device within ten minutes, while this one runs
-    #[command(after_help = "Example:\n  jamsync account devices add")]
-    Add,
+    #[command(
+        after_help = "Examples:\n  jamsync account devices add\n  jamsync account devices add --qr    and shows it as a picture too, for a camera"
+    )]
+    Add {
+        /// Show it as a QR code too
+        #[arg(long)]
+        qr: bool,
+    },
     /// Call a device something else
     #[command(
         after_help = "Examples:\n  jamsync account devices rename laptop kitchen\n  jamsync account devices rename 3fa9 kitchen    the device whose key begins so"
@@ -80,8 +86,11 @@ pub(super) enum Devices {
 /// Carries a command out.
 pub(super) async fn run(command: Account, context: &Context) -> Result<(), Failure> {
     let (request, done) = match command {
+        Account::Devices { edit: Some(Devices::Add { qr: true }) } => {
+            return context.ask_for_picture(Request::DeviceCode).await;
+        }
         Account::Devices { edit: None | Some(Devices::List) } => (Request::AccountDevices, ""),
-        Account::Devices { edit: Some(Devices::Add) } => (Request::DeviceCode, ""),
+        Account::Devices { edit: Some(Devices::Add { qr: false }) } => (Request::DeviceCode, ""),
         Account::Devices { edit: Some(Devices::Rename { device, name }) } => {
             (Request::RenameDevice { device, name }, "Renamed.")
         }

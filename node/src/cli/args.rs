@@ -51,8 +51,14 @@ pub(super) enum Command {
         what: Account,
     },
     /// Make a link that makes a friend your contact
-    #[command(after_help = "Example:\n  jamsync link        then send the line it prints to your friend")]
-    Link,
+    #[command(
+        after_help = "Examples:\n  jamsync link         then send the line it prints to your friend\n  jamsync link --qr    and shows it as a picture too, for a camera"
+    )]
+    Link {
+        /// Show it as a QR code too
+        #[arg(long)]
+        qr: bool,
+    },
     /// Open a friend's link: you become contacts
     #[command(after_help = "Example:\n  jamsync join jamsync-link:...")]
     Join {

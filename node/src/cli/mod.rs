@@ -12,6 +12,7 @@ mod init;
 mod library;
 mod output;
 mod parse;
+mod qr;
 mod run;
 mod show;
 mod show_chat;

@@ -15,7 +15,7 @@ use super::{
     init, library,
     output::Output,
     parse::{self, EntryRef},
-    show, show_chat,
+    qr, show, show_chat,
     show_chat::Calendar,
     show_event, start, width,
 };
@@ -71,7 +71,8 @@ pub(super) async fn run(command: Command, context: &Context) -> Result<(), Failu
         },
         Command::Play { paths } => context.ask(Request::Play { paths: resolve(&paths)? }, "Playing.").await,
         Command::Account { what } => account::run(what, context).await,
-        Command::Link => context.ask(Request::Link, "").await,
+        Command::Link { qr: false } => context.ask(Request::Link, "").await,
+        Command::Link { qr: true } => context.ask_for_picture(Request::Link).await,
         Command::Join { link } => context.ask(Request::Join { link }, "").await,
         Command::Contacts { edit } => contacts::run(edit.unwrap_or(Contacts::List), context).await,
         Command::Request { name } => {
@@ -228,6 +229,18 @@ impl Context {
         let verb = if matches!(request, Request::Play { .. }) { "Playing" } else { "Added" };
         let reply = self.connect().await?.call(request).await?;
         self.output.reply(reply, |reply| self.words(reply, done, verb))?;
+        Ok(())
+    }
+
+    /// Asks for a code and shows it as a picture above its words; programs get the code alone.
+    pub(super) async fn ask_for_picture(&self, request: Request) -> Result<(), Failure> {
+        let reply = self.connect().await?.call(request).await?;
+        let picture = if let Reply::Link { link: text } | Reply::DeviceCode { code: text, .. } = &reply {
+            qr::picture(text, width::terminal())
+        } else {
+            String::new()
+        };
+        self.output.reply(reply, |reply| format!("{picture}{}", self.words(reply, "", "")))?;
         Ok(())
     }
 

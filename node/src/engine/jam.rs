@@ -7,7 +7,7 @@ use jamsync_protocol::{
     id::{DeviceKey, Handle, JamId, Participant},
     identity::{
         device_log::VerifiedLog,
-        grant::{Grant, GrantError, GrantParticipant, SignedGrant},
+        grant::{Grant, GrantError, GrantParticipant, Quality, SignedGrant},
     },
     limits::PEER_FRAME_BYTES_MAX,
     text::List,
@@ -29,6 +29,8 @@ pub(super) struct ActiveJam {
     pub(super) host: Participant,
     pub(super) peer_place: Participant,
     pub(super) peer: GrantParticipant,
+    /// What the grant lets this side be sent; the peer's own stands with the peer.
+    pub(super) quality: Quality,
     pub(super) hello: Hello,
     /// Whether the introduction lets this side dial; where both dial at once, its connection is the one that is kept.
     pub(super) dials: bool,
@@ -128,10 +130,10 @@ impl ActiveJam {
         if grant.host != Participant::FIRST {
             return Err(shape);
         }
-        let (peer, place) = if me == Participant::FIRST {
-            (second, Participant::new(1))
+        let (mine, peer, place) = if me == Participant::FIRST {
+            (first, second, Participant::new(1))
         } else {
-            (first, Participant::new(0))
+            (second, first, Participant::new(0))
         };
         let place = place.ok_or(shape)?;
         let bytes = codec::encode(signed, PEER_FRAME_BYTES_MAX).map_err(AdmissionError::Undecodable)?;
@@ -142,6 +144,7 @@ impl ActiveJam {
             host: grant.host,
             peer_place: place,
             peer: peer.clone(),
+            quality: mine.quality,
             hello,
             dials,
             candidates: Vec::new(),

@@ -72,6 +72,7 @@ impl Engine {
             role: self.role(),
             guest_controls: self.stage.session().guest_controls(),
             peer,
+            quality: api::BothQualities { you: jam.quality.into(), friend: jam.peer.quality.into() },
             age: now - jam.granted,
             chat: jam.talk.view(jam.with()),
             readiness: jam.readiness.view(now),

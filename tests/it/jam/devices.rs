@@ -16,7 +16,9 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 /// A node that joins the account of `first` by a code.
 pub(super) fn second_device(stage: &Stage, first: &Node, name: &str) -> Node {
     let node = stage.node(name);
-    let Reply::DeviceCode { code, .. } = first.run(&["account", "devices", "add"]) else { panic!("no code") };
+    let Reply::DeviceCode { code, .. } = first.run(&["account", "devices", "add", "--qr"]) else {
+        panic!("no code")
+    };
     let Reply::Account { handle, .. } = node.run(&["init", "--device", &code, "--name", name]) else {
         panic!("not in")
     };

@@ -1,10 +1,10 @@
-//! The rows of the feature list that a coordinator answers for, A1 to A7 and J1 to J3, walked with real processes: three
+//! The rows of the feature list that a coordinator answers for, A1 to A7, J1 to J3, and the grant of J10, walked with real processes: three
 //! accounts, two of them with two devices. Each row has its permitted and its refused case, each judged by what another
 //! account's device says; what passed and what failed is printed by its feature id.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use jamsync_node::api::{ErrorCode, Event, Reply, RequestOutcome, Role};
+use jamsync_node::api::{BothQualities, ErrorCode, Event, Quality, Reply, RequestOutcome, Role};
 
 use super::{
     devices::second_device,
@@ -233,6 +233,29 @@ impl Walk {
             assert_eq!(node.event_since(mark, "the answer", closed), RequestOutcome::Accepted);
             assert!(node.status().jam.is_none(), "{}", node.name);
         }
+        self.leave();
+    }
+
+    /// Both sides read the same in the grant: Free may be sent the standard quality and no more, Premium the original.
+    fn j10(&mut self) {
+        for (tier, allowed) in [("free", Quality::Standard), ("premium", Quality::Original)] {
+            self.stage.operate("account", &["tier", "ben", tier]);
+            self.ask();
+            self.phone.run(&["accept"]);
+            let seen = [&mut self.ana, &mut self.phone].map(|node| {
+                node.until("the Jam stands", |node| {
+                    let status = node.status();
+                    let stands = in_step(&status);
+                    status.jam.filter(|_| stands).map(|jam| jam.quality)
+                })
+            });
+            assert_eq!(seen[0], BothQualities { you: Quality::Original, friend: allowed }, "{tier}");
+            assert_eq!(seen[1], BothQualities { you: allowed, friend: Quality::Original }, "{tier}");
+            self.leave();
+        }
+    }
+
+    fn leave(&mut self) {
         self.ana.run(&["leave"]);
         self.phone.until("the Jam is over", |phone| phone.status().jam.is_none().then_some(()));
     }
@@ -267,7 +290,7 @@ fn online(node: &Node, name: &str) -> bool {
 #[test]
 fn every_row_of_accounts_and_requests_has_its_permitted_and_its_refused_case() {
     type Row = (&'static str, fn(&mut Walk));
-    let rows: [Row; 10] = [
+    let rows: [Row; 11] = [
         ("A1", Walk::a1),
         ("A2", Walk::a2),
         ("A3", Walk::a3),
@@ -278,6 +301,7 @@ fn every_row_of_accounts_and_requests_has_its_permitted_and_its_refused_case() {
         ("J1", Walk::j1),
         ("J2", Walk::j2),
         ("J3", Walk::j3),
+        ("J10", Walk::j10),
     ];
     let mut walk = Walk::begin();
     let mut failed = Vec::new();

@@ -7,7 +7,10 @@ use jamsync_protocol::{
 };
 
 use super::*;
-use crate::api::{BothReadiness, Chat, EntryKey, Me, Message, Percent, Precision, Readiness, SideReadiness};
+use crate::api::{
+    BothQualities, BothReadiness, Chat, EntryKey, Me, Message, Percent, Precision, Quality, Readiness,
+    SideReadiness,
+};
 
 fn ana() -> Handle {
     "ana".parse().expect("valid")
@@ -54,6 +57,7 @@ fn in_a_jam() -> Snapshot {
             role: Role::Host,
             guest_controls: true,
             peer: Peer::Connected { path: Path::Direct, address: ([192, 0, 2, 7], 4471).into() },
+            quality: BothQualities { you: Quality::Original, friend: Quality::Standard },
             age: Span::from_secs(754),
             readiness: BothReadiness {
                 you: SideReadiness { is: Readiness::Ready, for_time: Span::from_secs(750) },
