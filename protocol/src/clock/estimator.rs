@@ -8,10 +8,10 @@ use super::{
     ClockConfig, Estimate,
     blend::blend,
     fit::{Fit, Prior},
-    floor::Floor,
-    history::{Direction, History, Line, Sample},
+    history::{Direction, Line, Sample},
     limits::{Limits, Verdict},
     round_trips::RoundTrips,
+    way::Way,
 };
 use crate::time::{NodeTime, Ppm, Span};
 
@@ -34,14 +34,6 @@ pub(super) struct Estimator {
     /// Samples since the last update.
     fresh: u32,
     jumps: u64,
-}
-
-/// One direction of the path.
-#[derive(Clone, Debug)]
-struct Way {
-    direction: Direction,
-    history: History,
-    floor: Floor,
 }
 
 /// The outcome of an update.
@@ -112,7 +104,8 @@ impl Estimator {
         self.fresh = 0;
         self.make_room(now, &line);
         let line = Line { at: now, offset: line.offset_at(now), drift: line.drift };
-        let fit = if known >= FITTED_MIN { self.fit(&line) } else { None };
+        let is_held = known < FITTED_MIN || self.there.is_descending() || self.back.is_descending();
+        let fit = if is_held { None } else { self.fit(&line) };
         if self.solve(line, fit) == Finding::Changed {
             return Finding::Changed;
         }
@@ -265,34 +258,12 @@ impl Estimator {
         let (Some(line), config) = (self.line, self.config) else { return Finding::Steady };
         let mut finding = Finding::Steady;
         for way in [&mut self.there, &mut self.back] {
-            if let Some(since) = way.floor.find(&config, way.direction, &way.history, &line, now) {
-                way.history.begin_segment_at(since);
-                way.floor.forget();
+            if let Some(since) = way.find_floor(&config, &line, now) {
                 self.round_trips.raise(since);
                 finding = Finding::Changed;
             }
         }
         finding
-    }
-}
-
-impl Way {
-    fn new(direction: Direction) -> Self {
-        Self { direction, history: History::new(direction), floor: Floor::default() }
-    }
-
-    fn push(&mut self, sample: Sample, line: &Line) -> Finding {
-        let lower = self.floor.is_undercut_by(sample.lateness(self.direction, line));
-        if lower {
-            self.begin_segment();
-        }
-        self.history.push(sample, line);
-        if lower { Finding::Changed } else { Finding::Steady }
-    }
-
-    fn begin_segment(&mut self) {
-        self.history.begin_segment();
-        self.floor.forget();
     }
 }
 

@@ -1,29 +1,39 @@
 //! The floor of one direction: its least lateness of late, and whether it has moved.
 //!
-//! A lower floor is a fact the moment it is seen. A higher one may be a queue, so it counts only after the old one
+//! A lower floor shows in all samples that follow. A higher one may be a queue, so it counts only after the old one
 //! has not been seen for long.
 
 use alloc::vec::Vec;
 
 use super::{
     ClockConfig,
-    history::{Direction, History, Line},
+    history::{Bucket, Direction, History, Line},
 };
 use crate::time::{NodeTime, Span};
 
 /// The least lateness of one direction.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Floor {
-    /// Seconds against the present line, and when it was last come near; `None` while a segment is too young.
-    known: Option<(f64, NodeTime)>,
+    /// `None` while a segment is too young.
+    known: Option<Level>,
     /// How far from the floor a sample may be, in seconds, and still be of the same path.
     tolerance: f64,
 }
 
+/// Seconds against the present line.
+#[derive(Clone, Copy, Debug)]
+struct Level {
+    least: f64,
+    /// The median of the buckets' means.
+    usual: f64,
+}
+
 impl Floor {
-    /// Whether a sample of this lateness shows that the least delay has become less.
-    pub(super) fn is_undercut_by(&self, lateness: f64) -> bool {
-        self.known.is_some_and(|(least, _)| lateness < least - self.tolerance)
+    /// How far below the least lateness this one is, if by so much that the path may have become shorter; and the usual
+    /// lateness. Both in seconds.
+    pub(super) fn undercut_by(&self, lateness: f64) -> Option<(f64, f64)> {
+        let Level { least, usual } = self.known?;
+        (lateness < least - self.tolerance).then_some((least - lateness, usual))
     }
 
     /// Finds the floor anew against `line`. Returns since when the old floor was not seen, if that is long enough ago
@@ -43,7 +53,7 @@ impl Floor {
         }
         let window = config.floor_hold + config.floor_hold;
         let recent = || history.current().filter(|bucket| now - bucket.best().at <= window);
-        let lateness = |bucket: &super::history::Bucket| bucket.best().lateness(direction, line);
+        let lateness = |bucket: &Bucket| bucket.best().lateness(direction, line);
         let least = recent().map(lateness).reduce(f64::min)?;
         let near = |tolerance: f64| {
             let seen = recent().filter(|&bucket| lateness(bucket) <= least + tolerance);
@@ -57,15 +67,30 @@ impl Floor {
             self.tolerance = (TOLERANCE * typical).max(config.floor_step.as_secs_f64());
         }
         let seen = near(self.tolerance)?;
-        self.known = Some((least, seen));
+        let mut means: Vec<f64> = recent().map(|bucket| bucket.mean().lateness(direction, line)).collect();
+        let middle = means.len() / 2;
+        let (_, &mut usual, _) = means.select_nth_unstable_by(middle, f64::total_cmp);
+        self.known = Some(Level { least, usual });
         let above: u32 = recent().filter(|bucket| bucket.best().at > seen).map(|bucket| bucket.count()).sum();
-        (now - seen >= config.floor_hold && above >= SAMPLES_MIN).then_some(seen)
+        let missed = heard(recent(), seen, now) >= config.floor_hold;
+        (missed && above >= SAMPLES_MIN).then_some(seen)
     }
 
     /// Forgets the floor: what follows is another path.
     pub(super) fn forget(&mut self) {
         *self = Self::default();
     }
+}
+
+/// How much of the time since `seen` anything was heard in: a path on which nothing passes does not show its floor.
+fn heard<'a>(buckets: impl Iterator<Item = &'a Bucket>, seen: NodeTime, now: NodeTime) -> Span {
+    let mut heard = Span::ZERO;
+    let mut until = seen;
+    for at in buckets.flat_map(|bucket| bucket.lasts()).chain([now]) {
+        heard += at.since(until).min(SILENCE);
+        until = until.max(at);
+    }
+    heard
 }
 
 /// Samples in a segment before its floor counts as known.
@@ -76,3 +101,5 @@ const RANK_MIN: usize = 7;
 const TOLERANCE: f64 = 8.0;
 /// A floor seen within this time is in sight.
 const IN_SIGHT: Span = Span::from_secs(10);
+/// A full bucket of the slowest probing lasts so long; of a longer pause only this counts as heard.
+const SILENCE: Span = Span::from_secs(16);

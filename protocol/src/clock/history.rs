@@ -47,6 +47,8 @@ pub(super) struct History {
     buckets: Vec<Bucket>,
     /// The samples of a full bucket.
     quota: u32,
+    /// Whether the newest bucket takes no more samples.
+    is_closed: bool,
     /// Raised whenever the least delay changed: levels of different segments are not comparable, slopes are.
     segment: u32,
     /// Samples in the current segment.
@@ -93,19 +95,25 @@ impl Sample {
 
 impl History {
     pub(super) fn new(direction: Direction) -> Self {
-        Self { direction, buckets: Vec::new(), quota: 1, segment: 0, count: 0 }
+        Self { direction, buckets: Vec::new(), quota: 1, is_closed: false, segment: 0, count: 0 }
     }
 
     /// Enters a sample into the newest bucket, or a new one; `line` tells which of two samples was less late.
     pub(super) fn push(&mut self, sample: Sample, line: &Line) {
         self.count = self.count.saturating_add(1);
         let new = Bucket::of(sample, self.segment);
+        let is_open = !core::mem::take(&mut self.is_closed);
         match self.buckets.last_mut() {
-            Some(last) if last.segment == new.segment && last.count < self.quota => {
+            Some(last) if is_open && last.segment == new.segment && last.count < self.quota => {
                 last.merge(&new, self.direction, line);
             }
             Some(_) | None => self.buckets.push(new),
         }
+    }
+
+    /// The next sample begins a bucket.
+    pub(super) fn close(&mut self) {
+        self.is_closed = true;
     }
 
     /// Merges neighbours into buckets of `quota` samples.
@@ -221,6 +229,20 @@ impl Bucket {
     /// The sample with the least delay.
     pub(super) fn best(&self) -> Sample {
         self.best
+    }
+
+    /// When its first and its last sample were taken.
+    pub(super) fn lasts(&self) -> [NodeTime; 2] {
+        [self.first.at, self.last]
+    }
+
+    /// The mean of its samples.
+    pub(super) fn mean(&self) -> Sample {
+        let count = f64::from(self.count);
+        Sample {
+            at: self.first.at + Span::from_secs_f64(self.sum_at / count),
+            offset: self.first.offset + Span::from_secs_f64(self.sum_offset / count),
+        }
     }
 
     /// How many samples it holds.

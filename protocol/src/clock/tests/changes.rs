@@ -54,6 +54,23 @@ fn a_longer_route_is_held_over_for_a_minute_and_then_accepted() {
 }
 
 #[test]
+fn a_queue_behind_an_outage_does_not_count_as_a_longer_route_before_it_was_seen_for_a_minute() {
+    for seed in 0..3 {
+        let cut = Way { outage: Some((60.0, 112.0)), ..wan(25.0) };
+        let queued = Way { reroute: Some((112.0, 105.0)), ..cut };
+        let mut world = World::new(Scenario::of(queued, cut), seed);
+        run_bounded(&mut world, 60.0);
+        while world.second() < 145.0 {
+            let second = world.second() + 1.0;
+            for score in run_bounded(&mut world, second) {
+                assert!(score.raw.abs() < Span::from_micros(500), "at {second} s: {score:?}");
+            }
+        }
+        assert_close(run_bounded(&mut world, 240.0), Span::from_micros(300));
+    }
+}
+
+#[test]
 fn a_route_that_changes_over_jitter_bends_the_line_but_never_moves_the_truth_out_of_the_bound() {
     for seed in 0..6 {
         for base in [10.0, 14.0, 26.0, 30.0] {
