@@ -9,12 +9,15 @@ use std::{
     time::Duration,
 };
 
-use jamsync_coordinator::store::{SqliteStore, Store};
+use jamsync_coordinator::store::{SqliteStore, Store, StoreError};
 use jamsync_examples::load::{Device, Dialer, Persona, Server};
 use jamsync_protocol::{
     id::AccountId,
-    identity::{LinkToken, friend_link::LinkSecret, join_code::JoinSecret},
-    wire::coord::{CoordCall, CoordEvent, CoordReply, CoordRequest, EventNumber, IdempotencyKey, RequestId},
+    identity::{DeviceSecret, LinkToken, VerifiedLog, Vouch, friend_link::LinkSecret, join_code::JoinSecret},
+    text::Text,
+    wire::coord::{
+        CoordCall, CoordEvent, CoordReply, CoordRequest, EventNumber, IdempotencyKey, Mark, RequestId,
+    },
 };
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -41,6 +44,13 @@ enum Step {
     TakeLink(LinkToken),
     Ask,
     Cancel(RequestId),
+    AddDevice,
+    Vouch,
+    RevokeDevice,
+    OptOut,
+    Block,
+    /// Every second one does, and nothing of it is left.
+    Delete,
 }
 
 /// A hub, and the row of those who come to it.
@@ -54,11 +64,17 @@ struct Lane {
     signed_up: u32,
     /// Whose contact the hubs have become.
     befriended: BTreeMap<AccountId, BTreeSet<AccountId>>,
+    /// The log of the guest, as far as it was acknowledged.
+    log: VerifiedLog,
+    /// Those who have done all of it and are still there, with their hub.
+    finished: Vec<(VerifiedLog, AccountId)>,
+    gone: BTreeSet<AccountId>,
     /// The write that has no acknowledgement yet.
     pending: Option<CoordCall>,
     acknowledged: u64,
     /// What the hub has to hear after `heard`.
-    expected: VecDeque<CoordEvent>,
+    expected: VecDeque<(EventNumber, CoordEvent)>,
+    told: EventNumber,
     heard: EventNumber,
     secret: JoinSecret,
 }
@@ -68,6 +84,9 @@ impl Lane {
         let hub = Arc::new(Persona::new(number, HUBS).expect("a person"));
         let guest = Arc::new(Persona::new(number, 1).expect("a person"));
         Self {
+            log: guest.log.clone(),
+            finished: Vec::new(),
+            gone: BTreeSet::new(),
             number,
             hub,
             hubs: 0,
@@ -79,6 +98,7 @@ impl Lane {
             pending: None,
             acknowledged: 0,
             expected: VecDeque::new(),
+            told: EventNumber(0),
             heard: EventNumber(0),
             secret,
         }
@@ -93,7 +113,7 @@ impl Lane {
         self.befriended.insert(self.hub.log.account(), BTreeSet::new());
         self.hubs += 1;
         self.signed_up += 1;
-        self.heard = EventNumber(0);
+        (self.heard, self.told) = (EventNumber(0), EventNumber(0));
         Ok(())
     }
 
@@ -119,7 +139,69 @@ impl Lane {
             }
             Step::Ask => CoordRequest::RequestJam { to: hub.handle.clone() },
             Step::Cancel(request) => CoordRequest::CancelRequest { request },
+            Step::AddDevice | Step::RevokeDevice => CoordRequest::ExtendLog {
+                account: guest.log.account(),
+                entry: self.grown().newest().expect("entries").clone(),
+                name: Text::truncated("second"),
+            },
+            Step::Vouch => {
+                let (me, pin) = (guest.log.account(), hub.log.pin());
+                let vouch = Vouch::signed_by(guest.secret(), me, hub.handle.clone(), pin);
+                CoordRequest::VouchForContact { vouch }
+            }
+            Step::OptOut => CoordRequest::OptOut { out: true },
+            Step::Block => {
+                CoordRequest::MarkContact { contact: hub.log.account(), mark: Mark::Blocked, on: true }
+            }
+            Step::Delete => CoordRequest::DeleteAccount { handle: guest.handle.clone() },
         }
+    }
+
+    /// The guest's log with the entry that this step adds.
+    fn grown(&self) -> VerifiedLog {
+        let (mut log, secret) = (self.log.clone(), self.guest.secret());
+        let mut seed = secret.seed();
+        seed.reverse();
+        let second = DeviceSecret::from_seed(&seed);
+        if matches!(self.step, Step::AddDevice) {
+            let consent = log.consent(&second);
+            log.add(secret, second.public(), consent).expect("an entry");
+        } else {
+            log.revoke(secret, second.public()).expect("an entry");
+        }
+        log
+    }
+
+    fn expect(&mut self, event: CoordEvent) {
+        self.told.0 += 1;
+        self.expected.push_back((self.told, event));
+    }
+
+    /// The guest is deleted, and with it what waits for the hub and tells of it, but for the farewell.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the others say nothing of it")]
+    fn forget(&mut self) {
+        let account = self.log.account();
+        self.expected.retain(|(_, event)| match event {
+            CoordEvent::JamRequested(open) => open.account != account,
+            CoordEvent::DeviceLogGrew { account: grown, .. } => *grown != account,
+            _ => true,
+        });
+        self.gone.insert(account);
+        self.expect(CoordEvent::ContactRemoved { account });
+    }
+
+    /// The hub hears of the guest's new device, and that it is one no more.
+    fn heard_of_log(&mut self) {
+        self.log = self.grown();
+        let entry = self.log.newest().expect("entries").clone();
+        self.expect(CoordEvent::DeviceLogGrew { account: self.log.account(), entry });
+    }
+
+    fn next_guest(&mut self) -> anyhow::Result<Step> {
+        self.guests += 1;
+        self.guest = Arc::new(Persona::new(self.number, self.guests)?);
+        self.log = self.guest.log.clone();
+        Ok(Step::SignUp)
     }
 
     /// Does one write, or repeats the one that was not acknowledged.
@@ -146,22 +228,37 @@ impl Lane {
                 Step::Ask
             }
             (Step::Ask, CoordReply::Requested { request, expires }) => {
-                self.expected.push_back(CoordEvent::JamRequested(
-                    jamsync_protocol::wire::coord::OpenRequest {
-                        request,
-                        friend: self.guest.handle.clone(),
-                        account: self.guest.log.account(),
-                        incoming: true,
-                        expires,
-                    },
-                ));
+                self.expect(CoordEvent::JamRequested(jamsync_protocol::wire::coord::OpenRequest {
+                    request,
+                    friend: self.guest.handle.clone(),
+                    account: self.guest.log.account(),
+                    incoming: true,
+                    expires,
+                }));
                 Step::Cancel(request)
             }
             (Step::Cancel(request), CoordReply::Done) => {
-                self.expected.push_back(CoordEvent::RequestCancelled { request });
-                self.guests += 1;
-                self.guest = Arc::new(Persona::new(self.number, self.guests)?);
-                Step::SignUp
+                self.expect(CoordEvent::RequestCancelled { request });
+                Step::AddDevice
+            }
+            (Step::AddDevice, CoordReply::Done) => {
+                self.heard_of_log();
+                Step::Vouch
+            }
+            (Step::Vouch, CoordReply::Done) => Step::RevokeDevice,
+            (Step::RevokeDevice, CoordReply::Done) => {
+                self.heard_of_log();
+                Step::OptOut
+            }
+            (Step::OptOut, CoordReply::Done) => Step::Block,
+            (Step::Block, CoordReply::Done) if self.guests.is_multiple_of(2) => Step::Delete,
+            (Step::Block, CoordReply::Done) => {
+                self.finished.push((self.log.clone(), self.hub.log.account()));
+                self.next_guest()?
+            }
+            (Step::Delete, CoordReply::Done) => {
+                self.forget();
+                self.next_guest()?
             }
             (step, reply) => panic!("lane {}, {step:?}: {reply:?}", self.number),
         };
@@ -200,14 +297,9 @@ impl Lane {
             guest.connection.close(0u8.into(), b"");
         }
         let mut events = hub.events(self.heard).await?;
-        while let Some(expected) = self.expected.pop_front() {
+        while let Some((number, expected)) = self.expected.pop_front() {
             let event = events.next().await?;
-            assert_eq!(
-                event.number,
-                EventNumber(self.heard.0 + 1),
-                "lane {}: no gap, none twice",
-                self.number
-            );
+            assert_eq!(event.number, number, "lane {}: none lost, none twice", self.number);
             assert_eq!(event.event, expected, "lane {}: in order", self.number);
             self.heard = event.number;
         }
@@ -285,8 +377,30 @@ async fn on_disk(data: &std::path::Path, lanes: &[Lane], secret: JoinSecret) {
     for (&hub, expected) in lanes.iter().flat_map(|lane| &lane.befriended) {
         let contacts = store.read(move |view| view.contacts_after(hub, None, USES)).await.expect("reads");
         let found: BTreeSet<_> = contacts.iter().map(|(_, account)| account.id).collect();
-        assert_eq!(found, *expected);
-        assert_eq!(contacts.len(), expected.len());
+        let gone: BTreeSet<_> = lanes.iter().flat_map(|lane| lane.gone.iter().copied()).collect();
+        assert_eq!(found, expected - &gone);
+        assert_eq!(contacts.len(), found.len());
+    }
+    for lane in lanes {
+        for (log, hub) in &lane.finished {
+            let (id, hub) = (log.account(), *hub);
+            let look = store.read(move |view| {
+                Ok((view.account(id)?, view.devices_of(id)?.len(), view.contact(id, hub)?))
+            });
+            let (account, devices, contact) = look.await.expect("reads");
+            let (account, contact) = (account.expect("it is there"), contact.expect("a contact"));
+            assert_eq!(
+                (&account.log, devices),
+                (log.as_log(), 1),
+                "a device was added and revoked, once each"
+            );
+            assert!(account.opted_out && contact.blocked && contact.vouch.is_some(), "{contact:?}");
+        }
+        for &id in &lane.gone {
+            let found =
+                store.read(move |view| Ok::<_, StoreError>((view.account(id)?, view.devices_of(id)?)));
+            assert_eq!(found.await.expect("reads"), (None, Vec::new()), "deleted for good");
+        }
     }
     let accounts: u32 = lanes.iter().map(|lane| lane.signed_up).sum();
     let permit = store.read(move |view| view.join_permit(secret.fingerprint())).await.expect("reads");

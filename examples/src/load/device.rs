@@ -78,6 +78,12 @@ impl Persona {
         let handle = format!("load{run}x{number}").parse().context("a handle")?;
         Ok(Self { number, handle, log, identity: Identity::from_seed(&seed)? })
     }
+
+    /// What it signs with.
+    #[must_use]
+    pub const fn secret(&self) -> &DeviceSecret {
+        self.identity.secret()
+    }
 }
 
 impl Dialer {
