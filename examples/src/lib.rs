@@ -9,6 +9,7 @@ pub mod latency;
 pub mod lateness;
 pub mod link;
 pub mod load;
+pub mod ports;
 mod rig;
 pub mod score;
 pub mod tones;

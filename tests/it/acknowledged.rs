@@ -1,16 +1,19 @@
-//! kill -9 of a coordinator at random moments under load, and each fifth time a stop by SIGTERM. Every write that was acknowledged is there after the restart,
-//! none took effect twice, and events arrive in order and without a gap. A write that was under way is repeated under its
-//! key, as a node does. `JAMSYNC_KILL_ROUNDS` says how many rounds, `JAMSYNC_SEED` which.
+//! kill -9 of a coordinator under load, after a random number of writes, and each fifth time a stop by SIGTERM. Every
+//! write that was acknowledged is there after the restart, none took effect twice, and events arrive in order and without
+//! a gap. A write that was under way is repeated under its key, as a node does. `JAMSYNC_KILL_ROUNDS` says how many
+//! rounds, `JAMSYNC_SEED` which.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     env,
     sync::Arc,
-    time::Duration,
 };
 
 use jamsync_coordinator::store::{SqliteStore, Store, StoreError};
-use jamsync_examples::load::{Device, Dialer, Persona, Server};
+use jamsync_examples::{
+    load::{Device, Dialer, Persona, Server},
+    ports,
+};
 use jamsync_protocol::{
     id::AccountId,
     identity::{DeviceSecret, LinkToken, VerifiedLog, Vouch, friend_link::LinkSecret, join_code::JoinSecret},
@@ -27,6 +30,8 @@ use super::jam::process::{PATIENCE, binary};
 
 /// Rounds where nothing says how many.
 const ROUNDS: u64 = 5;
+/// The coordinator is killed after so many writes at most.
+const WRITES_MAX: u64 = 300;
 /// People who are called upon all the time, each by somebody new.
 const LANES: u32 = 16;
 const USES: u32 = 1_000_000;
@@ -72,6 +77,8 @@ struct Lane {
     /// The write that has no acknowledgement yet.
     pending: Option<CoordCall>,
     acknowledged: u64,
+    /// Where all lanes count what is acknowledged in this round.
+    count: Option<Arc<watch::Sender<u64>>>,
     /// What the hub has to hear after `heard`.
     expected: VecDeque<(EventNumber, CoordEvent)>,
     told: EventNumber,
@@ -97,6 +104,7 @@ impl Lane {
             befriended: BTreeMap::new(),
             pending: None,
             acknowledged: 0,
+            count: None,
             expected: VecDeque::new(),
             told: EventNumber(0),
             heard: EventNumber(0),
@@ -215,6 +223,9 @@ impl Lane {
         let reply = actor.call(&call).await?;
         self.pending = None;
         self.acknowledged += 1;
+        if let Some(count) = &self.count {
+            count.send_modify(|count| *count += 1);
+        }
         self.step = match (self.step, reply) {
             (Step::SignUp, CoordReply::Me(me)) => {
                 assert_eq!(me.account, self.guest.log.account());
@@ -323,8 +334,8 @@ async fn what_a_coordinator_acknowledged_survives_kill_9_once_and_in_order() {
     let binaries = binary("jamsync-coordinator").parent().expect("a folder").to_owned();
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data");
-    let mut server = Server::start(&binaries, &data, "127.0.0.1:0", &[]).expect("serves");
-    let listen = server.address.to_string();
+    let listen = format!("127.0.0.1:{}", ports::lasting().expect("a port"));
+    let mut server = Server::start(&binaries, &data, &listen, &[]).expect("serves");
     let code = Server::join_code(&binaries, &data, USES).expect("a code");
     let dialer = Arc::new(Dialer::new(server.address, code.coordinator, 4).expect("sockets"));
     let mut lanes: Vec<Lane> = (1..=LANES).map(|number| Lane::new(number, code.secret)).collect();
@@ -335,17 +346,24 @@ async fn what_a_coordinator_acknowledged_survives_kill_9_once_and_in_order() {
     for round in 0..rounds {
         let before = acknowledged(&lanes);
         let (tell, gone) = watch::channel(false);
+        let (count, mut counted) = watch::channel(0);
+        let count = Arc::new(count);
         let running: Vec<_> = lanes
             .into_iter()
             .map(|mut lane| {
-                let (dialer, gone) = (Arc::clone(&dialer), gone.clone());
+                let (dialer, gone, count) = (Arc::clone(&dialer), gone.clone(), Arc::clone(&count));
+                lane.count = Some(count);
                 tokio::spawn(async move {
                     lane.run(&dialer, gone).await;
+                    lane.count = None;
                     lane
                 })
             })
             .collect();
-        tokio::time::sleep(Duration::from_millis(random.random_range(100..500))).await;
+        drop(count);
+        let enough = random.random_range(1..=WRITES_MAX);
+        // Sooner where every lane has come to the end of its hub.
+        drop(counted.wait_for(|count| *count >= enough).await);
         // Now and then as a service manager does it, which may lose no more.
         if round % 5 == 4 {
             server.stop().expect("stops");

@@ -1,6 +1,12 @@
 //! The coordinator over real QUIC on loopback, driven by the node's own client. Time is the test's.
 
-use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    net::{Ipv6Addr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use jamsync_coordinator::{
     data::DataFolder,
@@ -9,6 +15,7 @@ use jamsync_coordinator::{
     server::Server,
     store::{JoinPermit, SqliteStore, Store},
 };
+use jamsync_examples::ports;
 use jamsync_node::{
     clock::NodeClock,
     identity::Identity,
@@ -76,8 +83,8 @@ impl World {
     async fn start() -> Self {
         let env = Arc::new(ManualEnv(watch::Sender::new(NOW)));
         let folder = tempfile::tempdir().expect("a folder");
-        let (server, store) =
-            serve(&folder, &env, "[::1]:0".parse().expect("an address"), Settings::default());
+        let listen = (Ipv6Addr::LOCALHOST, ports::lasting().expect("a port")).into();
+        let (server, store) = serve(&folder, &env, listen, Settings::default());
         let permit = JoinPermit {
             fingerprint: SECRET.fingerprint(),
             uses_left: 100,

@@ -7,7 +7,6 @@
 
 use std::{
     fs,
-    net::UdpSocket,
     path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
     thread::sleep,
@@ -16,7 +15,7 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
-use jamsync_examples::tones::Piece;
+use jamsync_examples::{ports, tones::Piece};
 use jamsync_node::api::{Body, Peer, Reply, ServerLine, Snapshot};
 use jamsync_protocol::media::SampleRate;
 use serde::Serialize;
@@ -283,7 +282,7 @@ impl Node {
 }
 
 fn coordinator(binaries: &Path, folder: &Path) -> anyhow::Result<Running> {
-    let port = UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
+    let port = ports::lasting()?;
     let data = folder.join("coordinator");
     let process = Command::new(binaries.join("jamsync-coordinator"))
         .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--data"])

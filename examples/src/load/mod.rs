@@ -24,6 +24,7 @@ pub use device::{Device, Dialer, Events, Persona};
 pub use report::{Cost, Delivered, Idle, Latencies, Logins, Report, Restart, Writes};
 pub use server::{Counts, Server};
 
+use crate::ports;
 use phases::{Crowd, events, idle, logins, restart, sign_up, writes};
 
 /// What is measured, and how hard.
@@ -51,7 +52,8 @@ pub async fn measure(load: &Load) -> anyhow::Result<Report> {
     );
     let folder = tempfile::Builder::new().prefix("jamsync-load-").tempdir()?;
     let data = folder.path().join("coordinator");
-    let server = Server::start(&load.binaries, &data, "127.0.0.1:0", &[])?;
+    let listen = format!("127.0.0.1:{}", ports::lasting()?);
+    let server = Server::start(&load.binaries, &data, &listen, &[])?;
     let address = server.address;
     let code = Server::join_code(&load.binaries, &data, load.devices)?;
     let crowd = Arc::new(Crowd::new(&Dialer::new(address, code.coordinator, SOCKETS)?.into(), load.devices)?);
@@ -61,7 +63,7 @@ pub async fn measure(load: &Load) -> anyhow::Result<Report> {
     // A process that has just started, so that memory which earlier connections left behind does not count as free.
     server.stop()?;
     let binaries = load.binaries.clone();
-    let again = move || Server::start(&binaries, &data, &address.to_string(), &[]);
+    let again = move || Server::start(&binaries, &data, &listen, &[]);
     let server = again()?;
     let (online, idle) = idle(&crowd, &server).await?;
     let calm = writes(&online, &server, CALM_IN_FLIGHT, LINKS_EACH).await?;

@@ -1,7 +1,6 @@
 //! The processes of a run: a coordinator and two nodes, each with its own state, clock and sound card.
 
 use std::{
-    net::UdpSocket,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -15,6 +14,7 @@ use tokio::{
 };
 
 use super::node::{Node, Setup, lines_of};
+use crate::ports;
 
 /// Everything that runs. Dropping it ends every process.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl Coordinator {
     /// Starts it and makes a join code.
     async fn start(binaries: &Path, folder: &Path) -> anyhow::Result<Self> {
         let binary = binaries.join("jamsync-coordinator");
-        let port = UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = ports::lasting()?;
         let process = serve(&binary, folder, port).await?;
         let data = folder.join("coordinator");
         let made = Command::new(&binary).args(["join-code", "--data"]).arg(&data).output().await?;

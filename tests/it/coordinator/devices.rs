@@ -160,18 +160,16 @@ async fn a_revoked_device_is_cut_off_at_once_and_stays_out() {
     let (grant, _) = ben.granted().await;
     let jam = grant.verify(world.server.key(), NOW, &[&ana.log, &ben.log]).expect("a grant").jam;
 
-    let before = std::time::Instant::now();
+    // The coordinator's time stands still from here on: nothing waits for a timer.
     ana.log.revoke(&ana.secret, laptop.key()).expect("an active device");
     assert_eq!(ana.extend(&ana.log, "").await, Ok(CoordReply::Done));
     is_cut_off(&mut laptop).await;
-    assert!(before.elapsed() < Duration::from_secs(1), "{:?}", before.elapsed());
     // Whoever is in a Jam with it learns of the entry first, then of the end.
     let entry = ben.grown().await;
     ben.log = ana.log.clone();
     assert_eq!(entry, *ana.log.newest().expect("three entries"));
     assert!(grant.verify(world.server.key(), NOW, &[&ana.log, &ben.log]).is_err());
     assert_eq!(ben.event().await, CoordEvent::JamEnded { jam, by: ana.log.account() });
-    assert!(before.elapsed() < Duration::from_secs(1), "{:?}", before.elapsed());
 
     // It comes back, with a key that still proves itself, and is shown the door each time, also by the next server.
     let still_out = world.store.read({

@@ -46,12 +46,11 @@ async fn a_block_ends_all_at_once_both_ways_and_is_not_revealed() {
     let shown = ben.contact().await;
     assert!(shown.online);
 
-    let before = std::time::Instant::now();
+    // The coordinator's time stands still from here on: nothing waits for a timer.
     ana.mark(ben_id, Mark::Blocked, true).await;
     // What Ben hears is what he would hear of a friend who declines and leaves.
     assert_eq!(ben.event().await, CoordEvent::RequestDeclined { request: second });
     assert_eq!(ben.event().await, CoordEvent::JamEnded { jam, by: ana_id });
-    assert!(before.elapsed() < Duration::from_secs(1), "{:?}", before.elapsed());
     assert_eq!(ben.contact().await, Contact { online: false, ..shown.clone() });
     assert_eq!(ben.request_jam("ana").await, Err(unavailable("ana")));
     let Ok(CoordReply::Me(me)) = ben.ask(CoordRequest::WhoAmI).await else { panic!("no account") };

@@ -2,13 +2,14 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::Command,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use jamsync_coordinator::{data::DataFolder, store::Store};
+use jamsync_examples::ports;
 use jamsync_node::api::{Event, NowPlaying, QueueEntry, Reply, Snapshot};
 use jamsync_protocol::time::UtcTime;
 use rustix::process::Signal;
@@ -239,8 +240,7 @@ pub(super) fn in_step(status: &Snapshot) -> bool {
 }
 
 fn free_port() -> u16 {
-    let free = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-    free.local_addr().expect("bound").port()
+    ports::lasting().expect("a free port")
 }
 
 /// Entries by id.
