@@ -9,22 +9,16 @@ use jamsync_coordinator::{
     operations::{Facts, Operations},
     rules::Settings,
     server::Server,
-    store::{JoinPermit, SqliteStore, Store, StoreError},
+    store::{SqliteStore, Store, StoreError},
 };
-use jamsync_protocol::{identity::DeviceSecret, time::UtcTime};
+use jamsync_protocol::identity::DeviceSecret;
 
-use crate::served;
+use crate::{
+    served,
+    writes::{are_there, permit, write},
+};
 
 const FOLDER: &str = "JAMSYNC_TEST_SMALL_DISK";
-
-fn permit(number: u64) -> JoinPermit {
-    let fingerprint = *blake3::hash(&number.to_be_bytes()).as_bytes();
-    JoinPermit { fingerprint, uses_left: 1, expires: UtcTime::from_nanos(i64::MAX) }
-}
-
-async fn write(store: &SqliteStore, number: u64) -> Result<(), StoreError> {
-    store.write(move |tables| tables.put_join_permit(permit(number))).await
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_refuses_writes_loses_nothing_and_recovers() {
@@ -92,7 +86,7 @@ async fn fill(folder: &Path) {
     for number in 0..100 {
         assert!(write(&store, 1_000_000 + number).await.is_err(), "there is no room");
     }
-    lost(&store, &acknowledged).await;
+    are_there(&store, &acknowledged).await;
 
     fs::remove_file(&filler).expect("removes");
     for number in 2_000_000..2_000_300 {
@@ -100,27 +94,12 @@ async fn fill(folder: &Path) {
         acknowledged.push(number);
     }
     assert_eq!(ready().await, "ready\n");
-    lost(&store, &acknowledged).await;
+    are_there(&store, &acknowledged).await;
     server.shut_down().await;
     drop(store);
     let again = SqliteStore::open(&folder.join("db")).expect("opens");
-    lost(&again, &acknowledged).await;
+    are_there(&again, &acknowledged).await;
     let refused = again.read(|view| Ok(view.join_permit(permit(1_000_000).fingerprint)?.is_some()));
     assert!(!refused.await.expect("reads"), "what was refused is not there");
     println!("WROTE {first} writes before the disk was full, 300 after");
-}
-
-/// Checks that every acknowledged write is there.
-async fn lost(store: &SqliteStore, acknowledged: &[u64]) {
-    let expected = acknowledged.to_owned();
-    let lost = store.read(move |view| {
-        let mut lost = Vec::new();
-        for number in expected {
-            if view.join_permit(permit(number).fingerprint)?.is_none() {
-                lost.push(number);
-            }
-        }
-        Ok(lost)
-    });
-    assert_eq!(lost.await.expect("reads without room"), Vec::<u64>::new());
 }

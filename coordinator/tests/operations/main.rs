@@ -5,4 +5,8 @@ mod commands;
 #[cfg(test)]
 mod full_disk;
 #[cfg(test)]
+mod kill;
+#[cfg(test)]
 mod served;
+#[cfg(test)]
+mod writes;

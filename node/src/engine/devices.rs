@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     Account, Apply, Engine,
     account::{CODES_MAX, Grown, MadeCode},
-    friends::{Work, first_of, link_error, no_account, refused, usage},
+    friends::{Work, copied, first_of, link_error, no_account, refused, usage},
     utc_now,
 };
 use crate::{
@@ -61,12 +61,9 @@ impl Engine {
     /// Joins an account with a code that one of its devices has made.
     pub(super) fn join_account(&self, code: &str, name: &str) -> Result<Work, ApiError> {
         self.require_no_account()?;
-        let code: DeviceCode =
-            code.trim().parse().map_err(|error| usage(&error, "copy the whole code, in one line"))?;
-        let name = device_name(name)?;
-        let addresses: Vec<String> =
-            code.addresses.iter().map(|address| address.as_str().to_owned()).collect();
-        let (link, identity) = (self.link_to(addresses.clone(), code.coordinator)?, self.own_identity());
+        let (code, name) = (copied::<DeviceCode>(code)?, device_name(name)?);
+        let (addresses, link) = self.way_to(&code.addresses, code.coordinator)?;
+        let identity = self.own_identity();
         Ok(Box::pin(async move {
             let me = ask_to_join(&link, &identity, &code, name).await?;
             let apply: Apply =
@@ -78,12 +75,9 @@ impl Engine {
     /// Joins an account with its recovery code.
     pub(super) fn recover_account(&self, code: &str, name: &str) -> Result<Work, ApiError> {
         self.require_no_account()?;
-        let code: RecoveryCode =
-            code.trim().parse().map_err(|error| usage(&error, "copy the whole code, in one line"))?;
-        let name = device_name(name)?;
-        let addresses: Vec<String> =
-            code.addresses.iter().map(|address| address.as_str().to_owned()).collect();
-        let (link, identity) = (self.link_to(addresses.clone(), code.coordinator)?, self.own_identity());
+        let (code, name) = (copied::<RecoveryCode>(code)?, device_name(name)?);
+        let (addresses, link) = self.way_to(&code.addresses, code.coordinator)?;
+        let identity = self.own_identity();
         Ok(Box::pin(async move {
             let log = look_up(&link, code.account).await?;
             // An earlier attempt may have got through, but not its answer.
@@ -312,12 +306,6 @@ impl Engine {
         if let Err(error) = self.save_account() {
             self.warn(error.to_string());
         }
-    }
-
-    fn require_no_account(&self) -> Result<(), ApiError> {
-        let Some(account) = &self.account else { return Ok(()) };
-        let what = format!("this node is already signed up as {}", account.handle);
-        Err(ApiError::new(ErrorCode::Usage, what, "set JAMSYNC_HOME to another folder for a second account"))
     }
 
     fn own_identity(&self) -> Arc<Identity> {

@@ -1,10 +1,13 @@
 //! Friends and the coordinator: signing up, links, contacts, and what the coordinator tells unasked. What it says is believed only as far as device logs, proofs and signatures carry it.
 
-use std::pin::Pin;
+use std::{pin::Pin, str::FromStr};
 
 use jamsync_protocol::{
     id::{DeviceKey, Handle},
-    identity::{Date, DeviceLog, FriendLink, JoinCode, Market, Vouch, friend_link::LinkSecret},
+    identity::{
+        Date, DeviceLog, FriendLink, JoinCode, Market, Vouch, armour::CodeError, friend_link::LinkSecret,
+        join_code::CoordinatorAddress,
+    },
     text::{List, Text},
     wire::coord::{Contact, CoordEvent, CoordReply, CoordRequest, Me, Refusal, RequestEnd, RequestId, Role},
 };
@@ -39,15 +42,28 @@ impl Engine {
         }
     }
 
-    pub(super) fn link_to(
-        &self,
-        addresses: Vec<String>,
-        coordinator: DeviceKey,
-    ) -> Result<CoordinatorLink, ApiError> {
+    fn link_to(&self, addresses: Vec<String>, coordinator: DeviceKey) -> Result<CoordinatorLink, ApiError> {
         let program = Text::truncated(concat!("jamsync ", env!("CARGO_PKG_VERSION")));
         let config = LinkConfig { addresses, coordinator, program, clock: self.stage.clock() };
         CoordinatorLink::spawn(self.endpoint.clone(), config, &self.identity, self.link_events.clone())
             .map_err(|error| ApiError::new(ErrorCode::Failed, error.to_string(), ""))
+    }
+
+    /// The addresses that a code names as they are kept, and a link to the coordinator that is there.
+    pub(super) fn way_to(
+        &self,
+        addresses: &[CoordinatorAddress],
+        coordinator: DeviceKey,
+    ) -> Result<(Vec<String>, CoordinatorLink), ApiError> {
+        let addresses: Vec<String> = addresses.iter().map(|address| address.as_str().to_owned()).collect();
+        let link = self.link_to(addresses.clone(), coordinator)?;
+        Ok((addresses, link))
+    }
+
+    pub(super) fn require_no_account(&self) -> Result<(), ApiError> {
+        let Some(account) = &self.account else { return Ok(()) };
+        let what = format!("this node is already signed up as {}", account.handle);
+        Err(ApiError::new(ErrorCode::Usage, what, "set JAMSYNC_HOME to another folder for a second account"))
     }
 
     /// Makes an account at the coordinator of a join code.
@@ -58,19 +74,12 @@ impl Engine {
         birth: &str,
         market: &str,
     ) -> Result<Work, ApiError> {
-        if let Some(account) = &self.account {
-            let what = format!("this node is already signed up as {}", account.handle);
-            let remedy = "set JAMSYNC_HOME to another folder for a second account";
-            return Err(ApiError::new(ErrorCode::Usage, what, remedy));
-        }
-        let code: JoinCode =
-            code.trim().parse().map_err(|error| usage(&error, "copy the whole join code"))?;
+        self.require_no_account()?;
+        let code: JoinCode = copied(code)?;
         let birth_date: Date = birth.parse().map_err(|error| usage(&error, "write it as 1990-12-31"))?;
         let market: Market =
             market.parse().map_err(|error| usage(&error, "write two letters, such as DE"))?;
-        let addresses: Vec<String> =
-            code.addresses.iter().map(|address| address.as_str().to_owned()).collect();
-        let link = self.link_to(addresses.clone(), code.coordinator)?;
+        let (addresses, link) = self.way_to(&code.addresses, code.coordinator)?;
         let log = DeviceLog::found(self.identity.secret(), rand::random()).as_log().clone();
         let request = CoordRequest::SignUp { secret: code.secret, handle, birth_date, market, log };
         Ok(Box::pin(async move {
@@ -135,8 +144,7 @@ impl Engine {
     /// Opens a friend's link.
     pub(super) fn open_link(&self, text: &str) -> Result<Work, ApiError> {
         let (account, link) = self.signed_in()?;
-        let friend: FriendLink =
-            text.trim().parse().map_err(|error| usage(&error, "copy the whole link, in one line"))?;
+        let friend: FriendLink = copied(text)?;
         if friend.coordinator != account.coordinator {
             let what = "this link was made at another coordinator than yours";
             let remedy = "both of you have to sign up at the same one";
@@ -405,6 +413,11 @@ pub(super) fn no_account() -> ApiError {
 
 pub(super) fn refused(error: &dyn std::fmt::Display, remedy: &str) -> ApiError {
     ApiError::new(ErrorCode::Refused, error.to_string(), remedy)
+}
+
+/// A code or a link as a person passed it on.
+pub(super) fn copied<C: FromStr<Err = CodeError>>(text: &str) -> Result<C, ApiError> {
+    text.trim().parse().map_err(|error| usage(&error, "copy all of it, in one line"))
 }
 
 pub(super) fn usage(error: &dyn std::fmt::Display, remedy: &str) -> ApiError {

@@ -49,12 +49,7 @@ impl Engine {
                 }
                 Err(error) => return Err(link_error(error)),
             }
-            let apply: Apply = Box::new(move |engine| {
-                engine.marks_told(&known);
-                engine.save_account()?;
-                Ok(Reply::Done)
-            });
-            Ok(apply)
+            Ok(told(known))
         }))
     }
 
@@ -128,12 +123,7 @@ impl Engine {
                     Ok(()) | Err(LinkError::Refused(_)) => {}
                     Err(error) => return Err(link_error(error)),
                 }
-                let apply: Apply = Box::new(move |engine| {
-                    engine.marks_told(&known);
-                    engine.save_account()?;
-                    Ok(Reply::Done)
-                });
-                Ok(apply)
+                Ok(told(known))
             });
         }
     }
@@ -194,6 +184,15 @@ impl Engine {
             ApiError::new(ErrorCode::NotFound, what, "see `jamsync contacts`")
         })
     }
+}
+
+/// What follows once the coordinator was told how the listener stands to a friend.
+fn told(known: KnownContact) -> Apply {
+    Box::new(move |engine| {
+        engine.marks_told(&known);
+        engine.save_account()?;
+        Ok(Reply::Done)
+    })
 }
 
 async fn tell_marks(link: &CoordinatorLink, known: &KnownContact) -> Result<(), LinkError> {

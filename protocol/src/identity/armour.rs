@@ -4,8 +4,12 @@
 //! White space and letter case do not matter, so a code survives a mail program that breaks lines.
 
 use alloc::{string::String, vec::Vec};
+use core::fmt;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::keys::{Domain, digest};
+use crate::wire::codec;
 
 /// A text that is not the code it should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,11 +56,56 @@ pub(super) struct Kind {
     pub(super) name: &'static str,
     /// What it begins with, in lower case.
     pub(super) prefix: &'static str,
+    /// The most that it holds.
+    pub(super) bytes_max: usize,
+}
+
+/// Gives the code `$code` its text form, and a debug form that shows the named fields, which are no secret.
+macro_rules! text_form {
+    ($code:ident, $kind:expr, shows: $($shown:ident),+) => {
+        impl core::fmt::Display for $code {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                $kind.show(self, f)
+            }
+        }
+        impl core::str::FromStr for $code {
+            type Err = $crate::identity::armour::CodeError;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                $kind.parse(text)
+            }
+        }
+        impl core::fmt::Debug for $code {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                f.debug_struct(stringify!($code))$(.field(stringify!($shown), &self.$shown))+.finish_non_exhaustive()
+            }
+        }
+    };
+}
+pub(super) use text_form;
+
+/// What a code holds. Append-only: the place of a variant is its number in the code.
+#[derive(Serialize, Deserialize)]
+enum Versioned<T> {
+    V1(T),
 }
 
 impl Kind {
+    /// Writes what a code of this kind holds.
+    pub(super) fn show(self, code: &impl Serialize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = codec::encode(&Versioned::V1(code), self.bytes_max).map_err(|_| fmt::Error)?;
+        f.write_str(&self.write(&bytes))
+    }
+
+    /// What a code of this kind holds.
+    pub(super) fn parse<T: DeserializeOwned>(self, text: &str) -> Result<T, CodeError> {
+        let bytes = self.read(text)?;
+        let held = codec::decode(&bytes).map_err(|_| CodeError::Version { expected: self.name })?;
+        let Versioned::V1(code) = held;
+        Ok(code)
+    }
+
     /// `bytes` as a code of this kind.
-    pub(super) fn write(self, bytes: &[u8]) -> String {
+    fn write(self, bytes: &[u8]) -> String {
         let mut checked = bytes.to_vec();
         checked.extend_from_slice(&self.check(bytes));
         let mut text = String::from(self.prefix);
@@ -76,7 +125,7 @@ impl Kind {
     }
 
     /// The bytes of a code of this kind.
-    pub(super) fn read(self, text: &str) -> Result<Vec<u8>, CodeError> {
+    fn read(self, text: &str) -> Result<Vec<u8>, CodeError> {
         let expected = self.name;
         let text: Vec<char> = text.chars().filter(|c| !c.is_whitespace()).take(CODE_CHARS_MAX).collect();
         let begins = |(c, p): (&char, char)| c.eq_ignore_ascii_case(&p);
@@ -140,7 +189,7 @@ mod tests {
 
     use super::*;
 
-    const KIND: Kind = Kind { name: "test code", prefix: "test:" };
+    const KIND: Kind = Kind { name: "test code", prefix: "test:", bytes_max: 200 };
 
     proptest! {
         #[test]

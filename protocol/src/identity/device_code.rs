@@ -5,19 +5,18 @@
 //! the new device knows whose log it must get, and holds a secret that the coordinator never sees: the new device
 //! proves with it, over the account and its own key, that this very key was given the code.
 
-use core::{fmt, str::FromStr};
+use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    armour::{CodeError, Kind},
+    armour::{Kind, text_form},
     join_code::{ADDRESSES_MAX, CoordinatorAddress},
     keys::{Domain, digest},
 };
 use crate::{
     id::{AccountId, DeviceKey},
     text::List,
-    wire::codec,
 };
 
 /// What admits one further device to an account.
@@ -79,44 +78,14 @@ impl CodeSecret {
     }
 }
 
-impl fmt::Display for DeviceCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bytes = codec::encode(&Versioned::V1(self.clone()), BYTES_MAX).map_err(|_| fmt::Error)?;
-        f.write_str(&KIND.write(&bytes))
-    }
-}
-impl FromStr for DeviceCode {
-    type Err = CodeError;
-    fn from_str(text: &str) -> Result<Self, CodeError> {
-        let bytes = KIND.read(text)?;
-        let Versioned::V1(code) =
-            codec::decode(&bytes).map_err(|_| CodeError::Version { expected: KIND.name })?;
-        Ok(code)
-    }
-}
-impl fmt::Debug for DeviceCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DeviceCode")
-            .field("account", &self.account)
-            .field("token", &self.token)
-            .field("coordinator", &self.coordinator)
-            .finish_non_exhaustive()
-    }
-}
+text_form!(DeviceCode, KIND, shows: account, token, coordinator);
 impl fmt::Debug for CodeSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("device code secret")
     }
 }
 
-/// Append-only: the place of a variant is its number in the code.
-#[derive(Serialize, Deserialize)]
-enum Versioned {
-    V1(DeviceCode),
-}
-
-const KIND: Kind = Kind { name: "device code", prefix: "jamsync-device:" };
-const BYTES_MAX: usize = 2_048;
+const KIND: Kind = Kind { name: "device code", prefix: "jamsync-device:", bytes_max: 2_048 };
 
 #[cfg(test)]
 mod tests {

@@ -5,18 +5,15 @@
 //! coordinator never sees; the accepter proves with it that the link was in its hands, over both account ids,
 //! so the coordinator can neither replace the creator nor insert an account of its own as the accepter.
 
-use core::{fmt, str::FromStr};
+use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    armour::{CodeError, Kind},
+    armour::{Kind, text_form},
     keys::{Domain, digest},
 };
-use crate::{
-    id::{AccountId, DeviceKey},
-    wire::codec,
-};
+use crate::id::{AccountId, DeviceKey};
 
 /// A link that its creator gives to a friend over any channel.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,50 +72,20 @@ impl LinkSecret {
     }
 }
 
-impl fmt::Display for FriendLink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bytes = codec::encode(&Versioned::V1(self.clone()), BYTES_MAX).map_err(|_| fmt::Error)?;
-        f.write_str(&KIND.write(&bytes))
-    }
-}
-impl FromStr for FriendLink {
-    type Err = CodeError;
-    fn from_str(text: &str) -> Result<Self, CodeError> {
-        let bytes = KIND.read(text)?;
-        let Versioned::V1(link) =
-            codec::decode(&bytes).map_err(|_| CodeError::Version { expected: KIND.name })?;
-        Ok(link)
-    }
-}
-impl fmt::Debug for FriendLink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FriendLink")
-            .field("token", &self.token)
-            .field("creator", &self.creator)
-            .field("coordinator", &self.coordinator)
-            .finish_non_exhaustive()
-    }
-}
+text_form!(FriendLink, KIND, shows: token, creator, coordinator);
 impl fmt::Debug for LinkSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("link secret")
     }
 }
 
-/// Append-only: the place of a variant is its number in the link.
-#[derive(Serialize, Deserialize)]
-enum Versioned {
-    V1(FriendLink),
-}
-
-const KIND: Kind = Kind { name: "friend link", prefix: "jamsync:" };
-const BYTES_MAX: usize = 256;
+const KIND: Kind = Kind { name: "friend link", prefix: "jamsync:", bytes_max: 256 };
 
 #[cfg(test)]
 mod tests {
     use alloc::string::ToString;
 
-    use super::*;
+    use super::{super::armour::CodeError, *};
 
     const CREATOR: AccountId = AccountId([1; 32]);
     const ACCEPTER: AccountId = AccountId([2; 32]);

@@ -1,18 +1,17 @@
 //! The join code: what the operator of a coordinator gives to someone who may sign up. It says where the
 //! coordinator is, which key it must show, and holds the secret that permits the sign-up.
 
-use core::{fmt, str::FromStr};
+use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    armour::{CodeError, Kind},
+    armour::{Kind, text_form},
     keys::{Domain, digest},
 };
 use crate::{
     id::DeviceKey,
     text::{List, Text},
-    wire::codec,
 };
 
 /// The most addresses a join code names.
@@ -45,49 +44,20 @@ impl JoinSecret {
     }
 }
 
-impl fmt::Display for JoinCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bytes = codec::encode(&Versioned::V1(self.clone()), BYTES_MAX).map_err(|_| fmt::Error)?;
-        f.write_str(&KIND.write(&bytes))
-    }
-}
-impl FromStr for JoinCode {
-    type Err = CodeError;
-    fn from_str(text: &str) -> Result<Self, CodeError> {
-        let bytes = KIND.read(text)?;
-        let Versioned::V1(code) =
-            codec::decode(&bytes).map_err(|_| CodeError::Version { expected: KIND.name })?;
-        Ok(code)
-    }
-}
-impl fmt::Debug for JoinCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JoinCode")
-            .field("addresses", &self.addresses)
-            .field("coordinator", &self.coordinator)
-            .finish_non_exhaustive()
-    }
-}
+text_form!(JoinCode, KIND, shows: addresses, coordinator);
 impl fmt::Debug for JoinSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("join secret")
     }
 }
 
-/// Append-only: the place of a variant is its number in the code.
-#[derive(Serialize, Deserialize)]
-enum Versioned {
-    V1(JoinCode),
-}
-
-const KIND: Kind = Kind { name: "join code", prefix: "jamsync-join:" };
-const BYTES_MAX: usize = 2_048;
+const KIND: Kind = Kind { name: "join code", prefix: "jamsync-join:", bytes_max: 2_048 };
 
 #[cfg(test)]
 mod tests {
     use alloc::{format, string::ToString, vec};
 
-    use super::*;
+    use super::{super::armour::CodeError, *};
 
     fn code() -> JoinCode {
         let address = |text: &str| CoordinatorAddress::new(text).expect("fits");

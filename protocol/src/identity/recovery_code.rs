@@ -1,19 +1,16 @@
 //! The recovery code: the secret of a recovery key, printed once and kept on paper. Whoever holds it can add a device
 //! to the account when every device of it is lost.
 
-use core::{fmt, str::FromStr};
-
 use serde::{Deserialize, Serialize};
 
 use super::{
-    armour::{CodeError, Kind},
+    armour::{Kind, text_form},
     join_code::{ADDRESSES_MAX, CoordinatorAddress},
     keys::DeviceSecret,
 };
 use crate::{
     id::{AccountId, DeviceKey},
     text::List,
-    wire::codec,
 };
 
 /// What brings a device into an account without any device that is in.
@@ -37,38 +34,9 @@ impl RecoveryCode {
     }
 }
 
-impl fmt::Display for RecoveryCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bytes = codec::encode(&Versioned::V1(self.clone()), BYTES_MAX).map_err(|_| fmt::Error)?;
-        f.write_str(&KIND.write(&bytes))
-    }
-}
-impl FromStr for RecoveryCode {
-    type Err = CodeError;
-    fn from_str(text: &str) -> Result<Self, CodeError> {
-        let bytes = KIND.read(text)?;
-        let Versioned::V1(code) =
-            codec::decode(&bytes).map_err(|_| CodeError::Version { expected: KIND.name })?;
-        Ok(code)
-    }
-}
-impl fmt::Debug for RecoveryCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RecoveryCode")
-            .field("account", &self.account)
-            .field("coordinator", &self.coordinator)
-            .finish_non_exhaustive()
-    }
-}
+text_form!(RecoveryCode, KIND, shows: account, coordinator);
 
-/// Append-only: the place of a variant is its number in the code.
-#[derive(Serialize, Deserialize)]
-enum Versioned {
-    V1(RecoveryCode),
-}
-
-const KIND: Kind = Kind { name: "recovery code", prefix: "jamsync-recovery:" };
-const BYTES_MAX: usize = 2_048;
+const KIND: Kind = Kind { name: "recovery code", prefix: "jamsync-recovery:", bytes_max: 2_048 };
 
 #[cfg(test)]
 mod tests {

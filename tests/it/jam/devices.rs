@@ -7,7 +7,7 @@ use jamsync_node::api::{AccountDevice, Coordinator, ErrorCode, Event, JamEnd, Re
 
 use super::{
     node::Node,
-    stage::{Friends, Stage, befriend, in_step},
+    stage::{Friends, Stage, befriend, closed, in_step, opened},
 };
 
 /// How long a revocation may take to show on another device: a second where the machine has time, and on any other less
@@ -39,17 +39,6 @@ fn contacts(node: &Node) -> Vec<String> {
         Reply::Contacts { contacts } => contacts.iter().map(|contact| contact.handle.to_string()).collect(),
         other => panic!("no contacts, but {other:?}"),
     }
-}
-
-fn closed(event: &Event) -> Option<RequestOutcome> {
-    match event {
-        Event::RequestClosed { outcome, .. } => Some(*outcome),
-        _ => None,
-    }
-}
-
-fn opened(event: &Event) -> Option<()> {
-    matches!(event, Event::RequestOpened { .. }).then_some(())
 }
 
 #[test]

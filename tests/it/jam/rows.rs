@@ -9,7 +9,7 @@ use jamsync_node::api::{BothQualities, ErrorCode, Event, Quality, Reply, Request
 use super::{
     devices::second_device,
     node::Node,
-    stage::{Stage, befriend, in_step},
+    stage::{Stage, befriend, closed, in_step, opened},
 };
 
 /// Ana and Ben with two devices each, and Carl with one.
@@ -258,17 +258,6 @@ impl Walk {
     fn leave(&mut self) {
         self.ana.run(&["leave"]);
         self.phone.until("the Jam is over", |phone| phone.status().jam.is_none().then_some(()));
-    }
-}
-
-fn opened(event: &Event) -> Option<()> {
-    matches!(event, Event::RequestOpened { .. }).then_some(())
-}
-
-fn closed(event: &Event) -> Option<RequestOutcome> {
-    match event {
-        Event::RequestClosed { outcome, .. } => Some(*outcome),
-        _ => None,
     }
 }
 

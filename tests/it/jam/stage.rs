@@ -10,7 +10,7 @@ use std::{
 
 use jamsync_coordinator::{data::DataFolder, store::Store};
 use jamsync_examples::ports;
-use jamsync_node::api::{Event, NowPlaying, QueueEntry, Reply, Snapshot};
+use jamsync_node::api::{Event, NowPlaying, QueueEntry, Reply, RequestOutcome, Snapshot};
 use jamsync_protocol::time::UtcTime;
 use rustix::process::Signal;
 
@@ -237,6 +237,19 @@ pub(super) fn in_step(status: &Snapshot) -> bool {
     let connected =
         |jam: &jamsync_node::api::Jam| matches!(jam.peer, jamsync_node::api::Peer::Connected { .. });
     status.jam.as_ref().is_some_and(connected) && status.sync.is_some()
+}
+
+/// An event: somebody asks.
+pub(super) fn opened(event: &Event) -> Option<()> {
+    matches!(event, Event::RequestOpened { .. }).then_some(())
+}
+
+/// An event: the asking is over, and how.
+pub(super) fn closed(event: &Event) -> Option<RequestOutcome> {
+    match event {
+        Event::RequestClosed { outcome, .. } => Some(*outcome),
+        _ => None,
+    }
 }
 
 fn free_port() -> u16 {

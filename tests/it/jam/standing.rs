@@ -7,7 +7,7 @@ use jamsync_node::api::{Contact, ErrorCode, Event, JamEnd, Reply, RequestOutcome
 
 use super::{
     node::Node,
-    stage::{Friends, in_step},
+    stage::{Friends, closed, in_step, opened},
 };
 
 /// How long a block may take to show on the other side: a second where the machine has time, and on any other less than
@@ -18,17 +18,6 @@ fn contact(node: &Node, name: &str) -> Option<Contact> {
     match node.run(&["contacts"]) {
         Reply::Contacts { contacts } => contacts.into_iter().find(|known| known.handle.as_str() == name),
         other => panic!("no contacts, but {other:?}"),
-    }
-}
-
-fn opened(event: &Event) -> Option<()> {
-    matches!(event, Event::RequestOpened { .. }).then_some(())
-}
-
-fn closed(event: &Event) -> Option<RequestOutcome> {
-    match event {
-        Event::RequestClosed { outcome, .. } => Some(*outcome),
-        _ => None,
     }
 }
 

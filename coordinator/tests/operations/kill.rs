@@ -7,17 +7,13 @@ use std::{
     process::{Command, Stdio},
 };
 
-use jamsync_coordinator::store::{JoinPermit, SqliteStore, Store};
-use jamsync_protocol::time::UtcTime;
+use jamsync_coordinator::store::SqliteStore;
 use rand::{Rng, SeedableRng, rngs::StdRng};
+
+use crate::writes::{are_there, write};
 
 const ROUNDS: u64 = 25;
 const FOLDER: &str = "JAMSYNC_TEST_WRITE_INTO";
-
-fn permit(number: u64) -> JoinPermit {
-    let fingerprint = *blake3::hash(&number.to_be_bytes()).as_bytes();
-    JoinPermit { fingerprint, uses_left: 1, expires: UtcTime::from_nanos(i64::MAX) }
-}
 
 /// Writes without end, several at once as a server does, and prints each number once it is acknowledged.
 async fn write_forever(path: &Path, first: u64) {
@@ -27,7 +23,7 @@ async fn write_forever(path: &Path, first: u64) {
         let store = store.clone();
         writers.spawn(async move {
             for number in (first + lane..).step_by(8) {
-                store.write(move |tables| tables.put_join_permit(permit(number))).await.expect("writes");
+                write(&store, number).await.expect("writes");
                 let mut out = std::io::stdout().lock();
                 writeln!(out, "ACK {number}").expect("the test listens");
                 out.flush().expect("the test listens");
@@ -51,7 +47,7 @@ async fn what_was_acknowledged_survives_kill_9() {
     let mut acknowledged: Vec<u64> = Vec::new();
     for round in 0..ROUNDS {
         let mut victim = Command::new(std::env::current_exe().expect("this program"))
-            .args(["--exact", "what_was_acknowledged_survives_kill_9", "--nocapture"])
+            .args(["--exact", "kill::what_was_acknowledged_survives_kill_9", "--nocapture"])
             .env(FOLDER, folder.path())
             .env("JAMSYNC_TEST_FIRST", (round * 1_000_000).to_string())
             .stdout(Stdio::piped())
@@ -72,17 +68,8 @@ async fn what_was_acknowledged_survives_kill_9() {
         victim.wait().expect("gone");
         assert!(heard >= enough, "round {round}: the writer ended by itself");
         let store = SqliteStore::open(&folder.path().join("db")).expect("opens after a kill");
-        let expected = acknowledged.clone();
-        let lost = store.read(move |view| {
-            let mut lost = Vec::new();
-            for number in expected {
-                if view.join_permit(permit(number).fingerprint)?.is_none() {
-                    lost.push(number);
-                }
-            }
-            Ok(lost)
-        });
-        assert_eq!(lost.await.expect("reads"), Vec::<u64>::new(), "round {round}");
+        println!("round {round}");
+        are_there(&store, &acknowledged).await;
     }
     println!("{} acknowledged writes, none lost in {ROUNDS} kills", acknowledged.len());
 }
