@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jamsync_examples::load::{Load, measure};
+use jamsync_examples::load::{ABUSERS, Load, abuse, measure};
 
 use super::jam::process::binary;
 
@@ -22,4 +22,16 @@ async fn the_load_generator_measures_every_figure_beside_its_goal() {
     for goal in ["| 2,000 |", "| 40 KiB |", "| 10,000/s, p99 25 ms |", "| 40,000 |", "| 30 s |"] {
         assert!(page.contains(goal), "{goal} is not in\n{page}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_load_generator_serves_others_beside_every_abuser_and_compares_them_with_a_quiet_coordinator() {
+    let binaries = binary("jamsync-coordinator").parent().expect("a folder").to_owned();
+    let load = Load { binaries, devices: 2, login_time: Duration::ZERO, pairs: 1 };
+    let abused = abuse(&load, Duration::from_millis(300)).await.expect("others are served");
+    let named: Vec<_> = abused.beside.iter().map(|beside| beside.abuser).collect();
+    assert_eq!(named, ABUSERS);
+    assert!(abused.beside.iter().all(|beside| beside.latency.p99_ms > 0.0 && beside.p99_ratio > 0.0));
+    let page = abused.to_string();
+    assert_eq!(page.lines().count(), 3 + ABUSERS.len(), "{page}");
 }

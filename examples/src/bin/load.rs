@@ -2,11 +2,12 @@
 //!
 //! Run it from a release build: `cargo build --release --bins && target/release/load`.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{fmt::Display, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use clap::Parser;
-use jamsync_examples::load::{Load, Report, measure};
+use jamsync_examples::load::{Load, Report, abuse, measure};
+use serde::Serialize;
 
 /// Measures logins, durable writes, events, memory and a restart of a coordinator that it starts for itself.
 #[derive(Debug, Parser)]
@@ -21,6 +22,9 @@ struct Options {
     /// Pairs of devices that ask each other for Jams
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=50_000))]
     pairs: u32,
+    /// Measure what others notice of abusers, each for so many seconds, in place of the rest
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    abuse: Option<u64>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -49,9 +53,17 @@ fn run(options: &Options) -> anyhow::Result<()> {
         pairs: options.pairs,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    if let Some(seconds) = options.abuse {
+        let abused = runtime.block_on(abuse(&load, Duration::from_secs(seconds)))?;
+        return show(&abused, options.json);
+    }
     let report: Report = runtime.block_on(measure(&load))?;
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+    show(&report, options.json)
+}
+
+fn show<T: Serialize + Display>(report: &T, json: bool) -> anyhow::Result<()> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(report)?);
     } else {
         println!("{report}");
     }

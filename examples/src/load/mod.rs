@@ -15,11 +15,13 @@ use std::{
 use anyhow::{Context, ensure};
 use tokio::{sync::Semaphore, task::JoinSet};
 
+mod abuse;
 mod device;
 mod phases;
 mod report;
 mod server;
 
+pub use abuse::{ABUSERS, Abused, Abuser, Beside, abuse};
 pub use device::{Device, Dialer, Events, Persona};
 pub use report::{Cost, Delivered, Idle, Latencies, Logins, Report, Restart, Writes};
 pub use server::{Counts, Server};

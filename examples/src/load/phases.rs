@@ -34,7 +34,7 @@ pub(super) struct Online {
 
 /// Latencies of everything that is under way at once.
 #[derive(Clone, Debug)]
-struct Times(Arc<Mutex<Histogram<u64>>>);
+pub(super) struct Times(Arc<Mutex<Histogram<u64>>>);
 
 impl Crowd {
     pub(super) fn new(dialer: &Arc<Dialer>, count: u32) -> anyhow::Result<Self> {
@@ -60,16 +60,16 @@ impl Crowd {
 
 impl Times {
     /// From 1 µs to 60 s, to three digits.
-    fn new() -> anyhow::Result<Self> {
+    pub(super) fn new() -> anyhow::Result<Self> {
         Ok(Self(Arc::new(Mutex::new(Histogram::new_with_bounds(1, 60_000_000, 3)?))))
     }
 
-    fn note(&self, since: Instant) {
+    pub(super) fn note(&self, since: Instant) {
         let micros = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.0.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(micros);
     }
 
-    fn read(&self) -> Latencies {
+    pub(super) fn read(&self) -> Latencies {
         Latencies::of(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
