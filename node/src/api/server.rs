@@ -70,7 +70,7 @@ async fn accept(listener: UnixListener, engine: EngineHandle, mut stopped: watch
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => match Arc::clone(&room).try_acquire_owned() {
                     Ok(place) => {
-                        let serving = serve(stream, engine.clone(), stopping.clone());
+                        let serving = serve(stream, engine.clone(), stopping.clone(), FIRST_REQUEST);
                         connections.spawn(async move {
                             if let Err(error) = serving.await {
                                 debug!(%error, "a client was dropped");
@@ -110,13 +110,15 @@ async fn serve(
     stream: UnixStream,
     engine: EngineHandle,
     mut stopped: watch::Receiver<bool>,
+    mut patience: Duration,
 ) -> Result<(), LineError> {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     let mut buffer = Vec::new();
-    let mut patience = FIRST_REQUEST;
     loop {
         let read = tokio::select! {
+            // What has come counts, however late it is read.
+            biased;
             read = line::read::<_, RequestLine>(&mut reader, &mut buffer, REQUEST_BYTES) => read,
             () = closing(&mut stopped) => return Ok(()),
             // Whoever holds a connection and asks nothing would in the end hold them all.
@@ -337,25 +339,33 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn clients_that_ask_nothing_are_turned_out_and_a_full_server_says_so() {
+    async fn a_full_server_says_so() {
         let fixture = Fixture::start();
-        let mut watcher = Client::connect(&fixture.socket()).await.expect("connects");
-        watcher.watch().await.expect("asks");
-        assert!(watcher.event().await.expect("an event").is_some());
-        let mut idle = Vec::new();
-        for _ in 1..CONNECTIONS {
-            idle.push(UnixStream::connect(fixture.socket()).await.expect("connects"));
+        let mut holding = Vec::new();
+        for _ in 0..CONNECTIONS {
+            holding.push(UnixStream::connect(fixture.socket()).await.expect("connects"));
         }
         let mut late = Client::connect(&fixture.socket()).await.expect("connects");
         let full = late.call(Request::Pause).await.expect_err("no place");
         assert!(full.message.contains("64 programs"), "{full}");
-        tokio::time::pause();
-        tokio::time::sleep(FIRST_REQUEST + Duration::from_secs(1)).await;
-        tokio::time::resume();
-        let mut client = Client::connect(&fixture.socket()).await.expect("connects");
-        assert_eq!(client.call(Request::Pause).await, Ok(Reply::Done));
-        // Who watches says nothing and stays.
-        assert!(watcher.event().await.expect("an event").is_some());
+    }
+
+    #[tokio::test]
+    async fn a_client_that_asks_nothing_is_let_go_and_one_that_watches_stays() {
+        let engine = echo();
+        let (_stop, stopped) = watch::channel(false);
+        let (_silent, ours) = UnixStream::pair().expect("a pair");
+        let ended = serve(ours, engine.clone(), stopped.clone(), Duration::ZERO).await;
+        assert!(ended.is_ok(), "{ended:?}");
+        let (mut watcher, ours) = UnixStream::pair().expect("a pair");
+        let watch = b"{\"version\":1,\"request\":{\"verb\":\"watch\"}}\n";
+        watcher.write_all(watch).await.expect("writes");
+        tokio::spawn(serve(ours, engine.clone(), stopped, Duration::ZERO));
+        let mut lines = BufReader::new(watcher).lines();
+        let mut told = async || lines.next_line().await.expect("reads").expect("stays");
+        assert!(told().await.contains("Status"), "how things stand");
+        assert_eq!(engine.call(Request::Pause).await, Ok(Reply::Done));
+        assert!(told().await.contains("Pause"), "and all that happens");
     }
 
     #[tokio::test]

@@ -123,3 +123,21 @@ pub(super) const STEADY: Duration = Duration::from_secs(10);
 /// Pause after the first failed round of dialling, and the longest.
 pub(super) const PAUSE_LEAST: Duration = Duration::from_millis(200);
 pub(super) const PAUSE_MOST: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_is_opened_often_at_first_and_never_closes_for_a_peer_that_dials_late() {
+        let mut at = Duration::ZERO;
+        let mut rounds = 0;
+        while at < Duration::from_secs(3_600) {
+            let pause = pause_after(rounds);
+            assert!(pause <= Duration::from_secs(2), "round {rounds} is followed by {pause:?}");
+            (at, rounds) = (at + pause, rounds + 1);
+        }
+        assert!(pause_after(100) <= Duration::from_millis(100));
+        assert!((1_800..2_200).contains(&rounds), "{rounds} rounds in an hour");
+    }
+}
