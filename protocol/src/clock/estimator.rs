@@ -97,15 +97,14 @@ impl Estimator {
 
     /// Brings the estimate up to date, if enough has come in since the last time.
     pub(super) fn update(&mut self, now: NodeTime) -> Finding {
-        let known = self.there.history.count().min(self.back.history.count());
+        let known = self.known();
         let Some(line) = self.line.filter(|_| self.fresh >= (known / FRESH_SHARE).min(FRESH_MAX)) else {
             return Finding::Steady;
         };
         self.fresh = 0;
         self.make_room(now, &line);
         let line = Line { at: now, offset: line.offset_at(now), drift: line.drift };
-        let is_held = known < FITTED_MIN || self.there.is_descending() || self.back.is_descending();
-        let fit = if is_held { None } else { self.fit(&line) };
+        let fit = if known >= FITTED_MIN { self.fit(&line) } else { None };
         if self.solve(line, fit) == Finding::Changed {
             return Finding::Changed;
         }
@@ -158,6 +157,14 @@ impl Estimator {
 
     fn line_through(&mut self, at: NodeTime, offset: Span) -> Line {
         *self.line.get_or_insert(Line { at, offset, drift: self.expected_drift })
+    }
+
+    /// Samples in each direction that tell where the line lies now.
+    fn known(&self) -> u32 {
+        if self.there.is_descending() || self.back.is_descending() {
+            return 0;
+        }
+        self.there.history.count().min(self.back.history.count())
     }
 
     fn drift_error(&self) -> Ppm {
