@@ -12,7 +12,7 @@ use jamsync_protocol::time::{Ppm, Span};
 #[derive(Clone, Debug, Parser)]
 #[command(name = "demo", max_term_width = 100)]
 pub struct Options {
-    /// Your own music: a folder; at least three files of half a minute are needed
+    /// Your own music: a folder; at least four files of half a minute are needed
     pub music: Option<PathBuf>,
     /// Decides the clocks, the sound cards' phases and the made music; another one each time by default
     #[arg(long)]

@@ -23,7 +23,11 @@ pub enum AudioError {
         name: Option<String>,
     },
     /// The card cannot be used.
-    #[error("the sound card cannot be used: {reason}; is another program holding it?")]
+    #[error(
+        "the sound card cannot be used: {}; close what else may hold it, choose another of `jamsync devices` with `--device`, or play \
+         without sound with `--sink null`",
+        reason.trim_end_matches('.')
+    )]
     Device {
         /// What the system said.
         reason: String,

@@ -60,7 +60,7 @@ pub(super) enum Command {
         qr: bool,
     },
     /// Open a friend's link: you become contacts
-    #[command(after_help = "Example:\n  jamsync join jamsync-link:...")]
+    #[command(after_help = "Example:\n  jamsync join jamsync:...")]
     Join {
         /// The line that your friend sent
         link: String,

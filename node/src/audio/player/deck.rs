@@ -146,6 +146,8 @@ impl Slot {
     }
 }
 
+/// With the file's name and not its folder: the reason goes to the friend, too.
 fn named(path: &Path, reason: &str) -> String {
-    format!("{} {reason}", path.display())
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    format!("{} {reason}", Path::new(name).display())
 }
