@@ -2,36 +2,22 @@
 
 use jamsync_protocol::{
     id::DeviceKey,
-    identity::{DeviceLog, DeviceSecret, Tier},
-    time::UtcTime,
     wire::coord::{CoordEvent, EventNumber, RequestId},
 };
 
 use super::*;
 use crate::{
     data::DataFolder,
-    eligibility::AgeRecord,
     env::SystemEnv,
-    store::{Account, SqliteStore, Store},
+    store::{SqliteStore, Store, fixture::person},
 };
 
 const EVENT: CoordEvent = CoordEvent::RequestExpired { request: RequestId([0; 16]) };
 
 async fn account(store: &SqliteStore, seed: u8) -> DeviceKey {
-    let secret = DeviceSecret::from_seed(&[seed; 32]);
-    let log = DeviceLog::found(&secret, [seed; 16]);
-    let account = Account {
-        id: log.account(),
-        handle: format!("person{seed}").parse().expect("a handle"),
-        tier: Tier::Premium,
-        age: AgeRecord { met: 16, birth_date: None },
-        market: "DE".parse().expect("a country"),
-        created: UtcTime::ZERO,
-        log: log.as_log().clone(),
-        opted_out: false,
-    };
+    let (account, log) = person(seed);
     store.write(move |tables| tables.insert_account(&account)).await.expect("writes");
-    secret.public()
+    log.devices()[0]
 }
 
 async fn tell(store: &SqliteStore, device: DeviceKey) -> EventNumber {

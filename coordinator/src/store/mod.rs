@@ -21,6 +21,8 @@ use jamsync_protocol::{
 use crate::eligibility::AgeRecord;
 
 pub(crate) mod archive;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod rows;
 mod schema;
 mod sqlite;

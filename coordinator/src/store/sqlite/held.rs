@@ -125,7 +125,7 @@ fn json(value: ValueRef<'_>) -> Value {
 mod tests {
     use jamsync_protocol::{
         id::JamId,
-        identity::{DeviceLog, DeviceSecret, Tier, VerifiedLog},
+        identity::VerifiedLog,
         text::List,
         time::UtcTime,
         wire::coord::{EventNumber, OpenRequest, RequestId},
@@ -133,10 +133,7 @@ mod tests {
     use rusqlite::Connection;
 
     use super::*;
-    use crate::{
-        eligibility::AgeRecord,
-        store::{Account, Tables as _, View as _, schema},
-    };
+    use crate::store::{Account, Tables as _, View as _, fixture::person, schema};
 
     /// What names no account.
     const NAMELESS: [&str; 2] = ["join_permits", "public_addresses"];
@@ -168,18 +165,8 @@ mod tests {
         let mut connection = Connection::open_in_memory().expect("opens");
         schema::migrate(&mut connection).expect("makes");
         let mut rows = Rows::of(&connection);
-        let [ana, ben, carl] = [1, 2, 3].map(|seed: u8| {
-            let log = DeviceLog::found(&DeviceSecret::from_seed(&[seed; 32]), [seed; 16]);
-            let account = Account {
-                id: log.account(),
-                handle: format!("person{seed}").parse().expect("a handle"),
-                tier: Tier::Premium,
-                age: AgeRecord { met: 16, birth_date: None },
-                market: "DE".parse().expect("a country"),
-                created: UtcTime::ZERO,
-                log: log.as_log().clone(),
-                opted_out: false,
-            };
+        let [ana, ben, carl] = [1, 2, 3].map(|seed| {
+            let (account, log) = person(seed);
             rows.insert_account(&account).expect("written");
             (account, log)
         });
