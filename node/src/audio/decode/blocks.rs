@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::ErrorKind,
+    io::{ErrorKind, Seek as _},
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
 };
@@ -18,7 +18,7 @@ use symphonia::core::{
     units::Timestamp,
 };
 
-use super::DecodeError;
+use super::{DecodeError, ogg};
 use crate::audio::playout::Stereo;
 
 /// The blocks of one file, in order.
@@ -41,7 +41,7 @@ impl std::fmt::Debug for Blocks {
 
 impl Blocks {
     pub(super) fn open(path: &Path) -> Result<Self, DecodeError> {
-        let file = File::open(path).map_err(|error| unreadable(&error))?;
+        let mut file = File::open(path).map_err(|error| unreadable(&error))?;
         let meta = file.metadata().map_err(|error| unreadable(&error))?;
         if !meta.is_file() {
             return Err(DecodeError::Unreadable { reason: "it is no regular file".into() });
@@ -49,13 +49,20 @@ impl Blocks {
         if meta.len() == 0 {
             return Err(DecodeError::Empty);
         }
+        let cut_off = ogg::is_cut_off(&mut file).map_err(|error| unreadable(&error))?;
+        file.rewind().map_err(|error| unreadable(&error))?;
         guarded(|| {
             let stream = MediaSourceStream::new(Box::new(file), MediaSourceStreamOptions::default());
             // No hint from the name: it says nothing of what is inside.
             let format = symphonia::default::get_probe()
                 .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
                 .map_err(|error| not_a_track(&error))?;
-            Self::over(format)
+            let mut blocks = Self::over(format)?;
+            if cut_off {
+                let actual = blocks.rate.span_of(blocks.length()?);
+                return Err(DecodeError::CutOff { actual });
+            }
+            Ok(blocks)
         })
     }
 

@@ -44,6 +44,12 @@ pub enum DecodeError {
         /// Where it ends.
         actual: Span,
     },
+    /// It ends within a part of itself, and does not say how long it should be.
+    #[error("is cut short: it ends in the middle, after {actual}")]
+    CutOff {
+        /// Where it ends.
+        actual: Span,
+    },
     /// Too many packets in a row make no sense.
     #[error("is damaged: {reason}")]
     Corrupt {

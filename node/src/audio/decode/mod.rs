@@ -9,6 +9,7 @@
 
 mod blocks;
 mod error;
+mod ogg;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
