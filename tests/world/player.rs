@@ -63,6 +63,8 @@ pub(super) struct Sound {
     pub(super) position: f64,
     /// Source frames per device frame.
     pub(super) step: f64,
+    /// When the entry's first frame is due by the anchor in force.
+    pub(super) origin: JamTime,
 }
 
 /// Why sound begins at a new place.
@@ -199,7 +201,9 @@ impl Player {
         match (self.scene_at(frame), self.written_at(frame)) {
             (None, None) => false,
             (Some(due), Some(written)) => {
-                due.entry != written.entry || (due.position - written.position).abs() > self.leap(due.entry)
+                due.entry != written.entry
+                    || due.has_moved_since(&written)
+                    || (due.position - written.position).abs() > self.leap(due.entry)
             }
             (None, Some(_)) | (Some(_), None) => true,
         }
@@ -254,11 +258,11 @@ impl Player {
                 continue;
             };
             let ahead = self.ahead_of(due);
-            match ahead.filter(|ahead| ahead.abs() <= self.leap(due.entry)) {
+            let moved = self.voice.is_some_and(|voice| due.has_moved_since(&voice));
+            match ahead.filter(|ahead| !moved && ahead.abs() <= self.leap(due.entry)) {
                 Some(ahead) => {
                     let step = self.voice.map_or(due.step, |voice| voice.step);
-                    self.voice =
-                        Some(Sound { entry: due.entry, position: due.position + ahead - self.off_by, step });
+                    self.voice = Some(Sound { position: due.position + ahead - self.off_by, step, ..due });
                 }
                 None => {
                     self.servo.handle_start(now);
@@ -330,7 +334,9 @@ impl Player {
         let source = self.source(anchor.entry?)?;
         let position = anchor.position.as_f64() + source.rate.frames_f64(jam - anchor.at);
         let step = source.rate.as_f64() / self.device.as_f64();
-        (position < source.length.as_f64() - 0.01).then_some(Sound { entry: source.entry, position, step })
+        let origin = anchor.at - source.rate.span_of(anchor.position);
+        let entry = source.entry;
+        (position < source.length.as_f64() - 0.01).then_some(Sound { entry, position, step, origin })
     }
 
     fn next_change(&self, after: u64) -> Option<u64> {
@@ -372,6 +378,12 @@ impl Player {
     }
 }
 
+impl Sound {
+    fn has_moved_since(&self, written: &Self) -> bool {
+        self.entry == written.entry && (self.origin - written.origin).abs() > MOVED
+    }
+}
+
 impl Piece {
     /// What is left of it behind its first `frames`.
     fn without(self, frames: u64) -> Self {
@@ -398,5 +410,6 @@ const BLOCK: Span = Span::from_millis(10);
 const GUARD: Span = Span::from_millis(2);
 const GUARD_SOUND: Span = Span::from_millis(10);
 const LEAP: Span = Span::from_millis(20);
+const MOVED: Span = Span::from_micros(500);
 const TOLERANCE: Span = Span::from_millis(1);
 const STEER_EVERY: Span = Span::from_millis(100);

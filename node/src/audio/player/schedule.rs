@@ -37,11 +37,14 @@ pub(super) enum Scene {
     Sound(Spot),
 }
 
-/// A place in an entry, in frames of its own rate with a fraction.
+/// A place in an entry.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Spot {
     pub(super) entry: EntryId,
+    /// In frames of the entry's own rate, with a fraction.
     pub(super) position: f64,
+    /// When the entry's first frame is due by the anchor in force, which may be long before that anchor.
+    pub(super) origin: JamTime,
 }
 
 /// Answers for one moment's knowledge.
@@ -51,6 +54,14 @@ pub(super) struct Schedule<'a> {
     pub(super) line: &'a AudibleLine,
     /// What the listener says the device hides: sound is heard this much later than the line says.
     pub(super) trim: Span,
+}
+
+impl Spot {
+    /// Whether the anchor that `written` was written by has been overruled: the same entry is due elsewhere. That is
+    /// a fact, and no error for a servo to make good in its time.
+    pub(super) fn has_moved_since(&self, written: &Self) -> bool {
+        self.entry == written.entry && (self.origin - written.origin).abs() > MOVED
+    }
 }
 
 impl Plan {
@@ -112,7 +123,8 @@ impl Schedule<'_> {
         let entry = anchor.entry?;
         let source = self.plan.source(entry)?;
         let position = anchor.position.as_f64() + source.rate.frames_f64(jam - anchor.at);
-        (position < source.length.as_f64() - LAST_SLIVER).then_some(Spot { entry, position })
+        let origin = anchor.at - source.rate.span_of(anchor.position);
+        (position < source.length.as_f64() - LAST_SLIVER).then_some(Spot { entry, position, origin })
     }
 
     fn end_in_force(&self, jam: JamTime) -> Option<JamTime> {
@@ -140,6 +152,10 @@ impl Schedule<'_> {
         Some(if early { frame.plus(Frames(1)) } else { frame })
     }
 }
+
+/// How far apart the origins of two anchors must be before they are two places. Anchors that carry the music on are
+/// rounded to a frame, and what is nearer than this is not heard as a step.
+const MOVED: Span = Span::from_micros(500);
 
 /// A last part of a frame that is not worth a frame: ends are rounded to a nanosecond.
 const LAST_SLIVER: f64 = 0.01;

@@ -74,7 +74,9 @@ impl Engine {
         match (due, written) {
             (Scene::Silence, Scene::Silence) => false,
             (Scene::Sound(due), Scene::Sound(written)) => {
-                due.entry != written.entry || (due.position - written.position).abs() > self.leap(due.entry)
+                due.entry != written.entry
+                    || due.has_moved_since(&written)
+                    || (due.position - written.position).abs() > self.leap(due.entry)
             }
             _ => true,
         }

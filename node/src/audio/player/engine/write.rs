@@ -55,7 +55,9 @@ impl Engine {
     /// Whether a voice sounds at `spot`, begun if need be.
     fn ensure_voice(&mut self, spot: Spot, now: NodeTime) -> bool {
         let leap = self.leap(spot.entry);
-        let holds = |voice: &Voice| voice.ahead_of(spot).is_some_and(|ahead| ahead.abs() <= leap);
+        let before = self.tape.written_at(self.tape.head().minus(Frames(1)));
+        let moved = matches!(before, Scene::Sound(written) if spot.has_moved_since(&written));
+        let holds = |voice: &Voice| !moved && voice.ahead_of(spot).is_some_and(|ahead| ahead.abs() <= leap);
         if !self.voice.as_ref().is_some_and(holds) {
             let from_start = spot.position < 1.0;
             self.retire_voice(if from_start { Blend::Out } else { Blend::Cross });

@@ -135,6 +135,26 @@ fn a_seek_and_a_skip_are_on_time_and_without_a_click() {
     assert!(sim.events.iter().any(|(_, event)| *event == PlayerEvent::Entered(entry(2))));
 }
 
+#[test]
+fn an_anchor_that_overrules_another_by_little_is_followed_at_once_and_as_often_as_it_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sim = playing(folder.path(), Ppm(50.0), Ppm(30.0));
+    let mut begins = secs(1.0);
+    for round in 1..=4_u32 {
+        sim.run_until(secs(3.0 + f64::from(round)));
+        begins = begins + Span::from_millis(if round % 2 == 0 { -15 } else { 6 });
+        let sources = source(&sim);
+        sim.set_plan(Plan { anchors: vec![anchor(1 + u64::from(round), 1, 0, begins, true)], sources });
+        let heard = sim.now + sim.latency + Span::from_millis(100);
+        sim.run_until(secs(3.5 + f64::from(round)));
+        let late = sim.lateness(200.0, begins, heard);
+        assert!(late.abs() < Span::from_micros(30), "{late} after the move number {round}");
+    }
+    assert!(sim.sharpest(secs(1.001), secs(7.4)) < NO_CLICK, "{}", sim.sharpest(secs(1.001), secs(7.4)));
+    let jumps = sim.events.iter().filter(|(_, event)| matches!(event, PlayerEvent::Reanchored { .. })).count();
+    assert_eq!(jumps, 0, "what a listener wants is no correction: {:?}", sim.events);
+}
+
 /// Two files that are one sine, joined; `known` is when the player learns of the second.
 fn joined(known: Span) -> Sim {
     let folder = tempfile::tempdir().unwrap();
