@@ -262,10 +262,12 @@ impl Estimator {
     }
 
     fn find_floors(&mut self, now: NodeTime) -> Finding {
-        let (Some(line), config) = (self.line, self.config) else { return Finding::Steady };
+        let (Some(line), config, drift_error) = (self.line, self.config, self.drift_error()) else {
+            return Finding::Steady;
+        };
         let mut finding = Finding::Steady;
         for way in [&mut self.there, &mut self.back] {
-            if let Some(since) = way.find_floor(&config, &line, now) {
+            if let Some(since) = way.find_floor(&config, &line, drift_error, now) {
                 self.round_trips.raise(since);
                 finding = Finding::Changed;
             }

@@ -102,4 +102,4 @@ const TOLERANCE: f64 = 8.0;
 /// A floor seen within this time is in sight.
 const IN_SIGHT: Span = Span::from_secs(10);
 /// A full bucket of the slowest probing lasts so long; of a longer pause only this counts as heard.
-const SILENCE: Span = Span::from_secs(16);
+pub(super) const SILENCE: Span = Span::from_secs(16);

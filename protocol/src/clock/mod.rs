@@ -20,6 +20,7 @@ mod limits;
 mod probe;
 mod round_trips;
 mod schedule;
+mod shift;
 mod way;
 
 pub use config::ClockConfig;

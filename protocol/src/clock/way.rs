@@ -9,8 +9,9 @@ use super::{
     estimator::Finding,
     floor::Floor,
     history::{Direction, History, Line, Sample},
+    shift,
 };
-use crate::time::NodeTime;
+use crate::time::{NodeTime, Ppm};
 
 /// One direction of the path.
 #[derive(Clone, Debug)]
@@ -65,17 +66,20 @@ impl Way {
         Finding::Changed
     }
 
-    /// Looks for the floor anew. Returns since when the old one was not seen, if that is so long that the path is another.
+    /// Looks for the floor anew. Returns since when the path is another, if it has been for long enough.
     pub(super) fn find_floor(
         &mut self,
         config: &ClockConfig,
         line: &Line,
+        drift_error: Ppm,
         now: NodeTime,
     ) -> Option<NodeTime> {
         if self.is_descending() {
             return None;
         }
-        let since = self.floor.find(config, self.direction, &self.history, line, now)?;
+        let floor = self.floor.find(config, self.direction, &self.history, line, now);
+        let since =
+            floor.or_else(|| shift::find(config, self.direction, &self.history, line, drift_error, now))?;
         self.history.begin_segment_at(since);
         self.floor.forget();
         Some(since)
@@ -116,7 +120,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::time::{Ppm, Span};
+    use crate::time::Span;
 
     const LINE: Line = Line { at: NodeTime::ZERO, offset: Span::ZERO, drift: Ppm::ZERO };
 
@@ -148,7 +152,7 @@ mod tests {
             self.at += Span::from_millis(250);
             let at = self.at;
             let finding = self.way.push(Sample { at, offset: Span::from_secs_f64(-delay_ms * 1e-3) }, &LINE);
-            assert_eq!(self.way.find_floor(&ClockConfig::default(), &LINE, at), None);
+            assert_eq!(self.way.find_floor(&ClockConfig::default(), &LINE, Ppm(1.0), at), None);
             finding
         }
     }

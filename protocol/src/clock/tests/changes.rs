@@ -1,8 +1,11 @@
 //! Routes that change, clocks that sleep or jump, and proof that the measurement can fail.
 
-use super::world::{
-    Jitter::{Exponential, Normal},
-    Scenario, Score, Way, World,
+use super::{
+    std::println,
+    world::{
+        Jitter::{Exponential, Normal},
+        Scenario, Score, Way, World,
+    },
 };
 use crate::time::{Ppm, Span};
 
@@ -50,6 +53,18 @@ fn a_longer_route_is_held_over_for_a_minute_and_then_accepted() {
             assert!(score.raw.abs() < Span::from_micros(300), "{score:?}");
         }
         assert_close(run_bounded(&mut world, 240.0), Span::from_micros(300));
+    }
+}
+
+#[test]
+fn a_route_longer_by_less_than_the_jitter_reaches_is_found_in_minutes() {
+    for seed in 0..10 {
+        println!("seed {seed}");
+        let way = Way::of(20.0, Normal(5.0));
+        let longer = Way { reroute: Some((130.0, 27.0)), ..way };
+        let mut world = World::new(Scenario::of(longer, way), seed);
+        run_bounded(&mut world, 330.0);
+        assert_close(run_bounded(&mut world, 360.0), Span::from_micros(1_200));
     }
 }
 
