@@ -142,6 +142,11 @@ impl Player {
         out
     }
 
+    /// The machine slept.
+    pub(super) fn handle_suspend(&mut self) {
+        self.line.handle_suspend();
+    }
+
     /// Brings the tape up to date.
     pub(super) fn step(&mut self, now: NodeTime) {
         let earliest = self.taken + self.frames(GUARD);

@@ -234,6 +234,7 @@ impl Side {
         self.dac.resume(now);
         self.heard_from = now;
         self.session.handle_suspend(self.time(now));
+        self.player.handle_suspend();
     }
 
     /// The card takes a period.

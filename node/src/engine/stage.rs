@@ -256,11 +256,13 @@ impl Stage {
         }
     }
 
-    /// Node time stands still while the machine sleeps, so what is known of the peer's clock is out of date after it.
+    /// Node time stands still while the machine sleeps, so what is known of the peer's clock and of when the device is
+    /// heard is out of date after it.
     fn notice_sleep(&mut self, slept: Span) {
         if self.sleep.handle_slept(slept) {
             let now = self.now();
             self.session.handle_suspend(now);
+            self.player.handle_suspend();
         }
     }
 

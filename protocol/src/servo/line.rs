@@ -37,6 +37,8 @@ pub struct AudibleLine {
     suspects: Suspects,
     scratch: Vec<f64>,
     pace: Option<Pace>,
+    /// Whether the machine has slept since the last stamp.
+    slept: bool,
 }
 
 /// What a stamp meant to the line.
@@ -77,6 +79,17 @@ impl AudibleLine {
             suspects: Suspects::default(),
             scratch: Vec::new(),
             pace: None,
+            slept: false,
+        }
+    }
+
+    /// The machine slept, and this node's clock with it. The device stood still for about as long, but not to the
+    /// millisecond: what comes may lie beside the line by less than tells. The next stamp begins it anew, with the known
+    /// slope; until then it answers as before.
+    pub fn handle_suspend(&mut self) {
+        self.slept = true;
+        if let Some(pace) = &mut self.pace {
+            pace.handle_suspend();
         }
     }
 
@@ -98,6 +111,10 @@ impl AudibleLine {
             self.restart(&[stamp]);
             return LineEvent::Fine;
         };
+        if core::mem::take(&mut self.slept) {
+            self.restart(&[stamp]);
+            return LineEvent::Restarted;
+        }
         let late = self.above(origin, stamp);
         let gap = seconds_between(self.rate, self.newest, frame);
         let forward = frame > self.newest;
@@ -187,6 +204,7 @@ impl AudibleLine {
         self.window.clear();
         self.suspects = Suspects::default();
         self.support = 0;
+        self.slept = false;
         for stamp in stamps {
             self.origin.get_or_insert(*stamp);
             self.newest = stamp.frame;

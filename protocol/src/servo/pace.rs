@@ -64,6 +64,11 @@ impl Pace {
         }
     }
 
+    /// The machine slept: the callbacks may come at other times than foretold.
+    pub(super) fn handle_suspend(&mut self) {
+        self.callbacks.handle_suspend();
+    }
+
     fn learn(&mut self, frame: Frames, beyond: f64) {
         if self.part.is_empty() {
             self.part_since = frame;

@@ -149,6 +149,7 @@ impl Side {
         if self.sleep.handle_slept(self.clock.faults.slept_by(now)) {
             let node_now = self.time(now);
             self.session.handle_suspend(node_now);
+            self.player.handle_suspend(node_now);
         }
     }
 

@@ -196,6 +196,11 @@ impl Player {
         self.shared.send(Command::Trim(trim));
     }
 
+    /// Tells that the machine slept until now: when frames are heard has to be learnt anew.
+    pub fn handle_suspend(&self) {
+        self.shared.send(Command::Slept);
+    }
+
     /// How the sound is doing.
     #[must_use]
     pub fn report(&self) -> Report {
@@ -230,6 +235,7 @@ enum Command {
     Map(Option<JamMap>),
     Gain(f32),
     Trim(Span),
+    Slept,
     Opened(OpenRequest, Result<TrackReader, DecodeError>),
     Lost(String),
 }
@@ -252,6 +258,7 @@ fn run(mut engine: Engine, shared: &Arc<Shared>, clock: NodeClock, mut events: i
                 Command::Map(map) => engine.handle_jam_map(map),
                 Command::Gain(gain) => engine.handle_gain(gain),
                 Command::Trim(trim) => engine.handle_trim(trim),
+                Command::Slept => engine.handle_suspend(clock.now()),
                 Command::Opened(request, result) => engine.handle_opened(&request, result),
                 Command::Lost(reason) => {
                     engine.handle_lost();

@@ -42,6 +42,11 @@ impl SteppedPlayer {
         self.engine.handle_jam_map(map);
     }
 
+    /// The machine slept until `now`.
+    pub fn handle_suspend(&mut self, now: NodeTime) {
+        self.engine.handle_suspend(now);
+    }
+
     /// Does what is due, and says how long nothing will be unless a plan, a map or the device changes that.
     #[must_use]
     pub fn step(&mut self, now: NodeTime) -> Span {

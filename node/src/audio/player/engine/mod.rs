@@ -101,6 +101,13 @@ impl Engine {
         }
     }
 
+    /// The machine slept until now, and the device may have stood still for a little more or less than the clock.
+    pub(super) fn handle_suspend(&mut self, now: NodeTime) {
+        // What came before the sleep belongs to the line as it was.
+        self.take_stamps(now);
+        self.line.handle_suspend();
+    }
+
     /// The device has gone away, and nothing will be heard any more.
     pub(super) fn handle_lost(&mut self) {
         self.report.lost = true;

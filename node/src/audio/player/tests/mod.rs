@@ -142,7 +142,7 @@ fn an_anchor_that_overrules_another_by_little_is_followed_at_once_and_as_often_a
     let mut begins = secs(1.0);
     for round in 1..=4_u32 {
         sim.run_until(secs(3.0 + f64::from(round)));
-        begins = begins + Span::from_millis(if round % 2 == 0 { -15 } else { 6 });
+        begins += Span::from_millis(if round % 2 == 0 { -15 } else { 6 });
         let sources = source(&sim);
         sim.set_plan(Plan { anchors: vec![anchor(1 + u64::from(round), 1, 0, begins, true)], sources });
         let heard = sim.now + sim.latency + Span::from_millis(100);
@@ -151,7 +151,8 @@ fn an_anchor_that_overrules_another_by_little_is_followed_at_once_and_as_often_a
         assert!(late.abs() < Span::from_micros(30), "{late} after the move number {round}");
     }
     assert!(sim.sharpest(secs(1.001), secs(7.4)) < NO_CLICK, "{}", sim.sharpest(secs(1.001), secs(7.4)));
-    let jumps = sim.events.iter().filter(|(_, event)| matches!(event, PlayerEvent::Reanchored { .. })).count();
+    let jumps =
+        sim.events.iter().filter(|(_, event)| matches!(event, PlayerEvent::Reanchored { .. })).count();
     assert_eq!(jumps, 0, "what a listener wants is no correction: {:?}", sim.events);
 }
 
