@@ -9,12 +9,10 @@ use std::{future::Future, net::SocketAddr};
 
 use jamsync_protocol::{
     id::{AccountId, DeviceKey, Handle, JamId},
-    identity::{CodeToken, DeviceLog, LinkToken, Market, SignedGrant, Tier, Vouch},
-    text::Text,
+    identity::{CodeToken, DeviceLog, LinkToken, SignedGrant, Tier},
     time::UtcTime,
     wire::coord::{
-        AcceptedLink, CoordEvent, CoordReply, DeviceName, EventNumber, IdempotencyKey, NumberedEvent,
-        REPORT_BYTES_MAX, ReportReason, RequestEnd, RequestId,
+        CoordEvent, CoordReply, DeviceName, EventNumber, IdempotencyKey, NumberedEvent, RequestEnd, RequestId,
     },
 };
 
@@ -22,12 +20,18 @@ use crate::eligibility::AgeRecord;
 
 pub(crate) mod archive;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 pub(crate) mod fixture;
+mod kept;
+#[cfg(test)]
+mod memory;
 mod rows;
 mod schema;
 mod sqlite;
 mod writer;
 
+pub use kept::{Account, ContactRow, Device, DeviceCode, Jam, JamRequest, JoinPermit, Link, Report};
 pub use sqlite::SqliteStore;
 
 /// A database of rows. Cheap to clone.
@@ -84,151 +88,6 @@ pub enum StoreError {
     },
 }
 
-/// An account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
-    /// Its id.
-    pub id: AccountId,
-    /// Its name.
-    pub handle: Handle,
-    /// Its tier.
-    pub tier: Tier,
-    /// What is kept for the age rule.
-    pub age: AgeRecord,
-    /// Where its holder lives.
-    pub market: Market,
-    /// When it was made.
-    pub created: UtcTime,
-    /// Its device log.
-    pub log: DeviceLog,
-    /// Whether its holder wants to be kept out of Jams.
-    pub opted_out: bool,
-}
-
-/// A device that speaks for an account, or did until it was revoked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Device {
-    /// Its key.
-    pub key: DeviceKey,
-    /// For which account.
-    pub account: AccountId,
-    /// What its holder calls it.
-    pub name: DeviceName,
-    /// Since when.
-    pub added: UtcTime,
-    /// Whether it was revoked.
-    pub revoked: bool,
-}
-
-/// What admits one further device to an account, by the hand of the device that made it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DeviceCode {
-    /// Its public name.
-    pub token: CodeToken,
-    /// The account.
-    pub account: AccountId,
-    /// Which device made it and holds its secret.
-    pub maker: DeviceKey,
-    /// When it ends.
-    pub expires: UtcTime,
-    /// How often it was asked with.
-    pub asks: u32,
-}
-
-/// What permits sign-ups.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct JoinPermit {
-    /// The fingerprint of the join code's secret.
-    pub fingerprint: [u8; 32],
-    /// How many may still sign up with it.
-    pub uses_left: u32,
-    /// When it ends.
-    pub expires: UtcTime,
-}
-
-/// A friend link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Link {
-    /// Its public name.
-    pub token: LinkToken,
-    /// Who made it.
-    pub creator: AccountId,
-    /// When it ends.
-    pub expires: UtcTime,
-    /// Who accepted it.
-    pub accepter: Option<AccountId>,
-}
-
-/// One direction of a contact: `of` has `with` among its contacts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ContactRow {
-    /// Whose contact it is.
-    pub of: AccountId,
-    /// Who the contact is.
-    pub with: AccountId,
-    /// Where `of` made the link that `with` accepted: the proof for `of` to check.
-    pub accepted: Option<AcceptedLink>,
-    /// What a device of `of` told the others.
-    pub vouch: Option<Vouch>,
-    /// Whether `of` has blocked `with`.
-    pub blocked: bool,
-    /// Whether `of` has muted `with`.
-    pub muted: bool,
-    /// Whether the contact has ended; kept only for the block, which outlives it.
-    pub removed: bool,
-    /// Since when.
-    pub since: UtcTime,
-}
-
-/// A complaint about a contact.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// Its number, from 1; zero for one that has none yet.
-    pub number: i64,
-    /// Who complains; none once that account is gone.
-    pub by: Option<AccountId>,
-    /// About whom; none once that account is gone.
-    pub about: Option<AccountId>,
-    /// What kind of complaint.
-    pub reason: ReportReason,
-    /// What the reporter says and discloses.
-    pub words: Text<REPORT_BYTES_MAX>,
-    /// When.
-    pub at: UtcTime,
-}
-
-/// A Jam request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct JamRequest {
-    /// Which.
-    pub id: RequestId,
-    /// Who asked.
-    pub from: AccountId,
-    /// With which device.
-    pub from_device: DeviceKey,
-    /// Who was asked.
-    pub to: AccountId,
-    /// When.
-    pub created: UtcTime,
-    /// When it expires.
-    pub expires: UtcTime,
-    /// How it ended, unless it is open.
-    pub end: Option<RequestEnd>,
-}
-
-/// A Jam that was granted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Jam {
-    /// Which.
-    pub id: JamId,
-    /// Accounts and devices in the order of the grant.
-    pub participants: Vec<(AccountId, DeviceKey)>,
-    /// When the grant ends.
-    pub expires: UtcTime,
-    /// Whether somebody left.
-    pub ended: bool,
-}
-
 /// What a transaction can look at.
 #[expect(clippy::missing_errors_doc, reason = "every verb fails alike: `StoreError` says how")]
 pub trait View {
@@ -269,7 +128,7 @@ pub trait View {
     fn reports_after(&self, after: i64, limit: u32) -> Result<Vec<Report>, StoreError>;
     /// When `by` complained after `after`, the earliest first.
     fn reports_made(&self, by: AccountId, after: UtcTime) -> Result<Vec<UtcTime>, StoreError>;
-    /// All who have `of` among their contacts.
+    /// All who have `of` among their contacts, in the order of their ids.
     fn contacts_with(&self, of: AccountId) -> Result<Vec<AccountId>, StoreError>;
     /// A Jam request.
     fn request(&self, id: RequestId) -> Result<Option<JamRequest>, StoreError>;
@@ -284,13 +143,13 @@ pub trait View {
     ) -> Result<Vec<UtcTime>, StoreError>;
     /// The requests of an account, made or received, that are not ended, oldest first, at most `limit`.
     fn requests_of(&self, account: AccountId, limit: u32) -> Result<Vec<JamRequest>, StoreError>;
-    /// Requests that are not ended though their time was over at `now`, at most `limit`.
+    /// Requests that are not ended though their time was over at `now`, those over longest first, at most `limit`.
     fn requests_overdue(&self, now: UtcTime, limit: u32) -> Result<Vec<JamRequest>, StoreError>;
     /// When the next request that is not ended expires.
     fn next_expiry(&self) -> Result<Option<UtcTime>, StoreError>;
     /// A Jam.
     fn jam(&self, id: JamId) -> Result<Option<Jam>, StoreError>;
-    /// The Jams of a device whose grant has not ended and which nobody left.
+    /// The Jams of a device whose grant has not ended and which nobody left, in the order of their ids.
     fn jams_of(&self, device: DeviceKey, now: UtcTime) -> Result<Vec<Jam>, StoreError>;
     /// The number of the newest event that a device was given, dropped or not; zero before the first, none for a device that
     /// is not known.
@@ -317,7 +176,8 @@ pub trait View {
     fn public_addresses(&self) -> Result<Vec<String>, StoreError>;
 }
 
-/// What a transaction can change.
+/// What a transaction can change. To add what is there already, or to change what is not there, is an error, after which
+/// the transaction is to be taken back; to drop what is not there does nothing.
 #[expect(clippy::missing_errors_doc, reason = "every verb fails alike: `StoreError` says how")]
 pub trait Tables: View {
     /// Adds an account and its devices.
@@ -363,7 +223,8 @@ pub trait Tables: View {
     fn insert_jam(&mut self, jam: &Jam, grant: &SignedGrant) -> Result<(), StoreError>;
     /// Notes that somebody left a Jam.
     fn end_jam(&mut self, id: JamId) -> Result<(), StoreError>;
-    /// Appends an event for a device, drops the oldest above the limit, and returns the event's number.
+    /// Appends an event for a device, drops what is older than the newest [`EVENTS_KEPT_MAX`], and returns the event's
+    /// number.
     fn push_event(&mut self, device: DeviceKey, event: &CoordEvent) -> Result<EventNumber, StoreError>;
     /// Moves the events that a device is kept, and the numbers of those to come, above `seen`, which must be above all of
     /// them and leaves a gap.
@@ -379,7 +240,8 @@ pub trait Tables: View {
         reply: &CoordReply,
         now: UtcTime,
     ) -> Result<(), StoreError>;
-    /// Drops receipts, ended requests, used-up permits, device codes, and links that were of no use after `before`.
+    /// Drops receipts and ended requests that were made before `before`, and the permits, device codes, links and Jams that
+    /// ended before it.
     fn prune(&mut self, before: UtcTime) -> Result<(), StoreError>;
     /// Sets the addresses at which the coordinator can be reached.
     fn set_public_addresses(&mut self, addresses: &[String]) -> Result<(), StoreError>;
@@ -392,3 +254,7 @@ pub trait Whereabouts: std::fmt::Debug + Send + Sync + 'static {
     /// Where it may be reached, the address that was observed first.
     fn addresses(&self, device: DeviceKey) -> Vec<SocketAddr>;
 }
+
+/// The most events kept for a device that does not fetch them. Above it the oldest are dropped, and the node
+/// sees the gap in the numbers and asks for the state instead.
+pub const EVENTS_KEPT_MAX: u32 = 1_000;

@@ -119,6 +119,7 @@ impl Readers {
                 )
                 .map_err(db)?;
                 connection.busy_timeout(BUSY_TIMEOUT).map_err(db)?;
+                connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
                 connection
             }
         };
@@ -136,6 +137,7 @@ impl Readers {
 
 fn set_up(connection: &Connection) -> Result<(), StoreError> {
     connection.busy_timeout(BUSY_TIMEOUT).map_err(db)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     connection
         .execute_batch(&format!(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
@@ -151,6 +153,9 @@ const FOLD_AFTER_PAGES: u32 = 8_000;
 /// Pages that the writer keeps in memory. KiB, default 32 MiB: less reads a page again for every write, more is of no use
 /// to a few thousand friends.
 const WRITER_CACHE_KIB: u32 = 32 * 1024;
+/// Statements that a connection keeps ready. Count, default 128, more than there are: fewer are read anew each time, which
+/// takes longer than to run one; each takes a few KiB.
+const STATEMENTS_KEPT: usize = 128;
 /// How long to wait for another process that writes, such as `join-code` beside a server. Milliseconds; a
 /// transaction takes a few, so seconds mean a stuck disk.
 pub(super) const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_millis(5_000);

@@ -12,15 +12,11 @@ use super::Rows;
 use crate::{
     eligibility::AgeRecord,
     store::{
-        Account, ContactRow, Device, DeviceCode, Jam, JamRequest, JoinPermit, Link, Report, StoreError,
-        Tables,
+        Account, ContactRow, Device, DeviceCode, EVENTS_KEPT_MAX, Jam, JamRequest, JoinPermit, Link, Report,
+        StoreError, Tables,
         rows::{bytes, db, end_number, reason_number, tier_number},
     },
 };
-
-/// The most events kept for a device that does not fetch them. Above it the oldest are dropped, and the node
-/// sees the gap in the numbers and asks for the state instead.
-const EVENTS_KEPT_MAX: i64 = 1_000;
 
 impl Rows<'_> {
     /// Runs `sql`, which changes exactly one row.
@@ -220,7 +216,7 @@ impl Tables for Rows<'_> {
         )?;
         self.change(
             "DELETE FROM events WHERE device = ?1 AND number <= ?2",
-            (device.0, number - EVENTS_KEPT_MAX),
+            (device.0, number - i64::from(EVENTS_KEPT_MAX)),
         )?;
         Ok(EventNumber(u64::try_from(number).map_err(|_| StoreError::Corrupt("event"))?))
     }

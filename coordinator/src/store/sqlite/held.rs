@@ -123,17 +123,10 @@ fn json(value: ValueRef<'_>) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use jamsync_protocol::{
-        id::JamId,
-        identity::VerifiedLog,
-        text::List,
-        time::UtcTime,
-        wire::coord::{EventNumber, OpenRequest, RequestId},
-    };
     use rusqlite::Connection;
 
     use super::*;
-    use crate::store::{Account, Tables as _, View as _, fixture::person, schema};
+    use crate::store::schema;
 
     /// What names no account.
     const NAMELESS: [&str; 2] = ["join_permits", "public_addresses"];
@@ -158,42 +151,5 @@ mod tests {
         let rows = Rows::of(&connection);
         assert!(rows.held(AccountId([1; 32])).expect("reads").as_object().is_some_and(|all| !all.is_empty()));
         rows.erase(AccountId([1; 32])).expect("nobody is erased without harm");
-    }
-
-    #[test]
-    fn what_waits_for_others_and_tells_of_an_erased_account_goes_with_it_but_for_the_farewell() {
-        let mut connection = Connection::open_in_memory().expect("opens");
-        schema::migrate(&mut connection).expect("makes");
-        let mut rows = Rows::of(&connection);
-        let [ana, ben, carl] = [1, 2, 3].map(|seed| {
-            let (account, log) = person(seed);
-            rows.insert_account(&account).expect("written");
-            (account, log)
-        });
-        let asks = |who: &Account| {
-            CoordEvent::JamRequested(OpenRequest {
-                request: RequestId([4; 16]),
-                friend: who.handle.clone(),
-                account: who.id,
-                incoming: true,
-                expires: UtcTime::ZERO,
-            })
-        };
-        let moved = |who: &VerifiedLog| CoordEvent::PeerCandidates {
-            jam: JamId([5; 16]),
-            peer: who.devices()[0],
-            candidates: List::empty(),
-        };
-        let gone = CoordEvent::ContactRemoved { account: ana.0.id };
-        let ended = CoordEvent::JamEnded { jam: JamId([5; 16]), by: ana.0.id };
-        let to = ben.1.devices()[0];
-        for event in [asks(&ana.0), asks(&carl.0), moved(&ana.1), moved(&carl.1), gone.clone(), ended.clone()]
-        {
-            rows.push_event(to, &event).expect("written");
-        }
-        rows.erase(ana.0.id).expect("erased");
-        let left: Vec<_> = rows.events_after(to, EventNumber(0), 9).expect("reads");
-        let left: Vec<_> = left.into_iter().map(|kept| kept.event).collect();
-        assert_eq!(left, [asks(&carl.0), moved(&carl.1), gone, ended]);
     }
 }

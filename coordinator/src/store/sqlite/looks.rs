@@ -130,7 +130,8 @@ impl View for Rows<'_> {
     }
 
     fn contacts_with(&self, of: AccountId) -> Result<Vec<AccountId>, StoreError> {
-        let sql = "SELECT of_account FROM contacts WHERE with_account = ?1 AND removed = 0";
+        let sql =
+            "SELECT of_account FROM contacts WHERE with_account = ?1 AND removed = 0 ORDER BY of_account";
         self.many(sql, [of.0], |row| column(row, 0).map(AccountId))
     }
 
@@ -183,7 +184,8 @@ impl View for Rows<'_> {
 
     fn requests_overdue(&self, now: UtcTime, limit: u32) -> Result<Vec<JamRequest>, StoreError> {
         let sql = format!(
-            "SELECT {REQUEST} FROM requests WHERE ended IS NULL AND expires <= ?1 ORDER BY expires LIMIT ?2"
+            "SELECT {REQUEST} FROM requests WHERE ended IS NULL AND expires <= ?1
+             ORDER BY expires, id LIMIT ?2"
         );
         self.many(&sql, (now.as_nanos(), limit), rows::request)
     }
@@ -201,7 +203,7 @@ impl View for Rows<'_> {
 
     fn jams_of(&self, device: DeviceKey, now: UtcTime) -> Result<Vec<Jam>, StoreError> {
         let sql = "SELECT j.id, j.expires, j.ended FROM participants p JOIN jams j ON j.id = p.jam
-             WHERE p.device = ?1 AND j.ended = 0 AND j.expires > ?2";
+             WHERE p.device = ?1 AND j.ended = 0 AND j.expires > ?2 ORDER BY j.id";
         self.many(sql, (device.0, now.as_nanos()), |row| self.jam_row(row))
     }
 

@@ -1,0 +1,205 @@
+//! [`Tables`] over collections.
+
+use jamsync_protocol::{
+    id::{AccountId, DeviceKey, JamId},
+    identity::{DeviceLog, LinkToken, SignedGrant, Tier},
+    time::UtcTime,
+    wire::coord::{CoordEvent, CoordReply, DeviceName, EventNumber, IdempotencyKey, RequestEnd, RequestId},
+};
+
+use super::{Known, Receipt, Rows, add, known};
+use crate::{
+    eligibility::AgeRecord,
+    store::{
+        Account, ContactRow, Device, DeviceCode, EVENTS_KEPT_MAX, Jam, JamRequest, JoinPermit, Link, Report,
+        StoreError, Tables, View,
+    },
+};
+
+impl Tables for Rows {
+    fn insert_account(&mut self, account: &Account) -> Result<(), StoreError> {
+        let log = account.log.verify().map_err(|_| StoreError::Corrupt("device log"))?;
+        if self.account_by_handle(&account.handle)?.is_some() {
+            return Err(StoreError::Corrupt("handle"));
+        }
+        add(&mut self.accounts, account.id, account.clone(), "account")?;
+        for key in log.devices() {
+            let (account, added) = (account.id, account.created);
+            let device = Device { key: *key, account, name: DeviceName::default(), added, revoked: false };
+            self.insert_device(&device)?;
+        }
+        Ok(())
+    }
+
+    fn set_tier(&mut self, id: AccountId, tier: Tier) -> Result<(), StoreError> {
+        self.known_account(id)?.tier = tier;
+        Ok(())
+    }
+
+    fn set_age(&mut self, id: AccountId, age: AgeRecord) -> Result<(), StoreError> {
+        self.known_account(id)?.age = age;
+        Ok(())
+    }
+
+    fn set_log(&mut self, id: AccountId, log: &DeviceLog) -> Result<(), StoreError> {
+        self.known_account(id)?.log = log.clone();
+        Ok(())
+    }
+
+    fn insert_device(&mut self, device: &Device) -> Result<(), StoreError> {
+        self.known_account(device.account)?;
+        let known = Known { device: device.clone(), newest: EventNumber(0) };
+        add(&mut self.devices, device.key, known, "device")
+    }
+
+    fn rename_device(&mut self, key: DeviceKey, name: &DeviceName) -> Result<(), StoreError> {
+        known(&mut self.devices, &key, "device")?.device.name = name.clone();
+        Ok(())
+    }
+
+    fn revoke_device(&mut self, key: DeviceKey) -> Result<(), StoreError> {
+        known(&mut self.devices, &key, "device")?.device.revoked = true;
+        self.events.retain(|(device, _), _| *device != key);
+        Ok(())
+    }
+
+    fn put_device_code(&mut self, code: DeviceCode) -> Result<(), StoreError> {
+        self.known_account(code.account)?;
+        self.codes.insert(code.token, code);
+        Ok(())
+    }
+
+    fn put_join_permit(&mut self, permit: JoinPermit) -> Result<(), StoreError> {
+        self.permits.insert(permit.fingerprint, permit);
+        Ok(())
+    }
+
+    fn insert_link(&mut self, link: Link) -> Result<(), StoreError> {
+        add(&mut self.links, link.token, Link { accepter: None, ..link }, "link")
+    }
+
+    fn close_link(&mut self, token: LinkToken, accepter: AccountId) -> Result<(), StoreError> {
+        let link = known(&mut self.links, &token, "link")?;
+        match link.accepter.replace(accepter) {
+            None => Ok(()),
+            Some(_) => Err(StoreError::Corrupt("link")),
+        }
+    }
+
+    fn erase_account(&mut self, id: AccountId) -> Result<(), StoreError> {
+        self.erase(id)
+    }
+
+    fn set_opted_out(&mut self, id: AccountId, out: bool) -> Result<(), StoreError> {
+        self.known_account(id)?.opted_out = out;
+        Ok(())
+    }
+
+    fn insert_report(&mut self, report: &Report) -> Result<(), StoreError> {
+        for account in report.by.into_iter().chain(report.about) {
+            self.known_account(account)?;
+        }
+        self.reports_made += 1;
+        let number = self.reports_made;
+        add(&mut self.reports, number, Report { number, ..report.clone() }, "report")
+    }
+
+    fn drop_report(&mut self, number: i64) -> Result<bool, StoreError> {
+        Ok(self.reports.remove(&number).is_some())
+    }
+
+    fn put_contact(&mut self, contact: &ContactRow) -> Result<(), StoreError> {
+        self.known_account(contact.of)?;
+        self.known_account(contact.with)?;
+        self.contacts.insert((contact.of, contact.with), contact.clone());
+        Ok(())
+    }
+
+    fn drop_contact(&mut self, of: AccountId, with: AccountId) -> Result<(), StoreError> {
+        self.contacts.remove(&(of, with));
+        Ok(())
+    }
+
+    fn insert_request(&mut self, request: JamRequest) -> Result<(), StoreError> {
+        if self.request_between(request.from, request.to)?.is_some() {
+            return Err(StoreError::Corrupt("request"));
+        }
+        add(&mut self.requests, request.id, JamRequest { end: None, ..request }, "request")
+    }
+
+    fn end_request(&mut self, id: RequestId, end: RequestEnd) -> Result<(), StoreError> {
+        let request = known(&mut self.requests, &id, "request")?;
+        match request.end.replace(end) {
+            None => Ok(()),
+            Some(_) => Err(StoreError::Corrupt("request")),
+        }
+    }
+
+    fn insert_jam(&mut self, jam: &Jam, grant: &SignedGrant) -> Result<(), StoreError> {
+        add(&mut self.jams, jam.id, (jam.clone(), grant.clone()), "Jam")
+    }
+
+    fn end_jam(&mut self, id: JamId) -> Result<(), StoreError> {
+        known(&mut self.jams, &id, "Jam")?.0.ended = true;
+        Ok(())
+    }
+
+    fn push_event(&mut self, device: DeviceKey, event: &CoordEvent) -> Result<EventNumber, StoreError> {
+        let newest = &mut known(&mut self.devices, &device, "device")?.newest;
+        newest.0 += 1;
+        let number = *newest;
+        self.events.insert((device, number), event.clone());
+        self.drop_events(device, EventNumber(number.0.saturating_sub(u64::from(EVENTS_KEPT_MAX))))?;
+        Ok(number)
+    }
+
+    fn lift_events(&mut self, device: DeviceKey, seen: EventNumber) -> Result<(), StoreError> {
+        let lifted = |number: EventNumber| EventNumber(number.0 + seen.0 + 1);
+        let newest = &mut known(&mut self.devices, &device, "device")?.newest;
+        *newest = lifted(*newest);
+        let moved = |((of, number), event): (_, _)| {
+            let number = if of == device { lifted(number) } else { number };
+            ((of, number), event)
+        };
+        self.events = std::mem::take(&mut self.events).into_iter().map(moved).collect();
+        Ok(())
+    }
+
+    fn drop_events(&mut self, device: DeviceKey, upto: EventNumber) -> Result<(), StoreError> {
+        self.events.retain(|(of, number), _| *of != device || *number > upto);
+        Ok(())
+    }
+
+    fn insert_receipt(
+        &mut self,
+        device: DeviceKey,
+        key: IdempotencyKey,
+        digest: [u8; 32],
+        reply: &CoordReply,
+        now: UtcTime,
+    ) -> Result<(), StoreError> {
+        let receipt = Receipt { digest, reply: reply.clone(), at: now };
+        add(&mut self.receipts, (device, key.0), receipt, "receipt")
+    }
+
+    fn prune(&mut self, before: UtcTime) -> Result<(), StoreError> {
+        self.receipts.retain(|_, receipt| receipt.at >= before);
+        self.requests.retain(|_, request| request.end.is_none() || request.created >= before);
+        self.permits.retain(|_, permit| permit.expires >= before);
+        self.codes.retain(|_, code| code.expires >= before);
+        self.links.retain(|_, link| link.expires >= before);
+        self.jams.retain(|_, (jam, _)| jam.expires >= before);
+        Ok(())
+    }
+
+    fn set_public_addresses(&mut self, addresses: &[String]) -> Result<(), StoreError> {
+        self.public_addresses = addresses.to_vec();
+        Ok(())
+    }
+}
+
+impl Rows {
+    fn known_account(&mut self, id: AccountId) -> Result<&mut Account, StoreError> {
+        known(&mut self.accounts, &id, "account")
+    }
+}
