@@ -1,11 +1,11 @@
 //! Commands that work on the data folder, beside a running server or without one.
 
-use std::path::Path;
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use jamsync_protocol::{
-    id::Handle,
+    id::{DeviceKey, Handle},
     identity::{
-        Date, JoinCode, Tier,
+        Date, DeviceSecret, JoinCode, Tier,
         join_code::{CoordinatorAddress, JoinSecret},
     },
     text::List,
@@ -17,7 +17,8 @@ use super::{AccountAction, CliError, JoinCodeOptions, say};
 use crate::{
     data::{DataError, DataFolder},
     env::{Env, SystemEnv},
-    store::{Account, JoinPermit, SqliteStore, Store, StoreError},
+    rules::{self, Context},
+    store::{Account, JoinPermit, SqliteStore, Store, StoreError, Whereabouts},
 };
 
 pub(super) async fn join_code(options: JoinCodeOptions, json: bool) -> Result<(), CliError> {
@@ -50,7 +51,7 @@ pub(super) async fn join_code(options: JoinCodeOptions, json: bool) -> Result<()
 }
 
 pub(super) async fn account(data: &Path, action: AccountAction, json: bool) -> Result<(), CliError> {
-    let store = DataFolder::open_existing(data)?.store;
+    let DataFolder { secret, store, .. } = DataFolder::open_existing(data)?;
     match action {
         AccountAction::List => list(&store, json).await,
         AccountAction::Show { handle } => show(&find(&store, handle).await?, json),
@@ -59,6 +60,43 @@ pub(super) async fn account(data: &Path, action: AccountAction, json: bool) -> R
             store.write(move |tables| tables.set_tier(id, tier.into())).await?;
             show(&find(&store, handle).await?, json)
         }
+        AccountAction::Delete { handle } => delete(&store, secret, handle, json).await,
+    }
+}
+
+async fn delete(
+    store: &SqliteStore,
+    secret: DeviceSecret,
+    handle: Handle,
+    json: bool,
+) -> Result<(), CliError> {
+    let context = Context {
+        now: SystemEnv.now(),
+        device: secret.public(),
+        entropy: SystemEnv.entropy().map_err(DataError::from)?,
+        settings: Arc::default(),
+        secret: Arc::new(secret),
+        whereabouts: Arc::new(Nowhere),
+    };
+    let named = handle.clone();
+    if !store.write(move |tables| rules::delete(tables, &context, &named)).await? {
+        return Err(CliError::NoAccount(handle));
+    }
+    let deleted = handle.as_str();
+    say(&if json { json!({ "deleted": deleted }).to_string() } else { format!("{deleted} is deleted.") })
+}
+
+/// A command does not know who is connected to the server.
+#[derive(Debug)]
+struct Nowhere;
+
+impl Whereabouts for Nowhere {
+    fn is_online(&self, _: DeviceKey) -> bool {
+        false
+    }
+
+    fn addresses(&self, _: DeviceKey) -> Vec<SocketAddr> {
+        Vec::new()
     }
 }
 

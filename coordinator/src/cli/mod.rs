@@ -90,7 +90,7 @@ enum Command {
     Check(ServeOptions),
     /// Print a code with which friends can sign up; works while the server runs.
     JoinCode(JoinCodeOptions),
-    /// Look at accounts or change their tier; works while the server runs.
+    /// Look at accounts, change their tier or delete them; works while the server runs.
     Account {
         #[command(flatten)]
         place: Place,
@@ -197,6 +197,12 @@ enum AccountAction {
         handle: Handle,
         /// Its new tier.
         tier: TierName,
+    },
+    /// Delete an account for good, with all that is held about it, as its holder can. A device of it that is connected
+    /// notices at its next request.
+    Delete {
+        /// Its name.
+        handle: Handle,
     },
 }
 

@@ -30,6 +30,7 @@ mod standing;
 mod uniform;
 
 pub use requests::expire;
+pub use rights::delete;
 
 /// The operator's rules.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use jamsync_protocol::{
 };
 
 use super::{Act, Context, Outcome, my_account, named};
-use crate::store::{StoreError, View};
+use crate::store::{Account, StoreError, Tables, View};
 
 impl Act<'_> {
     pub(super) fn delete_account(&mut self, handle: &Handle) -> Outcome {
@@ -15,19 +15,36 @@ impl Act<'_> {
         if me.handle != *handle {
             return Err(Refusal::OtherHandle { handle: me.handle }.into());
         }
-        let devices = self.tables.devices_of(me.id)?;
-        for contact in self.tables.contacts_with(me.id)? {
-            let friend = named(&*self.tables, contact)?;
-            self.part(&me, &friend)?;
-            self.tell(&friend, None, &CoordEvent::ContactRemoved { account: me.id })?;
-        }
-        self.tables.erase_account(me.id)?;
+        self.erase(&me)?;
         // The device that asks gets its answer; the others are cut off.
-        let others = devices.iter().map(|device| device.key).filter(|device| *device != self.context.device);
-        self.revoked.extend(others);
-        self.wake.retain(|device| !devices.iter().any(|gone| gone.key == *device));
+        self.revoked.retain(|device| *device != self.context.device);
         Ok(CoordReply::Done)
     }
+
+    /// Parts an account from everybody, and removes it.
+    fn erase(&mut self, account: &Account) -> Result<(), StoreError> {
+        let devices: Vec<_> = self.tables.devices_of(account.id)?.iter().map(|device| device.key).collect();
+        for contact in self.tables.contacts_with(account.id)? {
+            let friend = named(&*self.tables, contact)?;
+            self.part(account, &friend)?;
+            self.tell(&friend, None, &CoordEvent::ContactRemoved { account: account.id })?;
+        }
+        self.tables.erase_account(account.id)?;
+        self.wake.retain(|device| !devices.contains(device));
+        self.revoked.extend(devices);
+        Ok(())
+    }
+}
+
+/// Deletes the account of this name by the operator's word, as if one of its devices had asked, and says whether there was
+/// one. Whoever asks is the coordinator itself.
+///
+/// # Errors
+/// [`StoreError`]; the transaction is then to be taken back.
+pub fn delete(tables: &mut dyn Tables, context: &Context, handle: &Handle) -> Result<bool, StoreError> {
+    let Some(account) = tables.account_by_handle(handle)? else { return Ok(false) };
+    Act { tables, context, wake: Vec::new(), revoked: Vec::new() }.erase(&account)?;
+    Ok(true)
 }
 
 /// The bytes from `from` on of all that is held about the account that asks.

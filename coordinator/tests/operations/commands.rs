@@ -2,6 +2,17 @@
 
 use std::{fs, path::Path};
 
+use jamsync_coordinator::{
+    data::DataFolder,
+    eligibility::AgeRecord,
+    env::SystemEnv,
+    store::{Account, ContactRow, Store, Tables},
+};
+use jamsync_protocol::{
+    identity::{DeviceLog, DeviceSecret, Tier},
+    time::UtcTime,
+    wire::coord::{CoordEvent, EventNumber},
+};
 use rustix::process::Signal;
 
 use crate::served::{self, Served, run, said};
@@ -138,4 +149,54 @@ fn a_backup_of_a_running_server_is_restored_as_the_same_coordinator() {
     fs::write(copy.join("coordinator.sqlite"), b"not a database").expect("writes");
     let damaged = run(&["verify", "--data", text(&data), "--backup", text(&copy)]);
     assert_eq!(damaged.status.code(), Some(8), "{damaged:?}");
+}
+
+/// Somebody with one device.
+fn person(seed: u8) -> Account {
+    let log = DeviceLog::found(&DeviceSecret::from_seed(&[seed; 32]), [seed; 16]);
+    Account {
+        id: log.account(),
+        handle: format!("person{seed}").parse().expect("a handle"),
+        tier: Tier::Premium,
+        age: AgeRecord { met: 16, birth_date: None },
+        market: "DE".parse().expect("a country"),
+        created: UtcTime::ZERO,
+        log: log.as_log().clone(),
+        opted_out: false,
+    }
+}
+
+#[tokio::test]
+async fn who_was_deleted_since_a_backup_is_deleted_again_after_a_restore() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [data, copy, again] = ["data", "copy", "again"].map(|name| folder.path().join(name));
+    let store = DataFolder::open(&data, &SystemEnv).expect("opens").store;
+    let (ana, ben) = (person(1), person(2));
+    let (gone, friend) = (ana.id, DeviceSecret::from_seed(&[2; 32]).public());
+    let befriend = move |tables: &mut dyn Tables| {
+        tables.insert_account(&ana)?;
+        tables.insert_account(&ben)?;
+        [(ana.id, ben.id), (ben.id, ana.id)].into_iter().try_for_each(|(of, with)| {
+            let (accepted, vouch, blocked, muted, removed) = (None, None, false, false, false);
+            let since = UtcTime::ZERO;
+            tables.put_contact(&ContactRow { of, with, accepted, vouch, blocked, muted, removed, since })
+        })
+    };
+    store.write(befriend).await.expect("written");
+    said(&["backup", "--data", text(&data), "--to", text(&copy)]);
+    said(&["account", "delete", "person1", "--data", text(&data)]);
+    said(&["restore", "--from", text(&copy), "--data", text(&again)]);
+    let listed = |place| said(&["account", "list", "--data", text(place)]);
+    assert!(!listed(&data).contains("person1") && listed(&again).contains("person1"));
+    let deleted = said(&["--json", "account", "delete", "person1", "--data", text(&again)]);
+    assert_eq!(deleted, "{\"deleted\":\"person1\"}\n");
+    assert!(!listed(&again).contains("person1") && listed(&again).contains("person2"));
+    let twice = run(&["account", "delete", "person1", "--data", text(&again)]);
+    assert_eq!(twice.status.code(), Some(7), "{twice:?}");
+    said(&["verify", "--data", text(&again)]);
+    // The friend hears of it when it comes back.
+    let store = DataFolder::open_existing(&again).expect("opens").store;
+    let told = store.read(move |view| view.events_after(friend, EventNumber(0), 9)).await.expect("reads");
+    let told: Vec<_> = told.into_iter().map(|kept| kept.event).collect();
+    assert_eq!(told, [CoordEvent::ContactRemoved { account: gone }]);
 }
