@@ -92,6 +92,7 @@
 
 extern crate alloc;
 
+mod budget;
 pub mod chat;
 pub mod clock;
 pub mod degrade;

@@ -9,19 +9,18 @@
 //! call, poll [`poll_transmit`](Chat::poll_transmit) and [`poll_event`](Chat::poll_event) until both return `None`.
 //! Nothing here happens by itself, so there is no timeout to wait for.
 
-mod budget;
 mod error;
 mod message;
 mod text;
 
 use alloc::{collections::VecDeque, vec::Vec};
 
-use budget::Budget;
 pub use error::ChatError;
 pub use message::{ChatMessage, MessageId, Reaction, Said, UnknownReaction};
 pub use text::{ChatText, ChatTextError};
 
 use crate::{
+    budget::Budget,
     id::Participant,
     limits::{CHAT_WAITING_MAX, PEER_FRAME_BYTES_MAX},
     time::{NodeTime, Span, UtcTime},

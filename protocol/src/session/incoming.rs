@@ -86,6 +86,9 @@ impl Session {
     /// A message about the queue.
     pub(super) fn handle_queue(&mut self, message: QueueMessage, now: NodeTime) -> Result<(), SessionError> {
         let peer = self.peer.as_ref().ok_or(SessionError::Alone)?.id;
+        if self.is_host() && self.proposing.spend(now).is_err() {
+            return Err(SessionError::QueueFlooded);
+        }
         let (QueueMessage::Resume { at, .. }
         | QueueMessage::Snapshot { at, .. }
         | QueueMessage::Ordered { at, .. }) = &message

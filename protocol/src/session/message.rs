@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use super::{QUEUE_BURST, QUEUE_EVERY};
 use crate::{
     id::{EntryId, Participant},
     media::Frames,
@@ -182,6 +183,11 @@ pub enum SessionError {
     /// The peer asks for more answers than it takes.
     #[error("peer asks for more answers than it takes")]
     Flooded,
+    /// The peer changes the queue, or asks for it, more often than any listener does.
+    #[error(
+        "peer sends more about the queue than a listener can: {QUEUE_BURST} messages at once, then one each {QUEUE_EVERY}"
+    )]
+    QueueFlooded,
     /// The peer claims to have been made the host, or to know an order, in a way that the rules cannot have led to.
     #[error("peer claims {claimed:?}, which was not given: {known:?} is known")]
     NotGiven {

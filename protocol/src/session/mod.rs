@@ -40,6 +40,7 @@ use snapshot::Mark;
 pub use snapshot::SavedSession;
 
 use crate::{
+    budget::Budget,
     id::{EntryId, Participant},
     limits::{DATAGRAM_BYTES_MAX, PEER_FRAME_BYTES_MAX},
     queue::{Replica, Term},
@@ -66,6 +67,8 @@ pub struct Session {
     guest_controls: bool,
     peer: Option<Peer>,
     early_wish: Option<EarlyWish>,
+    /// What a guest may still say of the queue. It outlives a connection, or a flood would begin anew with each.
+    proposing: Budget,
     /// What the last anchors were brought about by, so that a newcomer is told as well.
     announced: Vec<Announcement>,
     output_latency: Span,
@@ -80,6 +83,13 @@ const FIRST_EPOCH: u32 = 1;
 
 /// How many messages wait for the peer at most: more than people cause, little for a machine that floods.
 const TRANSMITS_MAX: usize = 1_024;
+
+/// How many messages about the queue a guest may send at once: all edits that may wait, after each of two outages. Fewer
+/// would cut off a guest that comes back, more let a flood reach the disk for longer.
+const QUEUE_BURST: u32 = 512;
+
+/// And how often then. A listener that adds a thousand tracks sends 21.
+const QUEUE_EVERY: Span = Span::from_millis(20);
 
 /// How many anchors a newcomer is told at most: those that a timeline keeps.
 const ANNOUNCED_MAX: usize = 8;
@@ -119,6 +129,7 @@ impl Session {
             guest_controls: true,
             peer: None,
             early_wish: None,
+            proposing: Budget::new(QUEUE_BURST, QUEUE_EVERY),
             announced: Vec::new(),
             output_latency: Span::ZERO,
             saved: None,

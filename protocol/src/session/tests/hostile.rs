@@ -5,7 +5,7 @@ use proptest::{prelude::*, test_runner::TestCaseError};
 use super::*;
 use crate::{
     limits::ANCHORS_MAX,
-    queue::{Fact, Head},
+    queue::{Change, Edit, EditId, Fact, Head, Place},
     timeline::{Anchor, Revision},
     wire::peer::{Claim, Datagram, JamLine, Standing},
 };
@@ -107,6 +107,30 @@ fn a_peer_that_stands_up_again_and_again_is_stopped() {
         (0..3_000).find_map(|_| hear(&mut session, &ControlMessage::Standing(standing), START).err());
     assert_eq!(outcome, Some(SessionError::Flooded));
     assert!(session.is_host() && session.announced.len() <= ANNOUNCED_MAX);
+}
+
+#[test]
+fn a_guest_that_edits_without_end_is_stopped_by_name_and_heard_again_after_a_pause() {
+    let mut session = host(&[44_100]);
+    let resume = QueueMessage::Resume { question: 1, at: Head { number: 0, term: Term::NONE } };
+    hear_queue(&mut session, &resume).unwrap();
+    let propose = |number: u32| {
+        let id = EditId { author: guest_id(), number };
+        let entry = EntryId { author: HOST, number: 0 };
+        QueueMessage::Propose(Edit { id, change: Change::Move { entry, place: Place::End } })
+    };
+    let mut told = 0;
+    let stopped = (1..3_000).find_map(|number| {
+        told = number;
+        hear_queue(&mut session, &propose(number)).err()
+    });
+    assert_eq!(stopped, Some(SessionError::QueueFlooded));
+    assert!(told <= 512, "the edit number {told} is the first that is refused");
+    drain(&mut session, START);
+
+    let rested = START + Span::from_secs(2);
+    let bytes = codec::encode(&propose(told), PEER_FRAME_BYTES_MAX).unwrap();
+    assert_eq!(session.handle_bytes(Channel::Queue, &bytes, rested), Ok(()));
 }
 
 fn extreme() -> impl Strategy<Value = i64> {

@@ -4,7 +4,7 @@ use crate::time::{NodeTime, Span};
 
 /// What may still be spent. Nothing is counted down: one instant says it all.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     burst: u32,
     every: Span,
     /// When the budget is whole again; none before the first spending.
@@ -13,12 +13,12 @@ pub(super) struct Budget {
 
 impl Budget {
     /// A whole budget of `burst`, which grows by one `every` so often up to that.
-    pub(super) const fn new(burst: u32, every: Span) -> Self {
+    pub(crate) const fn new(burst: u32, every: Span) -> Self {
         Self { burst, every, whole_at: None }
     }
 
     /// Spends one, or tells in how much time there is one to spend.
-    pub(super) fn spend(&mut self, now: NodeTime) -> Result<(), Span> {
+    pub(crate) fn spend(&mut self, now: NodeTime) -> Result<(), Span> {
         let whole_at = self.whole_at.map_or(now, |at| at.max(now)) + self.every;
         let most = Span::from_nanos(self.every.as_nanos().saturating_mul(i64::from(self.burst)));
         let over = (whole_at - now) - most;
