@@ -78,8 +78,8 @@ fn each_link_is_within_its_goal_from_the_first_sample_on() {
 
 #[test]
 fn a_drift_held_at_zero_is_caught_by_an_outage() {
-    assert!(calm("outage30", Fault::None, 130).failure.is_none());
-    let outcome = calm("outage30", Fault::DriftZero, 130);
+    assert!(calm("outage30", Fault::None, 160).failure.is_none());
+    let outcome = calm("outage30", Fault::DriftZero, 160);
     let skews = [&outcome.score.settling[..], &outcome.score.settled[..]].concat();
     let largest = quantile_us(&skews, 1_000);
     assert!(outcome.failure.is_some() || largest > 500.0, "{largest} us pass for right");
@@ -191,6 +191,33 @@ fn a_host_that_hands_over_or_leaves_moves_nothing() {
         assert!(outcome.failure.is_none(), "{fate:?}: {:?}", outcome.failure);
         assert_eq!([outcome.counters.handovers, outcome.counters.lefts], changes, "{fate:?}");
     }
+}
+
+#[test]
+fn a_clock_that_jumps_is_found_out_and_both_are_in_step_again() {
+    for (side, millis) in [(0, 700), (0, -1_900), (1, 1_900), (1, -700)] {
+        let step = (90, side, Deed::ClockStep(Span::from_millis(millis)));
+        let outcome = troubled("wan50", 1, Fault::None, &[step, (150, 1, Deed::Seek(0.2))]);
+        assert!(outcome.failure.is_none(), "{millis} ms on side {side}: {:?}", outcome.failure);
+        let p99 = quantile_us(&outcome.score.settled, 990);
+        assert!(p99 < 250.0, "{millis} ms on side {side}: p99 {p99} us a minute later");
+    }
+}
+
+#[test]
+fn a_machine_that_slept_for_an_hour_comes_back_into_the_jam() {
+    let hour = Span::from_secs(3_600);
+    let mut plan = Plan::on("wan50", 1, hour + Span::from_secs(240), Trouble::None).expect("it is built in");
+    let action = |secs: i64, side, deed| Action { at: Span::from_secs(secs), side, deed };
+    plan.actions = vec![
+        action(60, 1, Deed::Suspend(hour)),
+        action(3_690, 1, Deed::Append(3)),
+        action(3_692, 0, Deed::Resume),
+    ];
+    let outcome = run(&plan);
+    assert!(outcome.failure.is_none(), "{:?}", outcome.failure);
+    let after = outcome.score.settled.len();
+    assert!(after > 100, "both sound for {after} samples in the last two minutes");
 }
 
 #[test]

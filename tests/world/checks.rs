@@ -5,6 +5,7 @@ mod ledger;
 mod outcome;
 mod skew;
 mod sound;
+mod step;
 
 use std::collections::BTreeSet;
 
@@ -32,6 +33,7 @@ pub(super) use change::by_right;
 use change::{judge_host, sounds_the_same};
 use ledger::Ledger;
 pub use outcome::{Counters, Failure, Score};
+use step::Step;
 
 /// The judge.
 pub(super) struct Checks {
@@ -64,6 +66,7 @@ pub(super) struct Checks {
     acted: Span,
     /// What is known of a clock counts again once a datagram sent after this came.
     distrusted: [Option<Span>; 2],
+    step: Option<Step>,
     last: [Option<Sound>; 2],
     ledger: Ledger,
     counters: Counters,
@@ -117,6 +120,7 @@ impl Checks {
             anchored: Span::ZERO,
             acted: Span::ZERO,
             distrusted: [None, None],
+            step: None,
             last: [None, None],
             ledger: Ledger::default(),
             counters: Counters::default(),
@@ -184,6 +188,9 @@ impl Checks {
     /// A datagram that was sent at `sent` came to `who`. Only a probe tells that the peer's clock begins anew.
     pub(super) fn probed(&mut self, who: usize, sent: Span, bytes: &[u8]) {
         let is_probe = matches!(codec::decode(bytes), Ok(Datagram::Probe(_)));
+        if let Some(step) = self.step.as_mut().filter(|_| is_probe) {
+            step.handle_probe(who, sent);
+        }
         if is_probe && self.distrusted[who].is_some_and(|from| sent >= from) {
             self.distrusted[who] = None;
             self.disturb(sent, Span::from_secs(6));
@@ -296,6 +303,9 @@ impl Checks {
         self.counters.reanchors = sides.iter().map(|side| side.player.reanchors).sum();
         self.judge_change(now, sides)?;
         if sides.iter().any(|side| !side.is_awake()) {
+            return Ok(());
+        }
+        if self.is_stepping(now) {
             return Ok(());
         }
         self.judge_clocks(now, sides)?;

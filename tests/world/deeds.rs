@@ -61,6 +61,11 @@ impl World<'_> {
                 self.checks.falls_asleep(who, self.now);
                 Ok(())
             }
+            Deed::ClockStep(by) => {
+                side.clock.step(self.now, by);
+                self.checks.clock_steps(self.now);
+                Ok(())
+            }
             Deed::Befalls(fate) => self.befall(who, fate),
             Deed::Lack(number) => {
                 let outcome = side.lack(number, self.now);

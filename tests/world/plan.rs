@@ -88,6 +88,8 @@ pub enum Deed {
     Disconnect,
     /// The machine sleeps.
     Suspend(Span),
+    /// The node's clock jumps by so much, and nobody is told.
+    ClockStep(Span),
     /// The order of the Jam is troubled.
     Befalls(Fate),
 }
@@ -160,6 +162,9 @@ impl Plan {
             dacs.iter_mut().for_each(|dac| spoil(dac, &mut random));
             actions = deeds(lasts, &mut random);
         }
+        for link in [&mut path.a_to_b, &mut path.b_to_a] {
+            end_outages(link, lasts);
+        }
         Ok(Self {
             seed,
             lasts,
@@ -214,6 +219,10 @@ fn disturb(link: &mut LinkConfig, lasts: Span, random: &mut ChaCha8Rng) {
         let delay = link.delay.scaled(random.random_range(0.5..1.5));
         link.routes.push(RouteChange { at: instant(lasts, random), delay });
     }
+}
+
+/// The path is whole at the end.
+fn end_outages(link: &mut LinkConfig, lasts: Span) {
     let end = lasts - QUIET_END - Span::from_secs(5);
     for outage in &mut link.outages {
         outage.lasts = outage.lasts.min((end - outage.from).max(Span::ZERO));

@@ -106,6 +106,10 @@ impl NodeClock {
         self.since + elapsed - elapsed.gained_at(self.rate) + Span::from_nanos(2_000)
     }
 
+    pub(super) fn step(&mut self, now: Span, by: Span) {
+        *self = Self { since: now, reading: self.at(now) + by, rate: self.rate };
+    }
+
     fn stand_still(&mut self, from: Span, until: Span) {
         *self = Self { since: until, reading: self.at(from), rate: self.rate };
     }
@@ -313,7 +317,9 @@ impl Side {
             Deed::Undo => Command::Edit(Intent::Undo),
             Deed::GuestControls(allowed) => Command::GuestControls(allowed),
             Deed::Volume => Command::PeerVolume(50),
-            Deed::Lack(_) | Deed::Disconnect | Deed::Suspend(_) | Deed::Befalls(_) => return None,
+            Deed::Lack(_) | Deed::Disconnect | Deed::Suspend(_) | Deed::ClockStep(_) | Deed::Befalls(_) => {
+                return None;
+            }
         })
     }
 

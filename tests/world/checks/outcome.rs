@@ -20,6 +20,8 @@ pub struct Counters {
     pub outages: u32,
     /// Sleeps, each of which begins a new clock epoch.
     pub epochs: u32,
+    /// Clocks that jumped.
+    pub steps: u32,
     /// Anchors that came and were not newer than what was known.
     pub stale: u32,
     /// Commands and edits that were carried out.

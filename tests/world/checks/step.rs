@@ -1,0 +1,48 @@
+//! A clock that jumped unnoticed: until both sides can have found that out, nothing is judged by clocks.
+
+use jamsync_protocol::time::Span;
+
+use super::Checks;
+
+/// A jump, and when each side last could learn of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step {
+    at: Span,
+    /// When the first probe was sent that each side has got since.
+    told: [Option<Span>; 2],
+}
+
+impl Step {
+    /// `who` got a probe that was sent at `sent`.
+    pub(super) fn handle_probe(&mut self, who: usize, sent: Span) {
+        if sent >= self.at {
+            self.told[who].get_or_insert(sent);
+        }
+    }
+
+    /// Whether both have had time to learn what their clocks are to each other.
+    fn is_over(&self, now: Span) -> bool {
+        self.told.iter().all(|told| told.is_some_and(|sent| now - sent > FOUND_OUT))
+    }
+}
+
+impl Checks {
+    pub(in crate::world) fn clock_steps(&mut self, now: Span) {
+        self.counters.steps += 1;
+        self.step = Some(Step { at: now, told: [None; 2] });
+        self.disturb(now, Span::from_secs(3));
+    }
+
+    /// Whether a jump may still be unknown to one of the sides. While it may, both play where they play.
+    pub(super) fn is_stepping(&mut self, now: Span) -> bool {
+        self.step = self.step.filter(|step| !step.is_over(now));
+        if self.step.is_some() {
+            (self.troubled, self.learns) = (now, now);
+            self.disturb(now, Span::from_secs(3));
+        }
+        self.step.is_some()
+    }
+}
+
+/// A probe each way, the contradiction between them, and enough samples for a new line.
+const FOUND_OUT: Span = Span::from_secs(5);
