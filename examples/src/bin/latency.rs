@@ -9,9 +9,9 @@ use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use jamsync_examples::{
     latency::{
-        Case, Claim, Comparison, Goal, Player, Report, Series, live, page,
+        Case, Claim, Comparison, Goal, Player, Report, SCHEMA_VERSION, Series, live, page,
         peer::{self, Code, Meeting, PeerOptions},
-        simulate::Machine,
+        simulate::{self, Machine},
         tables, write_series,
     },
     score::{Assertion, Plan, Recording, score},
@@ -171,8 +171,9 @@ fn trouble(error: &anyhow::Error) -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<bool> {
     match command {
         Command::List => {
+            let widest = Case::names().map(str::len).max().unwrap_or_default();
             for name in Case::names() {
-                println!("{name:<18}{}", Case::built_in(name)?.about);
+                println!("{name:<widest$}  {}", Case::built_in(name)?.about);
             }
             Ok(true)
         }
@@ -197,11 +198,25 @@ async fn play(options: &Runs, machine: Option<Machine>) -> anyhow::Result<bool> 
         "goals" => with_goal().map(str::to_owned).collect(),
         name => vec![name.to_owned()],
     });
-    // A name that is not known is said before hours have passed.
-    let cases = names.map(|name| case(&name)).collect::<anyhow::Result<Vec<Case>>>()?;
+    // What cannot be played or asserted is said before hours have passed.
+    let cases =
+        names.map(|name| Ok(case(&name)?.lasting(options.seconds))).collect::<anyhow::Result<Vec<Case>>>()?;
+    for case in &cases {
+        if machine.is_some() { simulate::check(case) } else { live::check(case) }?;
+        let nothing = Report::of(case.clone(), Vec::new());
+        options.claims.iter().try_for_each(|claim| judged(claim, &nothing).map(drop))?;
+        if case.left_out() > 0 {
+            println!(
+                "{}: {} of what is to happen comes too late for {} s and is left out",
+                case.name,
+                case.left_out(),
+                case.seconds
+            );
+        }
+    }
     let (mut reports, mut all_hold) = (Vec::new(), true);
     for case in cases {
-        let report = report(options, machine, case.lasting(options.seconds)).await?;
+        let report = report(options, machine, case).await?;
         print!("\n{report}");
         write_out(options, &report)?;
         for claim in &options.claims {
@@ -235,14 +250,19 @@ async fn report(options: &Runs, machine: Option<Machine>, case: Case) -> anyhow:
 
 /// Whether a claim holds; says so where it does not.
 fn holds(claim: &Claim, report: &Report) -> anyhow::Result<bool> {
-    let Some(holds) = claim.holds(report) else {
-        let known: Vec<&str> = report.figures().into_iter().map(|(name, _)| name).collect();
-        bail!("{claim}: there is no such figure; there are {}", known.join(", "));
-    };
+    let holds = judged(claim, report)?;
     if !holds {
         println!("does not hold      {claim}");
     }
     Ok(holds)
+}
+
+/// What a claim comes to; refused where there is no such figure.
+fn judged(claim: &Claim, report: &Report) -> anyhow::Result<bool> {
+    claim.holds(report).with_context(|| {
+        let known: Vec<&str> = report.figures().into_iter().map(|(name, _)| name).collect();
+        format!("{claim}: there is no such figure; there are {}", known.join(", "))
+    })
 }
 
 fn case(name: &str) -> anyhow::Result<Case> {
@@ -310,5 +330,13 @@ async fn peer(arguments: PeerArguments) -> anyhow::Result<bool> {
 
 fn read(path: &Path) -> anyhow::Result<Report> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is no result of this program", path.display()))
+    let foreign = || format!("{} is no result of this program", path.display());
+    let value: serde_json::Value = serde_json::from_str(&text).with_context(foreign)?;
+    let version = value.get("schema_version").and_then(serde_json::Value::as_u64).with_context(foreign)?;
+    anyhow::ensure!(
+        version == u64::from(SCHEMA_VERSION),
+        "{} is of version {version} of the results and this program reads version {SCHEMA_VERSION}: measure it again",
+        path.display()
+    );
+    serde_json::from_value(value).with_context(foreign)
 }

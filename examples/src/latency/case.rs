@@ -7,7 +7,7 @@ use super::{
     edits::Edits,
     happening::{ClockStep, Sleep},
     incident::{Kill, NewAddress},
-    range::{Kept as _, ranged},
+    range::{Kept as _, ranged, shown},
 };
 use crate::link::{PathConfig, Scenario, ScenarioError};
 
@@ -138,12 +138,26 @@ const FILES: [(&str, Option<&str>, &str); 14] = [
     ("long", Some("wifi"), include_str!("cases/long.toml")),
 ];
 
+/// The same commands as in `controls` over other links.
+const CONTROLS: [(&str, &str); 5] = [
+    ("controls-lan", "lan"),
+    ("controls-wifi", "wifi"),
+    ("controls-wan50-jitter", "wan50-jitter"),
+    ("controls-wan-normal", "wan-normal"),
+    ("controls-wan150", "wan150"),
+];
+
 impl Case {
     /// The case of that name.
     ///
     /// # Errors
     /// [`CaseError::Unknown`] for any other name.
     pub fn built_in(name: &str) -> Result<Self, CaseError> {
+        if let Some((_, link)) = CONTROLS.iter().find(|(known, _)| *known == name) {
+            let link = Scenario::built_in(link)?;
+            let about = format!("{} Both pause, resume, seek and skip by turns, every 4 s.", link.about);
+            return Ok(Self { name: name.to_owned(), about, path: link.path, ..Self::built_in("controls")? });
+        }
         if let Some((_, link, text)) = FILES.iter().find(|(known, _, _)| *known == name) {
             let mut case = Self::from_toml(text)?;
             if let Some(link) = link {
@@ -175,7 +189,8 @@ impl Case {
 
     /// The names of all cases that are built in.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        Scenario::names().chain(FILES.iter().map(|(name, _, _)| *name))
+        let files = FILES.iter().map(|(name, _, _)| *name);
+        Scenario::names().chain(files).chain(CONTROLS.iter().map(|(name, _)| *name))
     }
 
     /// Reads a case from a file's text.
@@ -203,7 +218,10 @@ impl Case {
             let what = "`kills` holds one for each of a, b and the coordinator at most";
             return Err(CaseError::Malformed(what.to_owned()));
         }
-        Ok(case)
+        match case.misfit() {
+            Some(misfit) => Err(CaseError::Malformed(misfit.in_text(text))),
+            None => Ok(case),
+        }
     }
 
     /// The same with a time of its own.
@@ -297,6 +315,65 @@ mod tests {
         let seeks = case.deeds().into_iter().filter(|(_, action)| action.deed == Deed::Seek);
         let times: Vec<i64> = seeks.map(|(at, _)| at.as_millis() / 1_000).collect();
         assert_eq!(times, [35, 55]);
+    }
+
+    #[test]
+    fn the_scenario_that_shows_every_key_shows_every_one_and_reads_with_all_of_them() {
+        let text = include_str!("../../latency/my-link.toml");
+        let is_key = |line: &str| {
+            let key = line.split(['=', ' ']).next().unwrap_or_default();
+            let fits = |c: char| c.is_ascii_lowercase() || c == '_' || c == '.';
+            line.starts_with("[[")
+                || line.starts_with("[edits]")
+                || line.contains(" = ") && key.chars().all(fits)
+        };
+        let uncommented = |line: &str| match line.strip_prefix("# ") {
+            Some(rest) if is_key(rest) => format!("{rest}\n"),
+            _ => format!("{line}\n"),
+        };
+        let all: String = text.lines().map(uncommented).collect();
+        let case = Case::from_toml(&all).expect("reads");
+        assert!(case.edits.is_some() && !case.kills.is_empty() && !case.new_addresses.is_empty());
+        // A key that is not known is refused with those that are.
+        for place in [
+            "x = 1",
+            "path.x = 1",
+            "path.a_to_b.x = 1",
+            "path.a_to_b.jitter = \"x\"",
+            "path.a_to_b.jitter.exponential.x = 1",
+            "path.a_to_b.jitter.normal.x = 1",
+            "path.a_to_b.spikes.x = 1",
+            "path.a_to_b.loss = \"x\"",
+            "path.a_to_b.loss.random.x = 1",
+            "path.a_to_b.loss.bursts.x = 1",
+            "path.a_to_b.bottleneck.x = 1",
+            "path.a_to_b.bottleneck.load.x = 1",
+            "path.a_to_b.outages = [{ x = 1 }]",
+            "path.a_to_b.routes = [{ x = 1 }]",
+            "actions = [{ x = 1 }]",
+            "actions = [{ do = \"x\" }]",
+            "clock_steps = [{ x = 1 }]",
+            "sleeps = [{ x = 1 }]",
+            "kills = [{ x = 1 }]",
+            "kills = [{ of = \"x\" }]",
+            "new_addresses = [{ x = 1 }]",
+            "edits = { x = 1 }",
+        ] {
+            let refused = Case::from_toml(&format!("{place}\n")).unwrap_err().to_string();
+            let (_, known) = refused.split_once("expected").expect(place);
+            let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+            assert!(!known.is_empty(), "{place}: {refused}");
+            for key in known {
+                let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+                assert!(all.split(|c| !is_word(c)).any(|word| word == key), "{place}: {key} is not shown");
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_of_300_digits_is_refused_without_printing_them() {
+        let refused = Case::from_toml("name = \"x\"\nabout = \"y\"\nseconds = 1e300\n").unwrap_err();
+        assert!(refused.to_string().contains("1e300 is outside 20 to 3600 whole seconds"), "{refused}");
     }
 
     #[test]

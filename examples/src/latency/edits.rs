@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     allowed::Allowed,
     case::Who,
-    range::{Kept as _, ranged},
+    range::{Kept as _, ranged, shown},
 };
 use crate::score::{TrueTime, percentile};
 use jamsync_protocol::time::Span;

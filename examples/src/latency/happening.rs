@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Case,
     case::Who,
-    range::{Kept as _, ranged},
+    range::{Kept as _, ranged, shown},
 };
 use crate::score::{TrueRange, TrueTime};
 

@@ -2,7 +2,7 @@
 
 use jamsync_protocol::time::Span;
 
-use super::{Deed, RunRecord, music::Music, onset, whereabouts::Whereabouts};
+use super::{Blow, Deed, Recovery, RunRecord, music::Music, onset, whereabouts::Whereabouts};
 use crate::score::{Plan, Recording, Score, ScoreError, TrueRange, score};
 
 /// How long after saying that it follows the Jam the guest may be silent: what is left out around every anchor.
@@ -19,12 +19,20 @@ pub(super) fn measure(
     record: &mut RunRecord,
 ) -> Result<Score, ScoreError> {
     find_entry(&mut plan, a);
-    for recovery in &mut record.recoveries {
+    let mut recoveries = std::mem::take(&mut record.recoveries);
+    recoveries.extend(Recovery::from_outages(&record.case, record.link_began_ns, plan.span));
+    for mut recovery in recoveries {
         let mut heard = Whereabouts::of(b, music);
-        for command in record.commands.iter().filter(|command| command.at_ns < recovery.range.from) {
+        let (before, after): (Vec<_>, Vec<_>) =
+            record.commands.iter().partition(|command| command.at_ns < recovery.range.from);
+        for command in before {
             heard.follow(command, b);
         }
-        recovery.measure(a, b, &plan, heard);
+        recovery.measure([a, b], &plan, &heard, after.first().map(|command| command.at_ns));
+        // Nobody can tell of two who are paused whether they are in step.
+        if recovery.after == Blow::Kill || heard.is_playing() {
+            record.recoveries.push(recovery);
+        }
     }
     let mut whereabouts = Whereabouts::of(b, music);
     for command in &mut record.commands {

@@ -6,7 +6,7 @@ macro_rules! ranged {
         fn $name<'de, D: serde::Deserializer<'de>>(from: D) -> Result<$type, D::Error> {
             let value = f64::deserialize(from)?;
             if !($least..=$most).contains(&value) || value.fract().abs() > 0.0 && <$type>::WHOLE {
-                let what = format!("{value} is outside {} to {} {}", $least, $most, $unit);
+                let what = format!("{} is outside {} to {} {}", shown(value), $least, $most, $unit);
                 return Err(serde::de::Error::custom(what));
             }
             Ok(<$type>::of(value))
@@ -41,6 +41,11 @@ impl Kept for i32 {
     fn of(value: f64) -> Self {
         value as Self
     }
+}
+
+/// A number as a person would write it: one of 300 digits by its power of ten.
+pub(super) fn shown(value: f64) -> String {
+    if value.abs() < 1e15 { value.to_string() } else { format!("{value:e}") }
 }
 
 pub(super) use ranged;

@@ -3,7 +3,7 @@
 use jamsync_protocol::time::Span;
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Case, Deed, EditRecord, Happening, Recovery, case::Who};
+use super::{Action, Blow, Case, Deed, EditRecord, Happening, Recovery, case::Who};
 use crate::score::{Score, TrueTime};
 
 /// The version of the JSON of records and reports. It rises when a field changes its meaning or goes away.
@@ -34,7 +34,7 @@ pub struct RunRecord {
     /// What happened to the machines by itself.
     #[serde(default)]
     pub happenings: Vec<Happening>,
-    /// How both found together again after a node was killed.
+    /// How both found together again after a kill, a new address or an outage.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recoveries: Vec<Recovery>,
     /// How many entries A and B have named as not to be had by one of them, and so passed over.
@@ -173,7 +173,8 @@ impl RunRecord {
     /// What the nodes said of themselves while nothing had happened of which they could not know yet.
     pub fn observations_at_peace(&self) -> impl Iterator<Item = &Observation> {
         let ranges = self.happenings.iter().map(|one| one.range);
-        let ranges: Vec<_> = ranges.chain(self.recoveries.iter().map(|one| one.range)).collect();
+        let kills = self.recoveries.iter().filter(|one| one.after == Blow::Kill);
+        let ranges: Vec<_> = ranges.chain(kills.map(|one| one.range)).collect();
         let happens = move |at| ranges.iter().any(|range| range.from <= at && at < range.until);
         self.observations.iter().filter(move |seen| !happens(seen.at_ns))
     }

@@ -1,14 +1,14 @@
 //! What the runs of one case add up to. Percentiles pool the windows of all runs that are not void; a window is
 //! never left out for being bad.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Add as _};
 
 use jamsync_protocol::time::Span;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Case, CommandDelay, Deed, EditFigures, Goal, Observation, RecoveryFigures, RunRecord, SCHEMA_VERSION,
-    Voidness, allowed::Allowed, case::Who, goals::SETTLED,
+    Blow, Case, CommandDelay, Deed, EditFigures, Goal, Observation, RecoveryFigures, RunRecord,
+    SCHEMA_VERSION, Voidness, allowed::Allowed, case::Who, goals::SETTLED,
 };
 use crate::score::{TrueTime, percentile};
 
@@ -57,6 +57,12 @@ pub struct Report {
     /// How both found together again after a node was killed.
     #[serde(default)]
     pub recoveries: Option<RecoveryFigures>,
+    /// The same after a new address.
+    #[serde(default)]
+    pub after_new_addresses: Option<RecoveryFigures>,
+    /// The same after an outage that lay within a run.
+    #[serde(default)]
+    pub after_outages: Option<RecoveryFigures>,
     /// The seeds of the runs that count.
     pub seeds: Vec<u64>,
     /// The seeds of the runs that are void, because the machine was too busy.
@@ -126,6 +132,8 @@ impl Report {
         let seen = || valid.iter().flat_map(|run| run.observations_at_peace());
         let guest = seen().filter(|seen| seen.by == Who::A);
         let scored = |from, net| Figures::of(skews(&valid, from, net));
+        let recovered =
+            |blow| RecoveryFigures::of(blow, valid.iter().flat_map(|run: &&RunRecord| &run.recoveries));
         Self {
             schema_version: SCHEMA_VERSION,
             goal: Goal::of(&case.name),
@@ -150,7 +158,9 @@ impl Report {
                 &allowed,
                 &valid.iter().filter_map(|run| run.edits.as_ref()).collect::<Vec<_>>(),
             ),
-            recoveries: RecoveryFigures::of(valid.iter().flat_map(|run| &run.recoveries)),
+            recoveries: recovered(Blow::Kill),
+            after_new_addresses: recovered(Blow::NewAddress),
+            after_outages: recovered(Blow::Outage),
             seeds: seeds(&valid),
             void_seeds: seeds(&void),
             case,
@@ -164,6 +174,7 @@ impl Report {
         let count = |n: usize| Some(float(n));
         let starts = self.start_errors_us.iter().map(|start| start.map_or(f64::INFINITY, f64::abs));
         let over = self.commands.values().map(|figures| figures.own_over_ms.max(figures.other_over_ms));
+        let slowest = self.recovered().map(|all| all.slowest_ms.unwrap_or(f64::INFINITY));
         vec![
             ("p50_us", self.raw.map(|f| f.p50_us)),
             ("p95_us", self.raw.map(|f| f.p95_us)),
@@ -182,8 +193,11 @@ impl Report {
             ("edit_over_ms", self.edits.map(|edits| edits.p99_ms - edits.allowed_ms)),
             ("edits_unseen", self.edits.and_then(|edits| count(edits.unseen))),
             ("queues_equal_ms", self.edits.and_then(|edits| edits.equal_after_ms)),
-            ("recovery_ms", self.recoveries.map(|all| all.slowest_ms.unwrap_or(f64::INFINITY))),
-            ("survivor_discontinuities", self.recoveries.and_then(|all| count(all.disturbed))),
+            ("recovery_ms", slowest.max_by(f64::total_cmp)),
+            (
+                "survivor_discontinuities",
+                self.recovered().map(|all| all.disturbed).reduce(usize::add).and_then(count),
+            ),
             ("bound_over_goal", self.bound_over_goal),
             ("bound_broken", count(self.bound_broken)),
             ("discontinuities", count(self.discontinuities)),
@@ -191,6 +205,11 @@ impl Report {
             ("troubles", count(self.troubles.len())),
             ("void_runs", count(self.void_seeds.len())),
         ]
+    }
+
+    /// The recoveries, by what they were from.
+    pub(super) fn recovered(&self) -> impl Iterator<Item = &RecoveryFigures> {
+        [&self.recoveries, &self.after_new_addresses, &self.after_outages].into_iter().flatten()
     }
 
     /// Whether each goal is reached: what, the figure in microseconds, the goal.

@@ -2,16 +2,19 @@
 //! repeated, so that an interrupted series goes on where it was.
 
 use std::{
-    fmt::Write as _,
-    io::{IsTerminal as _, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context as _;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::interval};
 
-use super::{Case, RunRecord, Store, Voidness, live, simulate};
+use super::{
+    Case, RunRecord, Store, Voidness, live,
+    progress::{Played, Progress, erase, say},
+    simulate,
+};
 
 /// A case that is about to be played.
 #[derive(Debug)]
@@ -38,8 +41,8 @@ pub enum Player {
 
 /// How often a run is tried on a machine that is too busy.
 const ATTEMPTS: u32 = 3;
-/// Steps of the progress bar.
-const BAR: usize = 30;
+/// From one drawing of the progress to the next.
+const DRAW_EVERY: Duration = Duration::from_millis(500);
 
 impl Series {
     /// The runs of `case`, of which the finished ones are kept in the folder `results`.
@@ -66,48 +69,50 @@ impl Series {
     /// # Errors
     /// What kept a run from happening at all, or its result from being kept.
     pub async fn play(self, seeds: std::ops::Range<u64>, jobs: usize) -> anyhow::Result<Vec<RunRecord>> {
-        let total = seeds.end.saturating_sub(seeds.start);
+        let total = usize::try_from(seeds.end.saturating_sub(seeds.start)).unwrap_or(usize::MAX);
         let this = Arc::new(self);
+        let mut progress = Progress::new(total, this.case.seconds);
         let mut runs: Vec<RunRecord> = Vec::new();
         let mut playing = JoinSet::new();
         for seed in seeds {
             if let Some(finished) = this.store.find(&this.case, seed, &this.build) {
-                println!("{} with seed {seed}: finished before, reused", this.case.name);
+                say(&format!("{} with seed {seed}: finished before, reused", this.case.name));
                 runs.push(finished);
+                progress.end(seed);
                 continue;
             }
             while playing.len() >= jobs.max(1) {
-                runs.extend(next_of(&mut playing).await?);
-                show_progress(runs.len(), total);
+                runs.extend(next_of(&mut playing, &mut progress).await?);
             }
-            let this = Arc::clone(&this);
-            playing.spawn(async move { this.valid_run(seed).await });
+            let (this, played) = (Arc::clone(&this), progress.begin(seed));
+            playing.spawn(async move { this.valid_run(seed, &played).await });
         }
-        while let Some(run) = next_of(&mut playing).await? {
+        while let Some(run) = next_of(&mut playing, &mut progress).await? {
             runs.push(run);
-            show_progress(runs.len(), total);
         }
+        erase();
         runs.sort_by_key(|run| run.seed);
         Ok(runs)
     }
 
     /// A run that is not void, or the last of [`ATTEMPTS`].
-    async fn valid_run(&self, seed: u64) -> anyhow::Result<RunRecord> {
+    async fn valid_run(&self, seed: u64, played: &Played) -> anyhow::Result<RunRecord> {
         let mut attempt = 1;
         loop {
-            println!("{} with seed {seed}: {} s, attempt {attempt}", self.case.name, self.case.seconds);
-            let record = self.run(seed).await?;
+            let (name, seconds) = (&self.case.name, self.case.seconds);
+            say(&format!("{name} with seed {seed}: {seconds} s, attempt {attempt}"));
+            let record = self.run(seed, played).await?;
             if record.voidness() == Voidness::Valid {
                 self.store.keep(&record)?;
                 return Ok(record);
             }
-            println!(
+            say(&format!(
                 "VOID: 99 % of what was due ran within {:.0} us, of the link's packets within {:.0} us; 2,000 us \
                  are allowed; the longest stall was {:.0} ms, 1,000 are allowed",
                 record.scheduler.p99_us,
                 record.link.p99_us,
                 record.scheduler.max_us / 1e3
-            );
+            ));
             if attempt == ATTEMPTS {
                 return Ok(record);
             }
@@ -115,36 +120,35 @@ impl Series {
         }
     }
 
-    async fn run(&self, seed: u64) -> anyhow::Result<RunRecord> {
+    async fn run(&self, seed: u64, played: &Played) -> anyhow::Result<RunRecord> {
         match &self.player {
-            Player::Live(places) => live::run(&self.case, seed, places).await,
+            Player::Live(places) => live::run(&self.case, seed, places, played).await,
             Player::Simulated { music, machine } => {
                 let (case, music, machine, build) =
                     (self.case.clone(), music.clone(), *machine, self.build.clone());
-                let run = move || simulate::run(&case, seed, &music, machine, &build);
+                let played = played.clone();
+                let run = move || simulate::run(&case, seed, &music, machine, &build, &played);
                 tokio::task::spawn_blocking(run).await.context("the simulation panicked")?
             }
         }
     }
 }
 
-async fn next_of(playing: &mut JoinSet<anyhow::Result<RunRecord>>) -> anyhow::Result<Option<RunRecord>> {
-    match playing.join_next().await {
-        Some(run) => Ok(Some(run.context("a run panicked")??)),
-        None => Ok(None),
+/// The next run that is over; until then the progress is drawn.
+async fn next_of(
+    playing: &mut JoinSet<anyhow::Result<RunRecord>>,
+    progress: &mut Progress,
+) -> anyhow::Result<Option<RunRecord>> {
+    let mut ticks = interval(DRAW_EVERY);
+    loop {
+        tokio::select! {
+            run = playing.join_next() => {
+                let Some(run) = run else { return Ok(None) };
+                let run = run.context("a run panicked")??;
+                progress.end(run.seed);
+                return Ok(Some(run));
+            }
+            _ = ticks.tick() => progress.draw(),
+        }
     }
-}
-
-/// Draws how far the series is, where a person looks on.
-fn show_progress(done: usize, total: u64) {
-    let total = usize::try_from(total).unwrap_or(usize::MAX).max(1);
-    let mut out = std::io::stderr();
-    if !out.is_terminal() {
-        return;
-    }
-    let full = BAR.saturating_mul(done) / total;
-    let mut line = String::new();
-    // Writing to a text cannot fail, and a terminal that went away needs no bar.
-    let _ = write!(line, "[{}{}] {done} of {total} runs", "#".repeat(full), ".".repeat(BAR - full.min(BAR)));
-    let _ = writeln!(out, "{line}");
 }

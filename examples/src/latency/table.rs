@@ -39,19 +39,19 @@ fn skews(text: &mut String, reports: &[Report]) -> std::fmt::Result {
             .map_or("none".to_owned(), |skew| format!("{:.0}", skew.as_secs_f64() * 1e6));
         writeln!(
             text,
-            "| {} | {} of {} s | {goal} | {} | {} | {:.1} | {:.0} | {entry} | {} | {} | {} of {} | {:.2} | {} |",
+            "| {} | {} of {} s | {goal} | {} | {} | {} | {} | {entry} | {} | {} | {} of {} | {} | {} |",
             report.case.name,
             report.seeds.len(),
             report.case.seconds,
             pair(report.net),
             pair(report.net_after_60_s),
-            report.net.map_or(f64::NAN, |of| of.max_us),
-            report.clock_error.map_or(f64::NAN, |of| of.p99_us),
+            shown(report.net.map(|of| of.max_us), 1),
+            shown(report.clock_error.map(|of| of.p99_us), 0),
             report.failures,
             report.discontinuities,
             report.bound_broken,
             report.bound_asked,
-            report.bound_over_goal.unwrap_or(f64::NAN),
+            shown(report.bound_over_goal, 2),
             report.void_seeds.len(),
         )?;
     }
@@ -104,19 +104,25 @@ fn edits(text: &mut String, reports: &[Report]) -> std::fmt::Result {
 }
 
 fn recoveries(text: &mut String, reports: &[Report]) -> std::fmt::Result {
-    let recovered: Vec<_> =
-        reports.iter().filter_map(|report| Some((&report.case.name, report.recoveries?))).collect();
-    if recovered.is_empty() {
+    let rows: Vec<_> =
+        reports.iter().flat_map(|report| report.recovered().map(|of| (&report.case.name, of))).collect();
+    if rows.is_empty() {
         return Ok(());
     }
     writeln!(
         text,
-        "\nFrom the start of a node that was killed until both were within 1 ms, and the other's sound meanwhile.\n\n\
-         | scenario | kills | slowest | discontinuities of the other |\n|---|---|---|---|"
+        "\nFrom the start of a node that was killed, a new address, or the end of an outage until both were within 1 ms, and \
+         the sound meanwhile of whoever was not killed.\n\n\
+         | scenario | after | count | slowest | discontinuities |\n|---|---|---|---|---|"
     )?;
-    for (name, of) in recovered {
+    for (name, of) in rows {
         let slowest = of.slowest_ms.map_or("not in time".to_owned(), |ms| format!("{ms:.0} ms"));
-        writeln!(text, "| {name} | {} | {slowest} | {} |", of.count, of.disturbed)?;
+        writeln!(text, "| {name} | {} | {} | {slowest} | {} |", of.after, of.count, of.disturbed)?;
     }
     Ok(())
+}
+
+/// A figure, or a dash where it was not measured.
+fn shown(figure: Option<f64>, decimals: usize) -> String {
+    figure.map_or("-".to_owned(), |figure| format!("{figure:.decimals$}"))
 }

@@ -12,7 +12,7 @@ use crate::score::{
 };
 
 /// What should be heard, as the driver of a run can tell.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Whereabouts<'a> {
     music: &'a Music,
     /// Which entry of the queue, and which second of it was heard when.
@@ -84,6 +84,11 @@ impl<'a> Whereabouts<'a> {
         let frames = u64::try_from(channels.first()?.len()).ok()?;
         let stamp = |frame: Frames| Stamp { frame, at: range.from - MARGIN + rate.span_of(frame) };
         Recording::new(rate, channels, vec![stamp(Frames::ZERO), stamp(Frames(frames))]).ok()
+    }
+
+    /// Whether music should be heard.
+    pub(super) const fn is_playing(&self) -> bool {
+        self.playing
     }
 
     fn advance(&mut self, now: TrueTime) {

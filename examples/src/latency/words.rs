@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Report;
+use super::{Mode, Report};
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -47,15 +47,13 @@ impl fmt::Display for Report {
             self.discontinuities,
             self.troubles.len()
         )?;
-        writeln!(
-            f,
-            "bound              broken {} times in {}; at most {:.2} times its goal after 60 s",
-            self.bound_broken,
-            self.bound_asked,
-            self.bound_over_goal.unwrap_or(f64::NAN)
-        )?;
-        if let Some(all) = &self.recoveries {
-            writeln!(f, "after a kill       {all}")?;
+        write!(f, "bound              broken {} times in {}", self.bound_broken, self.bound_asked)?;
+        match self.bound_over_goal {
+            Some(over) => writeln!(f, "; at most {over:.2} times its goal after 60 s")?,
+            None => writeln!(f)?,
+        }
+        for all in self.recovered() {
+            writeln!(f, "{:<19}{all}", format!("after: {}", all.after))?;
         }
         self.show_commands(f)?;
         self.show_goal(f)
@@ -82,7 +80,8 @@ impl Report {
     }
 
     fn show_goal(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for run in &self.runs {
+        // A simulated machine is as late as it was told to be.
+        for run in self.runs.iter().filter(|run| run.mode == Mode::Live) {
             writeln!(
                 f,
                 "lateness, seed {:<3} scheduler 99 % {:.0} us, link 99 % {:.0} us",

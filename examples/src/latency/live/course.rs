@@ -9,7 +9,7 @@ use tokio::{task::JoinSet, time::sleep};
 
 use super::super::{
     Action, Case, CommandDelay, Deed, Happening, Observation, Process, Recovery, case::Who,
-    incident::Incident, music::Music, observe::Observer,
+    incident::Incident, music::Music, observe::Observer, progress::Played,
 };
 use crate::{
     link::forwarder::Forwarder,
@@ -72,13 +72,18 @@ impl<'a> Run<'a> {
         }
     }
 
-    pub(super) async fn play(&mut self, music: &Music, forwarder: &Forwarder) {
-        if let Err(error) = self.try_to_play(music, forwarder).await {
+    pub(super) async fn play(&mut self, music: &Music, forwarder: &Forwarder, played: &Played) {
+        if let Err(error) = self.try_to_play(music, forwarder, played).await {
             self.troubles.push(format!("{error:#}"));
         }
     }
 
-    async fn try_to_play(&mut self, music: &Music, forwarder: &Forwarder) -> anyhow::Result<()> {
+    async fn try_to_play(
+        &mut self,
+        music: &Music,
+        forwarder: &Forwarder,
+        played: &Played,
+    ) -> anyhow::Result<()> {
         self.meet(music).await?;
         let ends = [self.stage.ana.status().await?.me.listen, self.stage.ben.status().await?.me.listen];
         forwarder.connect(ends);
@@ -87,15 +92,15 @@ impl<'a> Run<'a> {
         let begun = self.join().await?;
         self.await_happenings(begun)?;
         for (at, step) in self.steps() {
-            sleep_until(begun + at).await;
+            wait(begun, at, played).await;
             match step {
                 Step::Deed(action) => self.act(&action).await,
                 Step::Incident(incident) => self.suffer(incident, forwarder).await?,
             }
         }
-        let end = begun + Span::from_secs(i64::from(self.case.seconds));
-        sleep_until(end).await;
-        self.journal.end(end);
+        let lasts = Span::from_secs(i64::from(self.case.seconds));
+        wait(begun, lasts, played).await;
+        self.journal.end(begun + lasts);
         Ok(())
     }
 
@@ -112,7 +117,10 @@ impl<'a> Run<'a> {
 
     async fn suffer(&mut self, incident: Incident, forwarder: &Forwarder) -> anyhow::Result<()> {
         match incident {
-            Incident::Move => forwarder.move_dialler(),
+            Incident::Move => {
+                forwarder.move_dialler();
+                self.recoveries.push(Recovery::from_new_address(true_now()));
+            }
             Incident::Kill(process) => {
                 self.killed.push((process, true_now()));
                 match process {
@@ -130,7 +138,7 @@ impl<'a> Run<'a> {
                 }
                 let of = self.killed.iter().find(|(killed, _)| *killed == process);
                 if let Some((who, killed)) = of.and_then(|(killed, at)| Some((killed.who()?, *at))) {
-                    let recovery = Recovery::new(who, killed, back);
+                    let recovery = Recovery::from_kill(who, killed, back);
                     self.journal.happen("a node that was killed", recovery.range);
                     self.recoveries.push(recovery);
                 }
@@ -244,5 +252,15 @@ impl<'a> Run<'a> {
         let _ = self.stage.coordinator.kill().await;
         let plan = self.journal.plan([&self.stage.ana, &self.stage.ben]);
         (plan, std::mem::take(&mut self.commands), observations, std::mem::take(&mut self.troubles))
+    }
+}
+
+/// Waits until `at` after `begun`, and says every second how far the run is.
+async fn wait(begun: TrueTime, at: Span, played: &Played) {
+    let mut elapsed = (true_now() - begun).max(Span::ZERO);
+    while elapsed < at {
+        played.set(elapsed);
+        sleep_until((begun + elapsed + Span::from_secs(1)).min(begun + at)).await;
+        elapsed = true_now() - begun;
     }
 }

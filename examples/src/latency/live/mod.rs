@@ -17,7 +17,7 @@ use course::Run;
 
 use super::{
     Case, Lateness, Mode, RunRecord, SCHEMA_VERSION, case::Who, happening::faults, measure::measure,
-    music::Music,
+    music::Music, progress::Played,
 };
 use crate::{
     lateness::Watcher,
@@ -70,16 +70,25 @@ pub(super) fn build_of(program: &Path) -> anyhow::Result<String> {
     Ok(format!("{}-{}", data.len(), made.as_secs()))
 }
 
-/// Plays `case` once. Dropping the future ends every process that it started.
+/// Whether `case` can be played by real processes.
 ///
 /// # Errors
-/// What kept the run from happening at all. What goes wrong in the Jam is recorded.
-pub async fn run(case: &Case, seed: u64, places: &Places) -> anyhow::Result<RunRecord> {
+/// What it holds that is simulated only.
+pub fn check(case: &Case) -> anyhow::Result<()> {
     anyhow::ensure!(
         case.edits.is_none(),
         "{} edits the queue, which is simulated only: use `latency simulate`",
         case.name
     );
+    Ok(())
+}
+
+/// Plays `case` once; `played` is told how far it is. Dropping the future ends every process that it started.
+///
+/// # Errors
+/// What kept the run from happening at all. What goes wrong in the Jam is recorded.
+pub async fn run(case: &Case, seed: u64, places: &Places, played: &Played) -> anyhow::Result<RunRecord> {
+    check(case)?;
     let folder =
         tempfile::Builder::new().prefix("jamsync-latency-").tempdir().context("no temporary folder")?;
     let forwarder = Forwarder::start(&case.path, seed).context("cannot start the link")?;
@@ -90,7 +99,7 @@ pub async fn run(case: &Case, seed: u64, places: &Places) -> anyhow::Result<RunR
     let mut watcher = Watcher::start()?;
     let stage = Stage::set(folder.path(), &places.binaries, setups).await?;
     let mut run = Run::new(case, stage, begins);
-    run.play(&music, &forwarder).await;
+    run.play(&music, &forwarder, played).await;
     let (plan, commands, observations, troubles) = run.end().await;
     let scheduler = Lateness::of(watcher.overshoots());
     let forwarded = forwarder.stop();

@@ -1,13 +1,13 @@
-//! Edits the queue at random, as a listener would, and notes who sees which edit when.
+//! Edits the queue at random, as a listener would who wants the music to play on, and notes who sees which edit when.
 
 use std::collections::HashMap;
 
 use jamsync_protocol::{
     id::EntryId,
-    media::Track,
-    queue::{EditId, Intent, Place, Replica},
-    session::Command,
-    time::Span,
+    media::{Frames, Track},
+    queue::{EditId, Intent, Place},
+    session::{Command, Session},
+    time::{NodeTime, Span},
 };
 use rand::{Rng as _, SeedableRng as _, seq::IndexedRandom as _};
 use rand_chacha::ChaCha8Rng;
@@ -26,6 +26,8 @@ pub(super) struct Editor {
     tracks: Vec<Track>,
     made: u32,
     last: Span,
+    /// How many edits each side has made and not taken back: what it did before is none of the editor's.
+    own: [u32; 2],
     /// Since when both queues have been equal without a break.
     equal_since: Option<Span>,
 }
@@ -33,7 +35,7 @@ pub(super) struct Editor {
 impl Editor {
     pub(super) fn new(edits: Edits, seed: u64, tracks: Vec<Track>) -> Self {
         let random = ChaCha8Rng::seed_from_u64(seed);
-        Self { edits, random, tracks, made: 0, last: Span::ZERO, equal_since: None }
+        Self { edits, random, tracks, made: 0, last: Span::ZERO, own: [0; 2], equal_since: None }
     }
 
     /// When the next edit is due, where the guest entered at `entered`.
@@ -49,24 +51,42 @@ impl Editor {
         let node_now = side.time(now);
         (self.made, self.last) = (self.made + 1, now);
         // What would change nothing is refused at once, and a listener tries something else.
-        let mut tries = (0..TRIES).map(|_| self.intent(side.session.queue())).collect::<Vec<_>>().into_iter();
-        let _ = tries.any(|intent| side.session.handle_command(Command::Edit(intent), node_now).is_ok());
+        for _ in 0..TRIES {
+            let intent = self.intent(&side.session, self.own[who] > 0, node_now);
+            let undoes = matches!(intent, Intent::Undo);
+            if side.session.handle_command(Command::Edit(intent), node_now).is_ok() {
+                self.own[who] = if undoes { self.own[who].saturating_sub(1) } else { self.own[who] + 1 };
+                break;
+            }
+        }
         who
     }
 
-    fn intent(&mut self, queue: &Replica) -> Intent {
-        let entries: Vec<EntryId> = queue.entries().map(|entry| entry.id).collect();
+    /// An edit at random that leaves alone what plays. While little is ahead, or what plays is about to end, it is an
+    /// addition: an empty queue stops the music, and nobody here would resume it.
+    fn intent(&mut self, session: &Session, may_undo: bool, now: NodeTime) -> Intent {
         let random = &mut self.random;
         let track: Vec<Track> = self.tracks.choose(random).cloned().into_iter().collect();
-        let (one, other) = (entries.choose(random).copied(), entries.choose(random).copied());
+        let entries: Vec<EntryId> = session.queue().entries().map(|entry| entry.id).collect();
+        let heard =
+            session.intended(now).and_then(|heard| Some((heard, session.queue().entry(heard.entry)?)));
+        let Some((heard, plays)) = heard else { return Intent::Append(track) };
+        let left = plays.track.length.0.saturating_sub(heard.position.0);
+        let ends_soon = plays.track.rate.span_of(Frames(left)) < ENDS_SOON;
+        let ahead = entries.iter().rev().take_while(|entry| **entry != heard.entry).count();
+        if ahead < AHEAD_MIN || ends_soon {
+            return Intent::Append(track);
+        }
+        let others: Vec<EntryId> = entries.into_iter().filter(|entry| *entry != heard.entry).collect();
+        let (one, other) = (others.choose(random).copied(), others.choose(random).copied());
         match (random.random_range(0..100), one, other) {
-            (0..40, ..) | (_, None, _) | (_, _, None) => Intent::Append(track),
             (40..50, ..) => Intent::PlayNext { after: None, tracks: track },
             (50..70, Some(entry), Some(other)) => Intent::Move { entry, place: Place::After(other) },
             (70..92, Some(entry), _) => Intent::Remove(vec![entry]),
-            (92..97, ..) => Intent::Undo,
+            (92..97, ..) if may_undo => Intent::Undo,
             (97..99, ..) => Intent::Shuffle { seed: random.random() },
-            _ => Intent::Clear,
+            (99, ..) => Intent::Clear,
+            _ => Intent::Append(track),
         }
     }
 
@@ -106,6 +126,10 @@ impl Editor {
     }
 }
 
+/// With fewer entries behind what plays only additions are made: both sides may take away one at the same time.
+const AHEAD_MIN: usize = 3;
+/// What plays is about to end so long before its end: until then a queue that was cleared is filled again.
+const ENDS_SOON: Span = Span::from_secs(10);
 /// How often something else is tried.
 const TRIES: u32 = 8;
 /// After so long without an edit it is settled whether both are equal.

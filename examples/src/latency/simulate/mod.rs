@@ -28,7 +28,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{
     Action, Case, CommandDelay, Deed, Happening, Lateness, Mode, Observation, RunRecord, SCHEMA_VERSION,
-    case::Who, happening::faults, measure::measure, music::Music,
+    case::Who, happening::faults, measure::measure, music::Music, progress::Played,
 };
 use crate::{
     link::{Link, wire::Packet},
@@ -77,19 +77,22 @@ const OBSERVE_EVERY: Span = Span::from_millis(500);
 /// After how long an unacknowledged segment is said again.
 const PATIENCE: Span = Span::from_millis(300);
 
-/// Plays `case` once in virtual time. `music` is where its pieces are kept.
+/// Plays `case` once in virtual time. `music` is where its pieces are kept; `played` is told how far it is.
 ///
 /// # Errors
 /// Where the music cannot be made or the case cannot be played at all.
-pub fn run(case: &Case, seed: u64, music: &Path, machine: Machine, build: &str) -> anyhow::Result<RunRecord> {
-    anyhow::ensure!(
-        case.kills.is_empty() && case.new_addresses.is_empty(),
-        "{} kills processes or moves them, which only real ones can suffer: use `latency live`",
-        case.name
-    );
+pub fn run(
+    case: &Case,
+    seed: u64,
+    music: &Path,
+    machine: Machine,
+    build: &str,
+    played: &Played,
+) -> anyhow::Result<RunRecord> {
+    check(case)?;
     let music = Music::of(case, music)?;
     let mut world = World::new(case, seed, &music, machine)?;
-    world.run()?;
+    world.run(played)?;
     let effects = world.sides.each_ref().map(|side| side.effects.clone()).concat();
     let plan = world.journal.plan_by(&effects);
     let [a, b] = &mut world.sides;
@@ -103,6 +106,19 @@ pub fn run(case: &Case, seed: u64, music: &Path, machine: Machine, build: &str) 
         None => record.troubles.push("the two never played together".to_owned()),
     }
     Ok(record)
+}
+
+/// Whether `case` can be played in virtual time.
+///
+/// # Errors
+/// What it holds that only real processes can suffer.
+pub fn check(case: &Case) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        case.kills.is_empty() && case.new_addresses.is_empty(),
+        "{} kills processes or moves them, which only real ones can suffer: use `latency live`",
+        case.name
+    );
+    Ok(())
 }
 
 struct World<'a> {
@@ -178,7 +194,7 @@ impl<'a> World<'a> {
         })
     }
 
-    fn run(&mut self) -> anyhow::Result<()> {
+    fn run(&mut self, played: &Played) -> anyhow::Result<()> {
         let scored = Span::from_secs(i64::from(self.case.seconds));
         let gives_up = self.link_began + Span::from_secs(30);
         while self.now < self.entered.map_or(gives_up, |entered| entered + scored) {
@@ -190,6 +206,7 @@ impl<'a> World<'a> {
                 self.attend(who)?;
             }
             self.look();
+            played.set(self.entered.map_or(Span::ZERO, |entered| self.now - entered));
         }
         self.journal.end(TrueTime::default() + self.now);
         // What is under way to the ear at the end is recorded, too.

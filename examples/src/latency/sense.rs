@@ -1,0 +1,138 @@
+//! What no number of a case says by itself: whether it fits the others. What comes too late for the run would be left out
+//! without a word, and a spike that is least above its most is no spike.
+
+use jamsync_protocol::time::Span;
+use toml::de::{DeTable, DeValue};
+
+use super::{Case, recovery::BACK_WITHIN};
+use crate::link::LinkConfig;
+
+/// A number that does not fit the others.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Misfit {
+    /// Where it stands: the keys that lead to its table, its place in that list, and its own key.
+    tables: Vec<&'static str>,
+    item: Option<usize>,
+    key: &'static str,
+    /// What is wrong with it, and what is allowed.
+    what: String,
+}
+
+impl Case {
+    /// How much of what it does comes too late for its length, and is left out. None of a case that was read from a file,
+    /// before the command line gives it another length.
+    #[must_use]
+    pub fn left_out(&self) -> usize {
+        self.too_late().len()
+    }
+
+    /// The first number that does not fit the others.
+    pub(super) fn misfit(&self) -> Option<Misfit> {
+        let ways = [("a_to_b", &self.path.a_to_b), ("b_to_a", &self.path.b_to_a)];
+        let spikes = ways.into_iter().find_map(|(way, link)| spikes(way, link));
+        spikes.or_else(|| self.too_late().into_iter().next())
+    }
+
+    fn too_late(&self) -> Vec<Misfit> {
+        let seconds = f64::from(self.seconds);
+        let back = BACK_WITHIN.as_secs_f64();
+        // When each begins, and how long after that the run must still last.
+        let actions = self.actions.iter().map(|action| (action.at_s, 0.0));
+        let steps = self.clock_steps.iter().map(|step| (step.at_s, 0.0));
+        let sleeps = self.sleeps.iter().map(|sleep| (sleep.at_s, 0.0));
+        let kills = self.kills.iter().map(|kill| (kill.at_s, kill.away_s + back));
+        let moves = self.new_addresses.iter().map(|new| (new.at_s, back));
+        let edits = self
+            .edits
+            .iter()
+            .map(|edits| (edits.at_s, f64::from(edits.count) / edits.per_s + SETTLES_WITHIN.as_secs_f64()));
+        let lists: [(&str, Vec<(f64, f64)>); 6] = [
+            ("actions", actions.collect()),
+            ("clock_steps", steps.collect()),
+            ("sleeps", sleeps.collect()),
+            ("kills", kills.collect()),
+            ("new_addresses", moves.collect()),
+            ("edits", edits.collect()),
+        ];
+        let mut all = Vec::new();
+        for (name, times) in lists {
+            let late = times.into_iter().enumerate().filter(|(_, (at, needs))| at + needs >= seconds);
+            all.extend(late.map(|(index, (at, needs))| Misfit {
+                tables: vec![name],
+                item: (name != "edits").then_some(index),
+                key: "at_s",
+                what: format!("{at} is too late: a run of {seconds} s has room below {} s", seconds - needs),
+            }));
+        }
+        all
+    }
+}
+
+impl Misfit {
+    /// In words, with its line in the text of the case.
+    pub(super) fn in_text(&self, text: &str) -> String {
+        let line = self.line(text).map_or(String::new(), |line| format!("line {line}: "));
+        format!("{line}{} = {}", self.key, self.what)
+    }
+
+    fn line(&self, text: &str) -> Option<usize> {
+        let root = DeTable::parse(text).ok()?;
+        let (first, further) = self.tables.split_first()?;
+        let mut value: &DeValue<'_> = root.get_ref().get(*first)?.get_ref();
+        for key in further {
+            value = value.get(*key)?.get_ref();
+        }
+        if let Some(item) = self.item {
+            value = value.get(item)?.get_ref();
+        }
+        let before = text.get(..value.get(self.key)?.span().start)?;
+        Some(before.matches('\n').count() + 1)
+    }
+}
+
+fn spikes(way: &'static str, link: &LinkConfig) -> Option<Misfit> {
+    let spikes = link.spikes.filter(|spikes| spikes.least > spikes.most)?;
+    let millis = |span: Span| span.as_secs_f64() * 1e3;
+    let what =
+        format!("{} is outside 0 to {} ms, the spikes' most_ms", millis(spikes.least), millis(spikes.most));
+    Some(Misfit { tables: vec!["path", way, "spikes"], item: None, key: "least_ms", what })
+}
+
+/// How long after the last edit of a run both queues are to be equal.
+const SETTLES_WITHIN: Span = Span::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_refused_by_its_line_and_with_what_is_allowed() {
+        let head = "name = \"x\"\nabout = \"y\"\nseconds = 60\n";
+        for (text, wanted) in [
+            ("[[actions]]\nby = \"a\"\ndo = \"skip\"\nat_s = 60\n", ["line 7: at_s = 60 ", "below 60 s"]),
+            ("[[clock_steps]]\nat_s = 61\nof = \"a\"\nby_s = 1\n", ["line 5: at_s = 61 ", "below 60 s"]),
+            ("[[sleeps]]\nat_s = 99\nof = \"a\"\nfor_s = 2\n", ["line 5: at_s = 99 ", "below 60 s"]),
+            ("[[kills]]\nof = \"a\"\nat_s = 30\naway_s = 25\n", ["line 6: at_s = 30 ", "below 30 s"]),
+            (
+                "[[new_addresses]]\nat_s = 9\n[[new_addresses]]\nat_s = 55\n",
+                ["line 7: at_s = 55 ", "below 55 s"],
+            ),
+            ("[edits]\ncount = 100\nper_s = 2\nat_s = 12\n", ["line 7: at_s = 12 ", "below 9 s"]),
+            (
+                "[path.b_to_a]\ndelay_ms = 1\nspikes = { share = 0.1, least_ms = 9, most_ms = 8.5 }\n",
+                ["line 6: least_ms = 9 ", "0 to 8.5 ms"],
+            ),
+        ] {
+            let refused = Case::from_toml(&format!("{head}{text}")).unwrap_err().to_string();
+            for part in wanted {
+                assert!(refused.contains(part), "{text:?} is refused without {part:?}: {refused}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_case_that_is_cut_short_says_how_much_it_leaves_out() {
+        let case = Case::built_in("suspend").expect("known");
+        assert_eq!([case.left_out(), case.lasting(Some(30)).left_out()], [0, 1]);
+    }
+}
