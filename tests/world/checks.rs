@@ -305,7 +305,7 @@ impl Checks {
         if sides.iter().any(|side| !side.is_awake()) {
             return Ok(());
         }
-        if self.is_stepping(now) {
+        if self.is_stepping(now, sides) {
             return Ok(());
         }
         self.judge_clocks(now, sides)?;

@@ -139,11 +139,11 @@ impl Total {
     fn add(&mut self, outcome: &Outcome) -> u64 {
         let Counters { reanchors, outages, epochs, stale, accepted, refused, doubts: _, .. } =
             outcome.counters;
-        let Counters { handovers, takeovers, returns, restarts, lefts, kills, .. } = outcome.counters;
+        let Counters { steps, handovers, takeovers, returns, restarts, lefts, kills, .. } = outcome.counters;
         self.worlds += 1;
         self.actions += u64::from(accepted + refused);
         let counts =
-            [reanchors, outages, epochs, stale, handovers, takeovers, returns, restarts, lefts, kills];
+            [reanchors, outages, epochs, steps, stale, handovers, takeovers, returns, restarts, lefts, kills];
         for (seen, count) in self.seen.iter_mut().zip(counts) {
             *seen += u64::from(count > 0);
         }
@@ -195,10 +195,11 @@ impl Total {
 }
 
 /// What must happen often enough for the rules about it to be tried, in the order of [`Total::seen`].
-const SEEN: [&str; 10] = [
+const SEEN: [&str; 11] = [
     "a re-anchor",
     "an outage",
     "a new clock epoch",
+    "a clock that jumped",
     "a stale revision",
     "a handover",
     "a guest that took over after silence",

@@ -161,6 +161,8 @@ impl Plan {
             }
             dacs.iter_mut().for_each(|dac| spoil(dac, &mut random));
             actions = deeds(lasts, &mut random);
+            actions.extend(clock_step(seed, lasts));
+            actions.sort_by_key(|action| action.at);
         }
         for link in [&mut path.a_to_b, &mut path.b_to_a] {
             end_outages(link, lasts);
@@ -227,6 +229,16 @@ fn end_outages(link: &mut LinkConfig, lasts: Span) {
     for outage in &mut link.outages {
         outage.lasts = outage.lasts.min((end - outage.from).max(Span::ZERO));
     }
+}
+
+/// One clock in twenty worlds jumps, by more than any path's round trip: less passes for another route. Drawn by itself, so
+/// that the other worlds are what they would be without.
+fn clock_step(seed: u64, lasts: Span) -> Option<Action> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed ^ 0xc10c);
+    let steps = random.random_bool(0.05);
+    let by = Span::from_millis(random.random_range(700..3_000) * if random.random() { 1 } else { -1 });
+    let (at, side) = (instant(lasts, &mut random), random.random_range(0..2));
+    steps.then_some(Action { at, side, deed: Deed::ClockStep(by) })
 }
 
 fn instant(lasts: Span, random: &mut ChaCha8Rng) -> Span {

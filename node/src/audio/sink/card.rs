@@ -21,13 +21,19 @@ pub struct Card {
     rate: SampleRate,
 }
 
-/// The names of the cards that can play.
+/// The names of the cards that can play. What ALSA's plugins add, which convert sound on its way to a card, is left out.
 ///
 /// # Errors
 /// [`AudioError::Device`] if the system's sound cannot be reached.
 pub fn cards() -> Result<Vec<String>, AudioError> {
     let devices = cpal::default_host().output_devices().map_err(|error| refused(&error))?;
-    Ok(devices.filter_map(|device| device.id().ok()).map(|id| id.id().to_owned()).collect())
+    let names = devices.filter_map(|device| device.id().ok()).map(|id| id.id().to_owned());
+    Ok(names.filter(|name| !is_converter(name)).collect())
+}
+
+fn is_converter(name: &str) -> bool {
+    let kind = name.split_once(':').map_or(name, |(kind, _)| kind);
+    CONVERTERS.contains(&kind)
 }
 
 impl std::fmt::Debug for Card {
@@ -174,3 +180,19 @@ const FAILING_REST: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// Frames taken at once at most; longer periods are taken in parts.
 const PERIOD_MAX: usize = 8_192;
+
+/// ALSA's plugins that change the rate or the number of channels, as its packages install them.
+const CONVERTERS: [&str; 6] = ["lavrate", "samplerate", "speex", "speexrate", "upmix", "vdownmix"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_converter_is_no_card() {
+        assert!(["lavrate", "speexrate", "upmix:CARD=PCH"].into_iter().all(is_converter));
+        assert!(
+            !["default", "pulse", "sysdefault:CARD=PCH", "hw:CARD=PCH,DEV=0"].into_iter().any(is_converter)
+        );
+    }
+}
