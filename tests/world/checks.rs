@@ -69,6 +69,8 @@ pub(super) struct Checks {
     step: Option<Step>,
     last: [Option<Sound>; 2],
     ledger: Ledger,
+    /// Another Jam begins, and its two have not met yet.
+    renames: bool,
     counters: Counters,
     score: Score,
     failure: Option<Failure>,
@@ -123,6 +125,7 @@ impl Checks {
             step: None,
             last: [None, None],
             ledger: Ledger::default(),
+            renames: false,
             counters: Counters::default(),
             score: Score::default(),
             failure: None,
@@ -287,6 +290,7 @@ impl Checks {
                     HostChange::Restarted | _ => self.counters.restarts += 1,
                 }
             }
+            Event::Queue(QueueEvent::Replaced) if side.session.is_host() => self.replaced(),
             Event::Joined => side.alone = false,
             Event::ClockDoubted => self.counters.doubts += 1,
             Event::Queue(_)

@@ -23,9 +23,16 @@ impl Checks {
         self.last[who] = None;
     }
 
-    /// A Jam begins: what was added before it has other names now.
+    /// A Jam begins once both meet: what its host adds until then has another name from then on.
     pub(crate) fn another_jam(&mut self) {
-        self.ledger = super::Ledger::default();
+        self.renames = true;
+    }
+
+    /// The host's queue begins anew.
+    pub(super) fn replaced(&mut self) {
+        if std::mem::take(&mut self.renames) {
+            self.ledger = super::Ledger::default();
+        }
     }
 
     /// No more than one jump of the servo comes of a change of host.
