@@ -95,24 +95,42 @@ need_crates() {
   export CARGO_NET_OFFLINE=true
 }
 
-# Runs a command in a process group of its own, which ends when this script is interrupted.
-RUNNING=
-run() {
-  local status=0
+# Starts a command in a process group of its own, which ends when this script is interrupted; STARTED is its number.
+RUNNING=()
+start() {
   set -m
   "$@" &
-  RUNNING=$!
+  STARTED=$!
   set +m
-  wait "$RUNNING" || status=$?
-  RUNNING=
+  RUNNING[STARTED]=$STARTED
+}
+
+# Waits for a process group that `start` started; the status is that of its command.
+finish() {
+  local status=0
+  wait "$1" || status=$?
+  unset "RUNNING[$1]"
   return "$status"
 }
 
+run() {
+  start "$@"
+  finish "$STARTED"
+}
+
 end_running() {
-  [[ -n $RUNNING ]] || return 0
-  local group=$RUNNING waited
-  RUNNING=
-  kill -TERM -- "-$group" 2>/dev/null || return 0
+  local group
+  for group in "${RUNNING[@]}"; do
+    kill -TERM -- "-$group" 2>/dev/null || true
+  done
+  for group in "${RUNNING[@]}"; do
+    end_group "$group"
+  done
+  RUNNING=()
+}
+
+end_group() {
+  local group=$1 waited
   for waited in {1..50}; do
     kill -0 -- "-$group" 2>/dev/null || return 0
     sleep 0.1
