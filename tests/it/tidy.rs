@@ -22,6 +22,9 @@ const PROTOCOL_CRATES: [&str; 6] = ["blake3", "ed25519-dalek", "libm", "postcard
 /// The most lines of a file, its tests included.
 const LINES_MAX: usize = 700;
 
+/// What a program that embeds the protocol may take to show it.
+const EMBEDDING_LINES: usize = 200;
+
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests stand in the workspace").to_owned()
 }
@@ -71,6 +74,36 @@ fn every_rust_file_says_what_it_is() {
 }
 
 /// The names of the dependencies in a table of a package's manifest.
+/// Every crate that a Rust file takes something from.
+fn crates_used(text: &str) -> Vec<&str> {
+    let uses = text.lines().filter_map(|line| line.strip_prefix("use "));
+    let names = uses.filter_map(|path| path.split([':', ' ', ';']).next());
+    names.filter(|name| !matches!(*name, "crate" | "self" | "super")).collect()
+}
+
+#[test]
+fn programs_that_embed_the_protocol_are_short_and_need_what_they_say() {
+    let files = files();
+    for (name, crates) in [
+        ("examples/src/bin/embed_udp.rs", &["std", "jamsync_examples", "jamsync_protocol"][..]),
+        ("examples/src/bin/embed_tokio.rs", &["std", "jamsync_examples", "jamsync_protocol", "tokio"]),
+        ("examples/src/toy.rs", &["std", "jamsync_protocol"]),
+    ] {
+        let text = &files[Path::new(name)];
+        let others: Vec<&str> = crates_used(text).into_iter().filter(|used| !crates.contains(used)).collect();
+        assert!(others.is_empty(), "{name} needs {others:?}");
+        let rest = text
+            .lines()
+            .filter(|line| line.contains("jamsync_examples") && !line.contains("::toy::"))
+            .count();
+        assert_eq!(rest, 0, "{name} takes more than the toy player from the examples");
+        assert!(
+            text.lines().count() < EMBEDDING_LINES || name.ends_with("toy.rs"),
+            "{name} is too long to be an example"
+        );
+    }
+}
+
 fn dependencies(package: &str, table: &str) -> Vec<String> {
     let manifest = fs::read_to_string(root().join(package).join("Cargo.toml")).expect("a manifest");
     let manifest: toml::Table = manifest.parse().expect("valid TOML");

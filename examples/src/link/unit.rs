@@ -91,5 +91,7 @@ fn ranged<'de, D: Deserializer<'de>>(
     if range.contains(&value) {
         return Ok(value);
     }
+    // Of a number that is far too large, hundreds of digits tell nothing.
+    let value = if value.abs() < 1e15 { value.to_string() } else { format!("{value:e}") };
     Err(D::Error::custom(format!("{value} is outside {} to {} {unit}", range.start(), range.end())))
 }
