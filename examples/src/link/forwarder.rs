@@ -9,7 +9,7 @@ use std::{
     io,
     net::{SocketAddr, UdpSocket},
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread::JoinHandle,
@@ -48,6 +48,8 @@ struct Shared {
     ends: OnceLock<([SocketAddr; 2], Instant)>,
     /// How often the dialler got a new address.
     moves: AtomicU32,
+    /// What the path has become and the thread has not heard of.
+    change: Mutex<Option<PathConfig>>,
     stop: AtomicBool,
 }
 
@@ -101,6 +103,11 @@ impl Forwarder {
         self.shared.moves.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// From about now on the path is `path`. Datagrams under way arrive as they would have.
+    pub fn change(&self, path: PathConfig) {
+        *self.shared.change.lock().unwrap_or_else(PoisonError::into_inner) = Some(path);
+    }
+
     /// Ends the thread and says what it has done.
     #[must_use]
     pub fn stop(mut self) -> Forwarded {
@@ -147,6 +154,7 @@ impl Worker {
                 continue;
             };
             self.move_dialler();
+            self.change_path();
             self.take_in(ends, begun, &mut buffer);
             self.send_on(ends, begun);
             self.wait(begun);
@@ -164,6 +172,14 @@ impl Worker {
             self.sockets[1 - dialler] = new;
             self.moved = wanted;
         }
+    }
+
+    fn change_path(&mut self) {
+        let change = self.shared.change.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(PathConfig { a_to_b, b_to_a }) = change else { return };
+        let [there, back] = &mut self.links;
+        there.change(a_to_b);
+        back.change(b_to_a);
     }
 
     /// Takes in what has arrived. Datagrams of strangers are dropped.
@@ -286,5 +302,25 @@ mod tests {
         // What came back left later than what was lost, so that the thread has seen both by now.
         let [there, back] = forwarder.stop().counts;
         assert_eq!((there.delivered, back.delivered), (0, 1));
+    }
+
+    #[test]
+    fn a_path_that_changes_is_another_for_what_is_sent_from_then_on() {
+        let lost = LinkConfig { loss: Loss::Random(RandomLoss { share: 1.0 }), ..LinkConfig::default() };
+        let forwarder = Forwarder::start(&PathConfig::symmetric(lost), 1).expect("starts");
+        let [a, b] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").expect("a port"));
+        forwarder.connect([&a, &b].map(|socket| socket.local_addr().expect("bound")));
+        b.set_read_timeout(Some(Duration::from_millis(20))).expect("a time above zero");
+        let [door_a, _] = forwarder.doors();
+        let arrives = |text: &[u8]| {
+            a.send_to(text, door_a).expect("sends");
+            let mut buffer = [0; 16];
+            b.recv_from(&mut buffer).ok().map(|(length, _)| buffer[..length].to_vec())
+        };
+        assert_eq!(arrives(b"lost"), None);
+        forwarder.change(PathConfig::default());
+        // The thread may hear of the change a moment after what was sent.
+        let arrived = (0..500).find_map(|_| arrives(b"there"));
+        assert_eq!(arrived.as_deref(), Some(&b"there"[..]));
     }
 }

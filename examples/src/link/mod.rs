@@ -102,6 +102,12 @@ impl<T: Clone> Link<T> {
         self.enter(leaves + delays[0], packet);
     }
 
+    /// From now on packets meet the link that `config` describes; those under way arrive as they would have.
+    pub fn change(&mut self, config: LinkConfig) {
+        self.bottleneck = config.bottleneck.map(BottleneckQueue::new);
+        self.config = config;
+    }
+
     /// The next packet that has arrived by `now`.
     #[must_use]
     pub fn poll_packet(&mut self, now: Span) -> Option<T> {
