@@ -206,6 +206,17 @@ pub enum Event {
         #[serde(rename = "lead_ms", with = "unit::ms")]
         lead: Span,
     },
+    /// Edits and commands may arrive late from now on, because much of what is sent is lost, or no longer. Told once it
+    /// has lasted.
+    LateEdits {
+        /// The friend.
+        with: Handle,
+        /// Whether they may.
+        late: bool,
+        /// The part of the friend's packets that is lost on the way here.
+        #[serde(rename = "loss_percent")]
+        loss: Percent,
+    },
     /// Something was said, by either.
     Said(Message),
     /// The friend's node has this listener's messages up to one of them.

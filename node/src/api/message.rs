@@ -492,6 +492,13 @@ impl Percent {
         if percent <= 100 { Some(Self(percent)) } else { None }
     }
 
+    /// A share of 0 to 1, rounded; one beyond counts as the nearer of the two.
+    #[must_use]
+    pub const fn of_share(share: f64) -> Self {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 100")]
+        Self((share.clamp(0.0, 1.0) * 100.0).round() as u8)
+    }
+
     /// 0 to 100.
     #[must_use]
     pub const fn as_u8(self) -> u8 {

@@ -246,12 +246,13 @@ fn sync_words(sync: &Sync) -> [String; 2] {
         row(
             "Sync",
             &format!(
-                "{}; clocks within ±{}, likely ±{}; round trip {}, lead {} ms",
+                "{}; clocks within ±{}, likely ±{}; round trip {}, lead {} ms, {} % lost",
                 precision_words(sync),
                 sync.bound,
                 sync.spread,
                 sync.round_trip,
-                sync.lead.as_millis()
+                sync.lead.as_millis(),
+                sync.loss.as_u8()
             ),
         ),
         row(

@@ -63,6 +63,12 @@ pub(super) fn event(event: &Event) -> Option<String> {
         Event::SlowControls { slow: false, lead, .. } => {
             format!("the path is better: play, seek and skip take effect after {:.1} s", lead.as_secs_f64())
         }
+        Event::LateEdits { late: true, loss, .. } => {
+            format!("the path loses {} % of what is sent: edits and commands may arrive late", loss.as_u8())
+        }
+        Event::LateEdits { late: false, .. } => {
+            "the path loses little again: edits and commands arrive at once".to_owned()
+        }
         Event::Said(message) => show_chat::live(message),
         Event::Delivered { with, count, waited, .. } => return show_chat::delivered(with, *count, *waited),
         Event::Reacted { by, reaction } => show_chat::reacted(by, *reaction),
@@ -191,6 +197,7 @@ fn edited(by: &Who, edit: &QueueEdit) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Percent;
 
     #[test]
     fn events_are_one_line_that_cannot_steer_a_terminal() {
@@ -207,6 +214,10 @@ mod tests {
             (
                 Event::TrackUnplayable { entry: None, title: nasty.clone(), side: Side::Here, reason: nasty },
                 "a\u{fffd}[2J\u{fffd}b cannot be played here: a\u{fffd}[2J\u{fffd}b",
+            ),
+            (
+                Event::LateEdits { with: ana.clone(), late: true, loss: Percent::of_share(0.124) },
+                "the path loses 12 % of what is sent: edits and commands may arrive late",
             ),
             (Event::Warning { message: "x\ny".into() }, "warning: x\u{fffd}y"),
             (

@@ -17,7 +17,8 @@ impl Engine {
         let here = self.stage.player().report().error;
         let there = session.peer_report().and_then(|report| report.error);
         let errors = [here, there].into_iter().flatten().map(Span::abs);
-        let measured = Measured { off: errors.fold(sync.spread, Span::max), lead: session.lead_time() };
+        let measured =
+            Measured { off: errors.fold(sync.spread, Span::max), lead: session.lead_time(), loss: sync.loss };
         let Some(jam) = self.jam.as_mut().filter(|jam| jam.link.is_some()) else { return };
         let before = jam.path.told();
         let Some(given_up) = jam.path.handle(&measured, now) else { return };
@@ -28,7 +29,11 @@ impl Engine {
         }
         if given_up.slow_controls != before.slow_controls {
             let slow = given_up.slow_controls;
-            self.tell(api::Event::SlowControls { with, slow, lead: measured.lead });
+            self.tell(api::Event::SlowControls { with: with.clone(), slow, lead: measured.lead });
+        }
+        if given_up.late_edits != before.late_edits {
+            let (late, loss) = (given_up.late_edits, api::Percent::of_share(measured.loss));
+            self.tell(api::Event::LateEdits { with, late, loss });
         }
     }
 }

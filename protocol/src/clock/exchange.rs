@@ -114,13 +114,6 @@ impl Exchange {
         self.arrived.clear();
     }
 
-    /// The part of the peer's last 64 probes that is missing.
-    pub(super) fn loss(&self) -> f64 {
-        let Some((newest, seen)) = self.received else { return 0.0 };
-        let expected = newest.saturating_add(1).min(u64::BITS);
-        1.0 - f64::from(seen.count_ones().min(expected)) / f64::from(expected)
-    }
-
     fn was_received(&self, seq: u32) -> bool {
         self.received.is_some_and(|(newest, seen)| {
             let age = newest.saturating_sub(seq);

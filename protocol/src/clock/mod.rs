@@ -17,6 +17,7 @@ mod fit;
 mod floor;
 mod history;
 mod limits;
+mod loss;
 mod probe;
 mod round_trips;
 mod schedule;
@@ -31,6 +32,7 @@ pub use probe::{Echo, Probe, ReceivedProbe};
 use self::{
     estimator::{Estimator, Finding},
     exchange::Exchange,
+    loss::Losses,
     schedule::{Need, Schedule},
 };
 use crate::time::{NodeTime, PeerTime, Span};
@@ -47,6 +49,7 @@ pub struct Clock {
     path_epoch: u32,
     peer_clock_epoch: Option<u32>,
     exchange: Exchange,
+    losses: Losses,
     schedule: Schedule,
     estimator: Estimator,
     refused: u64,
@@ -67,6 +70,7 @@ impl Clock {
             path_epoch: 0,
             peer_clock_epoch: None,
             exchange: Exchange::default(),
+            losses: Losses::default(),
             schedule: Schedule::new(&config, now),
             estimator: Estimator::new(config),
             refused: 0,
@@ -93,6 +97,7 @@ impl Clock {
             self.change_path(rx);
         }
         self.exchange.receive(probe, rx);
+        self.losses.handle_arrival(probe.seq, rx);
         self.schedule.heard(&self.config, rx);
 
         let t3 = probe.received().t_tx;
@@ -180,7 +185,7 @@ impl Clock {
             least_round_trip: round_trips.least(),
             one_way_p95: round_trips.one_way_p95(),
             queueing: round_trips.queueing(now),
-            loss: self.exchange.loss(),
+            loss: self.losses.share(now),
             jumps: self.estimator.jumps(),
             refused: self.refused,
         }
@@ -209,6 +214,7 @@ impl Clock {
 
     fn forget(&mut self, now: NodeTime) {
         self.exchange.forget_readings();
+        self.losses.forget();
         self.estimator.forget();
         self.schedule.burst(&self.config, now);
         self.known_since = None;

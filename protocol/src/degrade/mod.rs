@@ -5,21 +5,25 @@
 //! | full precision | off by more than 1 ms | less than 0.5 ms | "in step" is said with a range |
 //! | the claim to be in step | off by more than 15 ms | less than 8 ms | being in step is not claimed at all |
 //! | quick controls | lead above 500 ms | below 350 ms | play, seek and skip take effect that much later |
+//! | prompt edits and commands | more than 10 % lost | less than 5 % | what is said has to be sent again, and may arrive late |
 //!
 //! Nothing is brought about here: the sound is as good as the clock lets it be, and the lead grows with the path by
-//! itself ([`Lead`](crate::timeline::Lead)). This is the one place that judges when listeners are told, from what was
+//! itself ([`Lead`](crate::timeline::Lead)), and streams repeat what is lost. This is the one place that judges when listeners are told, from what was
 //! measured alone, so that two nodes with the same figures say the same.
 
 use crate::time::{NodeTime, Span};
 
 /// What was measured of the path, and of the sound over it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Measured {
     /// How far both sounds are probably apart: the spread of the clocks' offset, or where that is larger, how far
     /// either side's sound is from where it should be.
     pub off: Span,
     /// How far ahead play, seek and skip are scheduled.
     pub lead: Span,
+    /// The part of the peer's packets that is lost on the way here, 0 to 1. A path that is gone for a while loses
+    /// nothing. What is lost on the way there is for the peer to tell its listener.
+    pub loss: f64,
 }
 
 /// What is given up at present; the default is nothing.
@@ -29,6 +33,8 @@ pub struct GivenUp {
     pub precision: Precision,
     /// Whether play, seek and skip take effect noticeably late.
     pub slow_controls: bool,
+    /// Whether edits and commands may arrive late.
+    pub late_edits: bool,
 }
 
 /// What can be said of being in step.
@@ -56,8 +62,6 @@ impl GivenUp {
     /// well below the figure at which it was.
     #[must_use]
     pub fn under(self, measured: &Measured) -> Self {
-        let above =
-            |value: Span, from: Span, until: Span, already: bool| value > if already { until } else { from };
         let unknown = self.precision == Precision::Unknown;
         let range = self.precision >= Precision::Range;
         let precision = if above(measured.off, UNKNOWN_FROM, UNKNOWN_UNTIL, unknown) {
@@ -68,7 +72,8 @@ impl GivenUp {
             Precision::Full
         };
         let slow_controls = above(measured.lead, LEAD_FROM, LEAD_UNTIL, self.slow_controls);
-        Self { precision, slow_controls }
+        let late_edits = above(measured.loss, LOSS_FROM, LOSS_UNTIL, self.late_edits);
+        Self { precision, slow_controls, late_edits }
     }
 }
 
@@ -100,6 +105,11 @@ impl DegradeWatch {
     }
 }
 
+/// Whether something that is given up from one figure on, and until another, is given up at `value`.
+fn above<T: PartialOrd + Copy>(value: T, from: T, until: T, already: bool) -> bool {
+    value > if already { until } else { from }
+}
+
 /// How far off a range is said, and below what it no longer is. Two ears find clicks apart from 1 ms on, and
 /// music from 5 ms on. Milliseconds, 0.2 to 5, default 1 and 0.5: less talks of what nobody hears, more hides it.
 const RANGE_FROM: Span = Span::from_micros(1_000);
@@ -115,6 +125,11 @@ const UNKNOWN_UNTIL: Span = Span::from_millis(8);
 const LEAD_FROM: Span = Span::from_millis(500);
 const LEAD_UNTIL: Span = Span::from_millis(350);
 
+/// Part lost above which it is said. 0.03 to 0.3, default 0.1 and 0.05: less talks of what repeating hides, more leaves
+/// a person to press again.
+const LOSS_FROM: f64 = 0.1;
+const LOSS_UNTIL: f64 = 0.05;
+
 /// How long something has to be so before it is told. Seconds, 1 to 30, default 5: less tells of the first seconds
 /// of every Jam, in which the clock is still learnt, more explains what is over.
 const PATIENCE: Span = Span::from_secs(5);
@@ -125,13 +140,13 @@ mod tests {
     use Precision::{Full, Range, Unknown};
 
     fn measured(off_us: i64, lead_ms: i64) -> Measured {
-        Measured { off: Span::from_micros(off_us), lead: Span::from_millis(lead_ms) }
+        Measured { off: Span::from_micros(off_us), lead: Span::from_millis(lead_ms), loss: 0.0 }
     }
 
     #[test]
     fn each_step_begins_and_ends_at_its_own_figure() {
         let nothing = GivenUp::default();
-        let given = |precision, slow_controls| GivenUp { precision, slow_controls };
+        let given = |precision, slow_controls| GivenUp { precision, slow_controls, late_edits: false };
         for (before, off_us, lead_ms, after) in [
             (nothing, 100, 200, nothing),
             (nothing, 1_000, 500, nothing),
@@ -150,6 +165,20 @@ mod tests {
                 after,
                 "{before:?} {off_us} µs {lead_ms} ms"
             );
+        }
+    }
+
+    #[test]
+    fn a_path_that_loses_much_gives_up_prompt_edits_until_it_loses_little() {
+        let late = GivenUp { late_edits: true, ..GivenUp::default() };
+        for (before, percent, after) in [
+            (GivenUp::default(), 10.0, GivenUp::default()),
+            (GivenUp::default(), 10.1, late),
+            (late, 5.1, late),
+            (late, 5.0, GivenUp::default()),
+        ] {
+            let measured = Measured { loss: percent / 100.0, ..measured(100, 100) };
+            assert_eq!(before.under(&measured), after, "{percent} % of {before:?}");
         }
     }
 

@@ -306,13 +306,15 @@ impl Session {
     /// How well both sides are in step, as this side sees it.
     #[must_use]
     pub fn sync_report(&self, now: NodeTime) -> Option<SyncReport> {
-        let estimate = self.peer.as_ref()?.clock.estimate(now)?;
+        let clock = &self.peer.as_ref()?.clock;
+        let estimate = clock.estimate(now)?;
         Some(SyncReport {
             offset: estimate.offset,
             bound: estimate.bound,
             spread: estimate.spread,
             round_trip: estimate.least_round_trip,
             drift: estimate.drift,
+            loss: clock.path_report(now).loss,
         })
     }
 

@@ -39,6 +39,22 @@ fn one_message() -> Chat {
     Chat { messages: 7, waiting: 0, latest: vec![message] }
 }
 
+fn in_step() -> Sync {
+    Sync {
+        offset: Span::from_secs(3_600_000),
+        bound: Span::from_micros(20_563),
+        spread: Span::from_micros(31),
+        round_trip: Span::from_micros(41_126),
+        drift: Ppm(30.02),
+        precision: Precision::Full,
+        loss: Percent::of_share(0.124),
+        lead: Span::from_millis(131),
+        rate: Ppm(-8.25),
+        servo_error: Span::from_nanos(-12_345),
+        reanchors: 0,
+    }
+}
+
 fn in_a_jam() -> Snapshot {
     let reason = Text::truncated("is cut short: 3.000 s of 291.000 s\u{1b}[31m are there");
     Snapshot {
@@ -65,18 +81,7 @@ fn in_a_jam() -> Snapshot {
             },
             chat: one_message(),
         }),
-        sync: Some(Sync {
-            offset: Span::from_secs(3_600_000),
-            bound: Span::from_micros(20_563),
-            spread: Span::from_micros(31),
-            round_trip: Span::from_micros(41_126),
-            drift: Ppm(30.02),
-            precision: Precision::Full,
-            lead: Span::from_millis(131),
-            rate: Ppm(-8.25),
-            servo_error: Span::from_nanos(-12_345),
-            reanchors: 0,
-        }),
+        sync: Some(in_step()),
         now: Some(NowPlaying {
             entry: EntryKey(Text::truncated("0.1")),
             track: TrackId([0; 32]),
@@ -124,7 +129,7 @@ Chat     ana: this drop 🔥 again! (7 messages: jamsync chat)
 Playing  1:42 / 4:51  By-Product · Maxstack
          added by you; started by ana
 Sync     in step; clocks within ±20.563 ms, likely ±31.000 µs; round trip 41.126
-         ms, lead 131 ms
+         ms, lead 131 ms, 12 % lost
          output -12.345 µs off; rate -8.2 ppm, drift +30.0 ppm; no jumps
 Output   cpal, default, 48000 Hz, latency 21.300 ms, volume 100 %
 Request  carla asks you for a Jam (4 min left): jamsync accept carla
