@@ -8,7 +8,7 @@ use std::{
     fs::{self, File},
     io::{self, Read},
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use jamsync_protocol::{
@@ -72,7 +72,7 @@ impl JamState {
     /// The state kept in `path`; none where this node is in no Jam.
     ///
     /// # Errors
-    /// [`JamStateError`]: [`set_aside`] the file, or the next start finds the same.
+    /// [`JamStateError`]: [`set_aside`](crate::paths::set_aside) the file, or the next start finds the same.
     pub(crate) fn load(path: &Path) -> Result<Option<Self>, JamStateError> {
         let file = match File::open(path) {
             Ok(file) => file,
@@ -118,16 +118,6 @@ impl JamState {
     }
 }
 
-/// Puts a file that cannot be used beside, in place of one that was put there before, and says where.
-///
-/// # Errors
-/// What the system says where it cannot be renamed.
-pub(crate) fn set_aside(path: &Path) -> io::Result<PathBuf> {
-    let aside = path.with_extension("damaged");
-    fs::rename(path, &aside)?;
-    Ok(aside)
-}
-
 /// Removes the state of a Jam that is over.
 ///
 /// # Errors
@@ -150,6 +140,8 @@ const STATE_BYTES_MAX: u64 = 32 << 20;
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use jamsync_protocol::{
         id::{Participant, TrackId},
         media::{Frames, SampleRate, Track},
@@ -161,6 +153,7 @@ mod tests {
     use rand::{Rng, SeedableRng, rngs::StdRng};
 
     use super::*;
+    use crate::paths::set_aside;
 
     fn state() -> JamState {
         let now = NodeTime::ZERO + Span::from_secs(5);

@@ -8,6 +8,7 @@ pub mod config;
 pub mod engine;
 pub mod identity;
 mod jam_state;
+mod kept;
 pub mod library;
 pub mod net;
 pub mod paths;

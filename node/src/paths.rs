@@ -216,6 +216,16 @@ pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
+/// Puts a file that cannot be used beside, in place of one that was put there before, and says where.
+///
+/// # Errors
+/// What the system says where it cannot be renamed.
+pub(crate) fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let aside = path.with_extension("damaged");
+    fs::rename(path, &aside)?;
+    Ok(aside)
+}
+
 fn unwritable(path: &Path, error: &std::io::Error) -> PathsError {
     PathsError::Unwritable { path: path.display().to_string(), reason: error.to_string() }
 }

@@ -1,9 +1,9 @@
 //! How fast each output device has run, kept over restarts, so that the servo begins where it left off.
 //!
-//! The rates are hints: the servo believes its stamps more. A file that is damaged or claims what no converter does is
-//! left aside.
+//! The rates are hints: the servo believes its stamps more. What claims more than any converter does is
+//! left out.
 
-use std::{fs, io, path::PathBuf};
+use std::{io, path::PathBuf};
 
 use jamsync_protocol::{
     media::SampleRate,
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::{Settings, SinkKind},
-    paths::replace_file,
+    kept,
 };
 
 /// The rates of the devices that were used last.
@@ -34,10 +34,11 @@ struct Known {
 }
 
 impl DeviceRates {
-    /// The rates kept in `file`; none where it cannot be read.
-    pub(super) fn load(file: PathBuf, now: NodeTime) -> Self {
-        let known = fs::read(&file).ok().and_then(|bytes| serde_json::from_slice::<Vec<Known>>(&bytes).ok());
-        let mut known = known.unwrap_or_default();
+    /// The rates kept in `file`; none where it cannot be used, of which `troubles` is told.
+    pub(super) fn load(file: PathBuf, now: NodeTime, troubles: &mut Vec<String>) -> Self {
+        let what = "how fast your audio devices run is not known any more";
+        let then = "it is learnt again while music plays";
+        let mut known: Vec<Known> = kept::load(&file, what, then, troubles);
         known.retain(Known::is_sane);
         known.drain(..known.len().saturating_sub(KNOWN_MAX));
         Self { file, known, noted: now }
@@ -73,11 +74,7 @@ impl DeviceRates {
         self.known.retain(|known| known.device != new.device || known.hz != new.hz);
         self.known.push(new);
         self.known.drain(..self.known.len().saturating_sub(KNOWN_MAX));
-        self.save()
-    }
-
-    fn save(&self) -> io::Result<()> {
-        replace_file(&self.file, &serde_json::to_vec_pretty(&self.known)?)
+        kept::save(&self.file, &self.known)
     }
 }
 
@@ -124,6 +121,13 @@ mod tests {
         Options { device: Some(device.to_owned()), ..Options::default() }.complete()
     }
 
+    fn load(file: PathBuf, now: NodeTime) -> DeviceRates {
+        let mut troubles = Vec::new();
+        let rates = DeviceRates::load(file, now, &mut troubles);
+        assert_eq!(troubles, Vec::<String>::new());
+        rates
+    }
+
     fn at(secs: i64) -> NodeTime {
         NodeTime::ZERO + Span::from_secs(secs)
     }
@@ -132,29 +136,35 @@ mod tests {
     fn a_rate_is_known_again_after_a_restart_for_the_same_device_and_rate_only() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("devices.json");
-        let mut rates = DeviceRates::load(file.clone(), at(0));
+        let mut rates = load(file.clone(), at(0));
         let (dac, hz) = (Ppm(-41.5), SampleRate::HZ_48000);
         rates.note(&settings("a"), hz, dac, at(59)).unwrap();
         assert_eq!(rates.of(&settings("a"), hz), None, "it has not been watched for long enough");
         rates.note(&settings("a"), hz, dac, at(60)).unwrap();
-        let rates = DeviceRates::load(file, at(0));
+        let rates = load(file, at(0));
         assert_eq!(rates.of(&settings("a"), hz), Some(dac));
         assert_eq!(rates.of(&settings("a"), SampleRate::HZ_44100), None);
         assert_eq!(rates.of(&settings("b"), hz), None);
     }
 
     #[test]
-    fn absurd_rates_and_damaged_files_count_for_nothing() {
+    fn absurd_rates_count_for_nothing_and_damaged_files_are_named_too() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("devices.json");
-        let mut rates = DeviceRates::load(file.clone(), at(0));
+        let mut rates = load(file.clone(), at(0));
         for absurd in [501.0, f64::NAN, f64::NEG_INFINITY] {
             rates.note(&settings("a"), SampleRate::HZ_48000, Ppm(absurd), at(100)).unwrap();
         }
         assert!(!file.exists());
-        for damaged in ["", "[1]", r#"[{"device":"card a","hz":48000,"ppm":1e9}]"#] {
-            fs::write(&file, damaged).unwrap();
-            assert_eq!(DeviceRates::load(file.clone(), at(0)).known, []);
+        std::fs::write(&file, r#"[{"device":"card a","hz":48000,"ppm":1e9}]"#).unwrap();
+        assert_eq!(load(file.clone(), at(0)).known, []);
+        for (text, named) in [("", "damaged"), ("[1]", "another version")] {
+            std::fs::write(&file, text).unwrap();
+            let mut troubles = Vec::new();
+            assert_eq!(DeviceRates::load(file.clone(), at(0), &mut troubles).known, []);
+            let [trouble] = &troubles[..] else { panic!("{troubles:?}") };
+            assert!(trouble.contains(named) && trouble.contains("devices.damaged"), "{trouble}");
+            assert_eq!(load(file.clone(), at(0)).known, [], "the next start is not troubled by it");
         }
     }
 
@@ -162,12 +172,12 @@ mod tests {
     fn no_more_devices_are_remembered_than_anybody_has() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("devices.json");
-        let mut rates = DeviceRates::load(file.clone(), at(0));
+        let mut rates = load(file.clone(), at(0));
         for n in 0..40_i64 {
             let device = settings(&n.to_string());
             rates.note(&device, SampleRate::HZ_48000, Ppm(5.0), at(60 * (n + 1))).unwrap();
         }
-        let rates = DeviceRates::load(file, at(0));
+        let rates = load(file, at(0));
         assert_eq!(rates.known.len(), KNOWN_MAX);
         assert!(rates.of(&settings("39"), SampleRate::HZ_48000).is_some());
     }

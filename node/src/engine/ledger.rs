@@ -5,7 +5,6 @@
 
 use std::{
     collections::VecDeque,
-    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -16,7 +15,7 @@ use jamsync_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::paths::replace_file;
+use crate::kept;
 
 /// Open requests, agreements, and the names of requests that are over.
 #[derive(Debug)]
@@ -60,15 +59,11 @@ pub(super) enum NotAgreed {
 }
 
 impl Ledger {
-    /// The ledger of a node that starts, with the agreements in `file` that still hold; none where it cannot be read.
-    pub(super) fn load(file: &Path, now: UtcTime) -> Self {
-        let read = fs::read(file).and_then(|bytes| Ok(serde_json::from_slice::<Vec<Agreement>>(&bytes)?));
-        let mut agreements = read.unwrap_or_else(|error| {
-            if error.kind() != io::ErrorKind::NotFound {
-                tracing::warn!(%error, "what was agreed before this start is not known any more");
-            }
-            Vec::new()
-        });
+    /// The ledger of a node that starts, with the agreements in `file` that still hold; none where it cannot be used,
+    /// of which `troubles` is told.
+    pub(super) fn load(file: &Path, now: UtcTime, troubles: &mut Vec<String>) -> Self {
+        let what = "which Jams you asked for or accepted before this start is not known any more";
+        let mut agreements: Vec<Agreement> = kept::load(file, what, "ask or accept again", troubles);
         // What ends later than any agreement can was written by another calendar.
         agreements.retain(|known| known.until >= now && known.until - now <= AGREEMENT_LIFE_MAX);
         agreements.truncate(AGREEMENTS_MAX);
@@ -180,8 +175,7 @@ impl Ledger {
 
     /// Without a disk the node still works until it ends.
     fn keep(&self) {
-        let kept = serde_json::to_vec_pretty(&self.agreements).map_err(io::Error::from);
-        if let Err(error) = kept.and_then(|bytes| replace_file(&self.file, &bytes)) {
+        if let Err(error) = kept::save(&self.file, &self.agreements) {
             tracing::warn!(%error, "what was agreed is not kept over a restart");
         }
     }
@@ -217,7 +211,14 @@ mod tests {
     }
 
     fn ledger(folder: &Path) -> Ledger {
-        Ledger::load(&folder.join("agreements.json"), at(0))
+        load(&folder.join("agreements.json"), at(0))
+    }
+
+    fn load(file: &Path, now: UtcTime) -> Ledger {
+        let mut troubles = Vec::new();
+        let ledger = Ledger::load(file, now, &mut troubles);
+        assert_eq!(troubles, Vec::<String>::new());
+        ledger
     }
 
     fn open(request: RequestId) -> OpenRequest {
@@ -291,6 +292,7 @@ mod tests {
         }
         assert_eq!((ledger.agreements.len(), ledger.over.len()), (AGREEMENTS_MAX, OVER_MAX));
     }
+
     #[test]
     fn a_restart_forgets_no_agreement_and_brings_none_back() {
         let folder = tempfile::tempdir().unwrap();
@@ -299,17 +301,37 @@ mod tests {
         asked.asking(BEN, at(0));
         asked.asked(BEN, ONE, at(300));
         asked.accepting(CLEO, TWO, at(0));
-        let mut again = Ledger::load(&file, at(100));
+        let mut again = load(&file, at(100));
         assert_eq!(again.fulfil(ONE, CLEO, Part::Guest, at(100)), Err(NotAgreed::Unasked));
         assert_eq!(again.fulfil(ONE, BEN, Part::Guest, at(100)), Ok(()));
-        let mut spent = Ledger::load(&file, at(101));
+        let mut spent = load(&file, at(101));
         assert_eq!(spent.fulfil(ONE, BEN, Part::Guest, at(101)), Err(NotAgreed::Unasked), "once");
         assert_eq!(spent.fulfil(TWO, CLEO, Part::Host, at(101)), Ok(()));
-        let late = Ledger::load(&file, at(1_000));
+        let late = load(&file, at(1_000));
         assert_eq!(late.agreements, []);
         asked.accepting(CLEO, TWO, at(0));
-        assert_eq!(Ledger::load(&file, at(900)).agreements, [], "what is over is over");
-        fs::write(&file, "{").unwrap();
-        assert_eq!(Ledger::load(&file, at(0)).agreements, []);
+        assert_eq!(load(&file, at(900)).agreements, [], "what is over is over");
+    }
+
+    #[test]
+    fn agreements_that_are_of_no_use_are_named_and_none_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("agreements.json");
+        let mut asked = ledger(folder.path());
+        asked.accepting(CLEO, TWO, at(0));
+        let whole = std::fs::read_to_string(&file).unwrap();
+        for (text, named) in [
+            (&whole[..whole.len() / 2], "damaged"),
+            ("", "damaged"),
+            (&whole.replace("Host", "Listener"), "another version"),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let mut troubles = Vec::new();
+            let mut again = Ledger::load(&file, at(0), &mut troubles);
+            assert_eq!(again.fulfil(TWO, CLEO, Part::Host, at(1)), Err(NotAgreed::Unasked));
+            let [trouble] = &troubles[..] else { panic!("{troubles:?}") };
+            assert!(trouble.contains(named) && trouble.contains("agreements.damaged"), "{trouble}");
+            assert_eq!(load(&file, at(0)).agreements, [], "the next start is not troubled by it");
+        }
     }
 }

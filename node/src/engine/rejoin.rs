@@ -12,7 +12,10 @@ use super::{
     jam::{ActiveJam, AdmissionError, Trust},
     utc_now,
 };
-use crate::jam_state::{self, JamState, JamStateError, MetState};
+use crate::{
+    jam_state::{JamState, JamStateError, MetState},
+    paths::set_aside,
+};
 
 /// Why a Jam that was kept is not entered again.
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +101,7 @@ impl Engine {
     fn set_jam_state_aside(&mut self, why: &dyn std::fmt::Display) {
         let what =
             "the Jam that this node was in cannot be entered again, for what was kept of it is of no use";
-        let then = match jam_state::set_aside(self.keeper.file()) {
+        let then = match set_aside(self.keeper.file()) {
             Ok(aside) => format!(
                 "it was put aside as {}, and `jamsync request NAME` asks for a new Jam",
                 aside.display()

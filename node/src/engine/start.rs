@@ -34,7 +34,7 @@ use crate::{
 /// [`ApiError`] in words for the listener: no free port, no audio device, a state folder that cannot be
 /// written.
 pub async fn start(boot: Boot) -> Result<api::Engine, ApiError> {
-    let Boot { paths, settings, warnings } = boot;
+    let Boot { paths, settings, mut warnings } = boot;
     let state = paths.state().to_owned();
     let identity = Identity::load_or_create(&state)
         .map_err(|error| ApiError::new(ErrorCode::StateUnwritable, error.to_string(), ""))?;
@@ -52,13 +52,14 @@ pub async fn start(boot: Boot) -> Result<api::Engine, ApiError> {
     let port = PeerPort::open(endpoint.clone(), raw, Arc::clone(&identity), clock, peer_sender)
         .map_err(|error| ApiError::new(ErrorCode::Failed, error.to_string(), ""))?;
     let (player_sender, player_events) = mpsc::unbounded_channel();
-    let device_rates = DeviceRates::load(paths.device_rates(), clock.now());
+    let device_rates = DeviceRates::load(paths.device_rates(), clock.now(), &mut warnings);
     let player = open_player(&settings, &device_rates, clock, player_sender).await?;
     let (handle, calls) = EngineHandle::channel();
     let (completions, completed) = mpsc::unbounded_channel();
     let (link_sender, link_events) = mpsc::channel(LINK_EVENTS_WAITING);
     let index = Arc::new(Index::open(&paths.library_index()));
     let stage = Stage::new(clock, player, settings.sabotage.zero_offset);
+    let ledger = Ledger::load(&paths.agreements(), utc_now(), &mut warnings);
     let mut engine = Engine {
         settings,
         account_file,
@@ -71,7 +72,7 @@ pub async fn start(boot: Boot) -> Result<api::Engine, ApiError> {
         account,
         coordinator: None,
         coordinator_state: api::Coordinator::Unset,
-        ledger: Ledger::load(&paths.agreements(), utc_now()),
+        ledger,
         keeper: Keeper::new(paths.jam()),
         index,
         volume: api::Percent::FULL,

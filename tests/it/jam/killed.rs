@@ -11,7 +11,7 @@ use rustix::process::Signal;
 
 use super::{
     node::Node,
-    stage::{Friends, in_step, titles},
+    stage::{Friends, Stage, in_step, titles},
 };
 
 /// Starts a node that was killed, and says how long it takes until it is in step.
@@ -185,6 +185,29 @@ fn a_state_that_is_damaged_is_named_once_and_set_aside() {
     friends.begin_jam();
     friends.hear("the music", |now| now.playing);
     friends.assert_sound();
+}
+
+#[test]
+fn lists_that_are_damaged_or_of_another_version_are_named_once_and_set_aside() {
+    let stage = Stage::set();
+    let mut home = stage.person("ana", "1990-05-17").kill();
+    for (name, lost) in [("agreements", "asked for or accepted"), ("devices", "audio devices")] {
+        for (bytes, reason) in
+            [(&b"[{"[..], "damaged"), (b"", "damaged"), (br#"{"version": 2}"#, "another version")]
+        {
+            fs::write(home.join(format!("{name}.json")), bytes).expect("written");
+            let node = Node::start("ana", home);
+            let warnings = node.status().warnings;
+            let [warning] = &warnings[..] else { panic!("{warnings:?}") };
+            let aside = format!("{name}.damaged");
+            assert!([lost, reason, &aside].iter().all(|part| warning.contains(part)), "{warning}");
+            assert_eq!(fs::read(node.home.join(aside)).expect("set aside"), bytes);
+            let mut again = Node::start("ana", node.kill());
+            assert_eq!(again.status().warnings, Vec::<String>::new(), "it is told once");
+            again.assert_sound();
+            home = again.kill();
+        }
+    }
 }
 
 #[test]
