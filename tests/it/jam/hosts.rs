@@ -3,12 +3,14 @@
 
 use std::path::PathBuf;
 
-use jamsync_node::api::{Event, JamEnd, Role, RoleWhy, Who};
+use jamsync_examples::link::{LinkConfig, Loss, PathConfig, RandomLoss, forwarder::Forwarder};
+use jamsync_node::api::{AnchorCause, Event, JamEnd, Role, RoleWhy, Who};
+use jamsync_protocol::time::Span;
 use rustix::process::Signal;
 
 use super::{
     node::Node,
-    stage::{Friends, in_step, titles},
+    stage::{Friends, in_step, piece, titles},
 };
 
 /// Waits until the node is told of its new part.
@@ -143,6 +145,71 @@ fn a_host_that_stood_still_is_the_host_again_and_no_edit_of_either_is_lost() {
     assert_eq!(known, ["Piece 2", "Piece 3", "Piece 4", "Piece 5"]);
     assert_eq!(roles(&friends), [Some(Role::Guest), Some(Role::Host)]);
     friends.hear("the music", plays);
+    friends.assert_sound();
+}
+
+/// The path is cut until each goes on alone; then both edit and seek, and the path is there again.
+fn part_and_meet_again(friends: &mut Friends, path: &Forwarder, music: &[PathBuf]) {
+    let marks = [friends.ana.mark(), friends.ben.mark()];
+    let all = Loss::Random(RandomLoss { share: 1.0 });
+    path.change(PathConfig::symmetric(LinkConfig { loss: all, ..LinkConfig::default() }));
+    becomes(&mut friends.ana, marks[0], Role::Host, RoleWhy::Silence);
+    friends.ben.event_since(marks[1], "the loss of its friend", |event| {
+        matches!(event, Event::PeerLost { .. }).then_some(())
+    });
+    for (node, file, place) in [(&mut friends.ana, &music[3], 250), (&mut friends.ben, &music[4], 100)] {
+        node.run(&add(file));
+        node.run(&["seek", &place.to_string()]);
+    }
+    for ((node, mark), place) in [&mut friends.ana, &mut friends.ben].into_iter().zip(marks).zip([250, 100]) {
+        node.event_since(mark, "its own place", |event| match event {
+            Event::Anchor { cause: AnchorCause::Seek, position, .. } => {
+                (*position == Span::from_secs(place)).then_some(())
+            }
+            _ => None,
+        });
+    }
+    let parted = [&friends.ana, &friends.ben].map(|node| titles(&node.status().queue).join(", "));
+    assert_eq!(parted, ["Piece 2, Piece 3, Piece 4", "Piece 2, Piece 3, Piece 5"]);
+    assert_eq!(roles(friends), [Some(Role::Host); 2]);
+
+    let mark = friends.ben.mark();
+    path.change(PathConfig::default());
+    becomes(&mut friends.ana, marks[0], Role::Guest, RoleWhy::Returned);
+    until_in_step(friends);
+    let moved = |event: &&Event| matches!(event, Event::Anchor { .. } | Event::RoleChanged { .. });
+    assert_eq!(friends.ben.events_since(mark).iter().find(moved), None, "the host's music went on as it was");
+}
+
+#[test]
+fn two_hosts_after_a_partition_with_edits_and_seeks_on_both_sides_end_by_the_rule_every_time() {
+    let (mut friends, path) = Friends::meet_over(&PathConfig::default(), 1);
+    let mut music = friends.stage.music(5, 10);
+    // None but the first is heard.
+    music[0] = piece(&music[0], 1, 400);
+    friends.begin_jam_with(&music[..3]);
+    for node in [&friends.ana, &friends.ben] {
+        node.run(&[&[PathBuf::from("library"), "add".into()], &music[3..]].concat());
+    }
+    for round in 0..2 {
+        eprintln!("round {round}");
+        part_and_meet_again(&mut friends, &path, &music);
+        // The host by right is the host, at the place to which it was sent, and its edits come before the other's.
+        assert_eq!(roles(&friends), [Some(Role::Guest), Some(Role::Host)]);
+        friends.agree("merged", |queue| titles(queue) == ["Piece 2", "Piece 3", "Piece 5", "Piece 4"]);
+        let places = Span::from_secs(100)..Span::from_secs(250);
+        friends.hear("the host's place", |now| plays(now) && places.contains(&now.position));
+        friends.ana.run(&["pause"]);
+        friends.hear("the guest's pause", |now| !now.playing);
+        let [ana, ben] = [&friends.ana, &friends.ben].map(|node| node.status().now.expect("on").position);
+        assert!((ana - ben).abs() <= Span::from_millis(1), "{ana} and {ben}");
+        friends.ana.run(&["resume"]);
+        friends.hear("the music", plays);
+        for entry in ["4", "3"] {
+            friends.ben.run(&["queue", "remove", entry]);
+        }
+        friends.agree("as before", |queue| titles(queue) == ["Piece 2", "Piece 3"]);
+    }
     friends.assert_sound();
 }
 

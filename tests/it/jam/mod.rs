@@ -23,6 +23,7 @@ mod killed;
 mod liar;
 mod moved;
 mod node;
+mod poor_path;
 pub(crate) mod process;
 mod readiness;
 mod refusals;

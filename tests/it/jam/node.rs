@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use jamsync_node::api::{ApiError, Body, ErrorCode, Event, Reply, ServerLine, Snapshot};
@@ -33,12 +33,14 @@ impl Node {
         Self::start_with(name, home, &[])
     }
 
-    /// The same, with more options of the daemon.
+    /// The same, with more options of the daemon, perhaps another output than none.
     pub(super) fn start_with(name: &str, home: PathBuf, options: &[&str]) -> Self {
         fs::create_dir_all(&home).expect("a folder");
+        let sink: &[&str] = if options.contains(&"--sink") { &[] } else { &["--sink", "null"] };
         let mut daemon = Process::start(
             jamsync(&home)
-                .args(["--json", "daemon", "--listen", "127.0.0.1:0", "--sink", "null"])
+                .args(["--json", "daemon", "--listen", "127.0.0.1:0"])
+                .args(sink)
                 .args(options)
                 .env("JAMSYNC_LOG", "info")
                 .stderr(fs::File::create(home.join("daemon.log")).expect("a log")),
@@ -97,7 +99,18 @@ impl Node {
         what: &str,
         fits: impl Fn(&Event) -> Option<T>,
     ) -> T {
-        let until = Instant::now() + PATIENCE;
+        self.event_within(PATIENCE, mark, what, fits)
+    }
+
+    /// The same, where it takes long.
+    pub(super) fn event_within<T>(
+        &mut self,
+        patience: Duration,
+        mark: usize,
+        what: &str,
+        fits: impl Fn(&Event) -> Option<T>,
+    ) -> T {
+        let until = Instant::now() + patience;
         let mut at = mark;
         loop {
             if let Some(found) = self.seen.get(at..).and_then(|new| new.iter().find_map(&fits)) {

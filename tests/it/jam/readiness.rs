@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -9,7 +10,10 @@ use std::{
 use jamsync_node::api::{AnchorCause, EntryState, Event, Readiness, Side};
 use rustix::process::Signal;
 
-use super::{node::Node, stage::Friends};
+use super::{
+    node::Node,
+    stage::{Friends, Stage},
+};
 
 fn tells(node: &mut Node, mark: usize, of: Side, what: Readiness) {
     node.event_since(mark, &format!("{of:?} {what:?}"), |event| match event {
@@ -80,6 +84,39 @@ fn what_begins_waits_for_a_side_that_is_not_ready_and_not_for_ever() {
         causes(node, mark, AnchorCause::Resume, "Piece 3");
     }
     friends.hear("the third piece, together", |now| now.playing && now.title.as_str() == "Piece 3");
+    friends.assert_sound();
+}
+
+/// An output that records what it plays, onto a disk that is full.
+fn broken_output(home: &Path) -> [String; 4] {
+    let record = home.join("record");
+    fs::create_dir_all(home).expect("a folder");
+    symlink("/dev/full", record.with_extension("wav")).expect("a link");
+    ["--sink".into(), "wav".into(), "--record".into(), record.display().to_string()]
+}
+
+#[test]
+fn a_side_whose_output_is_gone_is_shown_to_both_as_without_sound_until_it_has_another() {
+    let stage = Stage::set();
+    let home = stage.folder.path().join("ana");
+    let options = broken_output(&home);
+    let ana = Node::start_with("ana", home, &options.each_ref().map(String::as_str));
+    stage.sign_up(&ana, "1990-05-17");
+    let ben = stage.person("ben", "1990-05-17");
+    let mut friends = Friends::introduce(stage, ana, ben);
+    let music = friends.stage.music(1, 120);
+    let marks = [friends.ana.mark(), friends.ben.mark()];
+    friends.begin_jam_with(&music);
+    tells(&mut friends.ana, marks[0], Side::Here, Readiness::Stalled);
+    tells(&mut friends.ben, marks[1], Side::Peer, Readiness::Stalled);
+    let seen = friends.ben.status().jam.expect("in a Jam").readiness;
+    assert_eq!((seen.you.is, seen.friend.is), (Readiness::Ready, Readiness::Stalled));
+    friends.assert_sound();
+
+    let Friends { ana, ben, stage } = friends;
+    let mut friends = Friends { ana: Node::start("ana", ana.kill()), ben, stage };
+    tells(&mut friends.ben, marks[1], Side::Peer, Readiness::Ready);
+    friends.hear("the music", |now| now.playing);
     friends.assert_sound();
 }
 

@@ -9,7 +9,10 @@ use std::{
 };
 
 use jamsync_coordinator::{data::DataFolder, store::Store};
-use jamsync_examples::ports;
+use jamsync_examples::{
+    link::{PathConfig, forwarder::Forwarder},
+    ports,
+};
 use jamsync_node::api::{Event, NowPlaying, QueueEntry, Reply, RequestOutcome, Snapshot};
 use jamsync_protocol::time::UtcTime;
 use rustix::process::Signal;
@@ -164,6 +167,21 @@ impl Friends {
             node
         });
         Self::introduce(stage, ana, ben)
+    }
+
+    /// The same, and all that goes from one to the other goes over a path, which the test may change.
+    pub(super) fn meet_over(path: &PathConfig, seed: u64) -> (Self, Forwarder) {
+        let forwarder = Forwarder::start(path, seed).expect("two ports and a thread");
+        let [door_of_ana, door_of_ben] = forwarder.doors();
+        let stage = Stage::set();
+        let [ana, ben] = [("ana", door_of_ana), ("ben", door_of_ben)].map(|(name, door)| {
+            let options = ["--test-peer-via", &door.to_string()];
+            let node = Node::start_with(name, stage.folder.path().join(name), &options);
+            stage.sign_up(&node, "1990-05-17");
+            node
+        });
+        forwarder.connect([&ana, &ben].map(|node| node.status().me.listen));
+        (Self::introduce(stage, ana, ben), forwarder)
     }
 
     /// Two who are signed up become contacts.
