@@ -64,7 +64,12 @@ fn main() -> anyhow::Result<ExitCode> {
                         if options.seed.is_some() {
                             println!("{plan:#?}");
                         }
-                        let outcome = run(&plan);
+                        let Ok(outcome) = std::panic::catch_unwind(|| run(&plan)) else {
+                            failed.fetch_add(1, Ordering::Relaxed);
+                            println!("seed {} on {} panicked, as said above", plan.seed, plan.scenario);
+                            println!("{}", replay(&options, &plan));
+                            continue;
+                        };
                         if outcome.failure.is_some() {
                             failed.fetch_add(1, Ordering::Relaxed);
                             tell(&options, &plan, &outcome);
@@ -107,15 +112,8 @@ fn plan(options: &Options, seed: u64) -> anyhow::Result<Plan> {
 
 fn tell(options: &Options, plan: &Plan, outcome: &Outcome) {
     let Some(failure) = &outcome.failure else { return };
-    let scenario = options.scenario.as_ref().map(|name| format!(" --scenario {name}")).unwrap_or_default();
-    let calm = if options.calm { " --calm" } else { "" };
-    let lie = options.lie.and_then(|lie| Some(format!(" --lie {}", lie.to_possible_value()?.get_name())));
-    let lie = lie.unwrap_or_default();
     println!("seed {} on {}, after {}: {}", plan.seed, plan.scenario, failure.at, failure.what);
-    println!(
-        "replay: cargo run --release -p jamsync-tests --bin world -- --seed {} --minutes {}{scenario}{calm}{lie}",
-        plan.seed, options.minutes
-    );
+    println!("{}", replay(options, plan));
     if options.keep_going {
         return;
     }
@@ -124,6 +122,18 @@ fn tell(options: &Options, plan: &Plan, outcome: &Outcome) {
     for action in &small.actions {
         println!("  at {}: side {} {:?}", action.at, action.side, action.deed);
     }
+}
+
+/// The command that plays a world again.
+fn replay(options: &Options, plan: &Plan) -> String {
+    let scenario = options.scenario.as_ref().map(|name| format!(" --scenario {name}")).unwrap_or_default();
+    let calm = if options.calm { " --calm" } else { "" };
+    let lie = options.lie.and_then(|lie| Some(format!(" --lie {}", lie.to_possible_value()?.get_name())));
+    let lie = lie.unwrap_or_default();
+    format!(
+        "replay: cargo run --release -p jamsync-tests --bin world -- --seed {} --minutes {}{scenario}{calm}{lie}",
+        plan.seed, options.minutes
+    )
 }
 
 /// What came of all worlds.

@@ -187,7 +187,10 @@ impl<'a> World<'a> {
                 let (ready, acknowledged) = self.sides[to].stream(channel).handle_segment(number, at, bytes);
                 self.send(to, acknowledged);
                 for bytes in ready {
-                    self.hand_in(to, channel, &bytes)?;
+                    // What follows a farewell is said to nobody.
+                    if self.sides[to].connected {
+                        self.hand_in(to, channel, &bytes)?;
+                    }
                 }
             }
             Packet::Acknowledged { number: of, channel, next } if of == number => {
