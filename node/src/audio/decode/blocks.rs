@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{ErrorKind, Seek as _},
+    io::ErrorKind,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
 };
@@ -18,7 +18,11 @@ use symphonia::core::{
     units::Timestamp,
 };
 
-use super::{DecodeError, ogg};
+use super::{
+    DecodeError,
+    ahead::{ReadAhead, Source},
+    ogg,
+};
 use crate::audio::playout::Stereo;
 
 /// The blocks of one file, in order.
@@ -31,6 +35,7 @@ pub(super) struct Blocks {
     /// MP3 needs care at seeks, and its container may only guess its length.
     mp3: bool,
     samples: Vec<f32>,
+    ahead: ReadAhead,
 }
 
 impl std::fmt::Debug for Blocks {
@@ -50,20 +55,24 @@ impl Blocks {
             return Err(DecodeError::Empty);
         }
         let cut_off = ogg::is_cut_off(&mut file).map_err(|error| unreadable(&error))?;
-        file.rewind().map_err(|error| unreadable(&error))?;
         guarded(|| {
-            let stream = MediaSourceStream::new(Box::new(file), MediaSourceStreamOptions::default());
+            let (source, ahead) = Source::new(file, meta.len());
+            let stream = MediaSourceStream::new(Box::new(source), MediaSourceStreamOptions::default());
             // No hint from the name: it says nothing of what is inside.
             let format = symphonia::default::get_probe()
                 .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
                 .map_err(|error| not_a_track(&error))?;
-            let mut blocks = Self::over(format)?;
+            let mut blocks = Self::over(format, ahead)?;
             if cut_off {
                 let actual = blocks.rate.span_of(blocks.length()?);
                 return Err(DecodeError::CutOff { actual });
             }
             Ok(blocks)
         })
+    }
+
+    pub(super) fn read_ahead(&self) {
+        self.ahead.begin();
     }
 
     pub(super) fn rate(&self) -> SampleRate {
@@ -167,7 +176,7 @@ impl Blocks {
         self.format.tracks().iter().find(|track| track.id == self.track)
     }
 
-    fn over(format: Box<dyn FormatReader>) -> Result<Self, DecodeError> {
+    fn over(format: Box<dyn FormatReader>, ahead: ReadAhead) -> Result<Self, DecodeError> {
         let track = format.default_track(TrackType::Audio).ok_or(DecodeError::NoSound)?;
         let id = track.id;
         let parameters = track.codec_params.as_ref().and_then(|p| p.audio()).ok_or(DecodeError::NoSound)?;
@@ -183,7 +192,7 @@ impl Blocks {
         let decoder = symphonia::default::get_codecs()
             .make_audio_decoder(parameters, &options)
             .map_err(|error| DecodeError::UnknownCodec { codec: error.to_string() })?;
-        Ok(Self { format, decoder, track: id, rate, channels, mp3, samples: Vec::new() })
+        Ok(Self { format, decoder, track: id, rate, channels, mp3, samples: Vec::new(), ahead })
     }
 }
 

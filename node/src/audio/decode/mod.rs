@@ -7,6 +7,7 @@
 //! Every block that the codec gives is placed by its own timestamp. So one damaged packet leaves a gap of
 //! silence and everything after it stays in time; the reader tells once that something was missing.
 
+mod ahead;
 mod blocks;
 mod error;
 mod ogg;
@@ -75,6 +76,11 @@ impl TrackReader {
             reader.seek(Frames::ZERO)?;
             Ok(reader)
         })
+    }
+
+    /// From now on the file is read some seconds ahead, on a thread of its own: a slow disk is not waited for.
+    pub fn read_ahead(&self) {
+        self.blocks.read_ahead();
     }
 
     /// The file's own rate.

@@ -286,7 +286,7 @@ fn open(request: OpenRequest, shared: &Arc<Shared>) {
     let answer = Arc::clone(shared);
     let opening = request.clone();
     let spawned = thread::Builder::new().name("open".into()).spawn(move || {
-        let result = TrackReader::open(&opening.path);
+        let result = TrackReader::open(&opening.path).inspect(TrackReader::read_ahead);
         answer.send(Command::Opened(opening, result));
     });
     if let Err(error) = spawned {
