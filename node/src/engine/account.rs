@@ -85,8 +85,9 @@ pub(crate) struct MadeCode {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct EndedJam {
     pub(crate) jam: JamId,
-    /// When its grant ends, which makes remembering it needless.
-    pub(crate) expires: UtcTime,
+    /// When it can be entered no more, which makes remembering it needless.
+    #[serde(rename = "expires")]
+    pub(crate) until: UtcTime,
     /// Whether the coordinator knows.
     pub(crate) told: bool,
 }
@@ -203,7 +204,7 @@ impl Account {
 
     /// Notes that a Jam is over for this node, and forgets those whose grants have ended by `now`.
     pub(crate) fn note_ended(&mut self, ended: EndedJam, now: UtcTime) {
-        self.ended.retain(|known| known.jam != ended.jam && known.expires > now);
+        self.ended.retain(|known| known.jam != ended.jam && known.until > now);
         self.ended.push(ended);
         let surplus = self.ended.len().saturating_sub(ENDED_MAX);
         self.ended.drain(..surplus);

@@ -204,6 +204,11 @@ impl ActiveJam {
         }
     }
 
+    /// Until when either side could enter it, and its end has to be remembered.
+    pub(super) fn enterable_until(&self) -> UtcTime {
+        self.met.map_or(self.expires, |met| self.expires.max(met + RESUME_LIFE))
+    }
+
     /// Whether the two met so long ago that they may not meet again.
     pub(super) fn is_too_old(&self, now: UtcTime) -> bool {
         self.met.is_some_and(|met| now - met > RESUME_LIFE)

@@ -102,7 +102,7 @@ impl Engine {
             "the coordinator announced a Jam with {with}, but {reason}; it was not entered: for one, \
              `jamsync request {with}`"
         ));
-        self.note_ended(EndedJam { jam: jam.id, expires: jam.expires, told: false });
+        self.note_ended(EndedJam { jam: jam.id, until: jam.enterable_until(), told: false });
     }
 
     /// The peer's addresses are known anew.
@@ -227,6 +227,7 @@ impl Engine {
             self.warn(format!("{lost} did not reach {with} before the Jam ended"));
         }
         let peer_left = reason == api::JamEnd::PeerLeft;
+        let ended = EndedJam { jam: jam.id, until: jam.enterable_until(), told: peer_left };
         if let Some(link) = jam.link {
             match &reason {
                 // The other side waits for this to know that its farewell has arrived.
@@ -245,7 +246,7 @@ impl Engine {
         let own_music_waits = self.stage.has_parked();
         self.tell(api::Event::JamEnded { with, reason, own_music_waits });
         // Noted before the state goes, so that a crash in between brings nothing back.
-        self.note_ended(EndedJam { jam: jam.id, expires: jam.expires, told: peer_left });
+        self.note_ended(ended);
         self.forget_jam_state();
     }
 

@@ -68,17 +68,31 @@ fn a_contact_is_taken_once_and_only_with_an_invitation() {
 }
 
 #[test]
-fn a_jam_that_was_left_is_remembered_over_a_restart_until_its_grant_ends() {
+fn a_jam_that_was_left_is_remembered_over_a_restart_until_nobody_can_enter_it() {
     let at = |hours: i64| UtcTime::from_nanos(0) + Span::from_secs(hours * 3_600);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("account.json");
     let mut account = account();
-    account.note_ended(EndedJam { jam: JamId([1; 16]), expires: at(12), told: false }, at(1));
+    account.note_ended(EndedJam { jam: JamId([1; 16]), until: at(12), told: false }, at(1));
     account.save(&file).unwrap();
     let mut account = Account::load(&file).unwrap().unwrap();
     assert!(account.has_ended(JamId([1; 16])) && !account.has_ended(JamId([2; 16])));
-    account.note_ended(EndedJam { jam: JamId([2; 16]), expires: at(25), told: true }, at(13));
+    account.note_ended(EndedJam { jam: JamId([2; 16]), until: at(25), told: true }, at(13));
     assert!(!account.has_ended(JamId([1; 16])) && account.has_ended(JamId([2; 16])));
+}
+
+#[test]
+fn an_account_that_is_damaged_is_named_and_left_where_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("account.json");
+    account().save(&file).unwrap();
+    let whole = std::fs::read(&file).unwrap();
+    for damaged in [&whole[..whole.len() / 2], b"", b"{}", &[0xff; 99]] {
+        std::fs::write(&file, damaged).unwrap();
+        let error = Account::load(&file).unwrap_err().to_string();
+        assert!(error.contains("account.json is damaged") && error.contains("backup"), "{error}");
+        assert_eq!(std::fs::read(&file).unwrap(), damaged, "it is the only proof of who the friends are");
+    }
 }
 
 #[test]
