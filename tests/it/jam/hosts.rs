@@ -3,14 +3,14 @@
 
 use std::path::PathBuf;
 
-use jamsync_examples::link::{LinkConfig, Loss, PathConfig, RandomLoss, forwarder::Forwarder};
+use jamsync_examples::link::{PathConfig, forwarder::Forwarder};
 use jamsync_node::api::{AnchorCause, Event, JamEnd, Role, RoleWhy, Who};
 use jamsync_protocol::time::Span;
 use rustix::process::Signal;
 
 use super::{
     node::Node,
-    stage::{Friends, in_step, piece, titles},
+    stage::{Friends, cut, in_step, piece, titles},
 };
 
 /// Waits until the node is told of its new part.
@@ -151,8 +151,7 @@ fn a_host_that_stood_still_is_the_host_again_and_no_edit_of_either_is_lost() {
 /// The path is cut until each goes on alone; then both edit and seek, and the path is there again.
 fn part_and_meet_again(friends: &mut Friends, path: &Forwarder, music: &[PathBuf]) {
     let marks = [friends.ana.mark(), friends.ben.mark()];
-    let all = Loss::Random(RandomLoss { share: 1.0 });
-    path.change(PathConfig::symmetric(LinkConfig { loss: all, ..LinkConfig::default() }));
+    cut(path);
     becomes(&mut friends.ana, marks[0], Role::Host, RoleWhy::Silence);
     friends.ben.event_since(marks[1], "the loss of its friend", |event| {
         matches!(event, Event::PeerLost { .. }).then_some(())

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeSet, env, path::Path, path::PathBuf};
 
+use jamsync_examples::link::{PathConfig, forwarder::Forwarder};
 use jamsync_node::api::{Event, Peer};
 use rand::{Rng, SeedableRng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
@@ -10,7 +11,7 @@ use rustix::process::Signal;
 
 use super::{
     node::Node,
-    stage::{Friends, in_step, titles},
+    stage::{Friends, cut, in_step, titles},
 };
 
 /// What happens while edits are made.
@@ -21,6 +22,8 @@ enum Fault {
     Hiccup,
     /// One side stands still until the other misses it, or has taken over.
     Outage,
+    /// The path between them is gone until both have noticed.
+    Cut,
     /// One side is killed.
     Kill,
     /// Both are killed.
@@ -34,6 +37,7 @@ const EDITS_MAX: usize = 4;
 
 struct Rounds {
     random: ChaCha8Rng,
+    path: Forwarder,
     files: Vec<PathBuf>,
     /// The titles that the queue has to hold, by all edits that were accepted.
     expected: BTreeSet<String>,
@@ -44,7 +48,7 @@ fn no_round_of_edits_and_faults_loses_an_edit_or_makes_one_twice() {
     let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
     let seed = number("JAMSYNC_SEED").unwrap_or(7);
     let count = number("JAMSYNC_ROUNDS").map_or(ROUNDS, |rounds| usize::try_from(rounds).expect("fits"));
-    let mut friends = Friends::meet();
+    let (mut friends, path) = Friends::meet_over(&PathConfig::default(), seed);
     let music = friends.stage.music(1, 600);
     let folder = friends.stage.subfolder("many");
     let files: Vec<PathBuf> = (0..count * 2 * EDITS_MAX).map(|number| snippet(&folder, number)).collect();
@@ -54,7 +58,8 @@ fn no_round_of_edits_and_faults_loses_an_edit_or_makes_one_twice() {
     friends.begin_jam_with(&music);
     friends.ana.run(&["pause"]);
     friends.hear("the pause", |now| !now.playing);
-    let mut rounds = Rounds { random: ChaCha8Rng::seed_from_u64(seed), files, expected: BTreeSet::new() };
+    let random = ChaCha8Rng::seed_from_u64(seed);
+    let mut rounds = Rounds { random, path, files, expected: BTreeSet::new() };
     for round in 0..count {
         let fault = rounds.fault(round);
         eprintln!("seed {seed}, round {round}: {fault:?}");
@@ -75,7 +80,8 @@ fn no_round_of_edits_and_faults_loses_an_edit_or_makes_one_twice() {
 impl Rounds {
     /// The first rounds have one of each, the others what comes.
     fn fault(&mut self, round: usize) -> Fault {
-        const ALL: [Fault; 5] = [Fault::Nothing, Fault::Kill, Fault::Hiccup, Fault::KillBoth, Fault::Outage];
+        const ALL: [Fault; 6] =
+            [Fault::Nothing, Fault::Kill, Fault::Hiccup, Fault::KillBoth, Fault::Outage, Fault::Cut];
         ALL.get(round).or_else(|| ALL.choose(&mut self.random)).copied().unwrap_or(Fault::Nothing)
     }
 
@@ -103,6 +109,19 @@ impl Rounds {
                 suffering.signal(Signal::CONT);
                 self.edit(suffering);
             }
+            Fault::Cut => {
+                let marks = [suffering.mark(), other.mark()];
+                cut(&self.path);
+                self.edit(other);
+                for (node, mark) in [&mut *suffering, &mut *other].into_iter().zip(marks) {
+                    node.event_since(mark, "the loss of its friend", |event| {
+                        matches!(event, Event::PeerLost { .. } | Event::RoleChanged { .. }).then_some(())
+                    });
+                }
+                self.edit(suffering);
+                self.edit(other);
+                self.path.change(PathConfig::default());
+            }
             Fault::Kill | Fault::KillBoth => {}
         }
         let Friends { ana, ben, stage } = friends;
@@ -117,9 +136,9 @@ impl Rounds {
                 self.edit(&ben);
                 let homes = [ana.kill(), ben.kill()];
                 let [ana, ben] = homes;
-                (Node::start("ana", ana), Node::start("ben", ben))
+                (self.start("ana", ana), self.start("ben", ben))
             }
-            Fault::Nothing | Fault::Hiccup | Fault::Outage => (ana, ben),
+            Fault::Nothing | Fault::Hiccup | Fault::Outage | Fault::Cut => (ana, ben),
         };
         Friends { ana, ben, stage }
     }
@@ -129,7 +148,7 @@ impl Rounds {
         let name = node.name.clone();
         let home = node.kill();
         self.edit(other);
-        let node = Node::start(&name, home);
+        let node = self.start(&name, home);
         if matches!(
             node.status().jam.map(|jam| jam.peer),
             Some(Peer::Connected { .. } | Peer::Returning { .. })
@@ -137,6 +156,13 @@ impl Rounds {
             self.edit(&node);
         }
         node
+    }
+
+    /// Starts a node that was killed, behind the same path.
+    fn start(&self, name: &str, home: PathBuf) -> Node {
+        let [door_of_ana, door_of_ben] = self.path.doors();
+        let door = if name == "ana" { door_of_ana } else { door_of_ben };
+        Node::start_with(name, home, &["--test-peer-via", &door.to_string()])
     }
 
     /// A few edits of one side, each noted once it was accepted.

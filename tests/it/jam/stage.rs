@@ -10,7 +10,7 @@ use std::{
 
 use jamsync_coordinator::{data::DataFolder, store::Store};
 use jamsync_examples::{
-    link::{PathConfig, forwarder::Forwarder},
+    link::{LinkConfig, Loss, PathConfig, RandomLoss, forwarder::Forwarder},
     ports,
 };
 use jamsync_node::api::{Event, NowPlaying, QueueEntry, Reply, RequestOutcome, Snapshot};
@@ -303,4 +303,10 @@ pub(super) fn piece(path: &Path, seed: u64, seconds: u32) -> PathBuf {
     }
     writer.finalize().expect("written");
     path.to_owned()
+}
+
+/// From now on nothing passes over the path.
+pub(super) fn cut(path: &Forwarder) {
+    let all = Loss::Random(RandomLoss { share: 1.0 });
+    path.change(PathConfig::symmetric(LinkConfig { loss: all, ..LinkConfig::default() }));
 }
