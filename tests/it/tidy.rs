@@ -73,7 +73,6 @@ fn every_rust_file_says_what_it_is() {
     assert!(silent.is_empty(), "no module document at the top: {silent:#?}");
 }
 
-/// The names of the dependencies in a table of a package's manifest.
 /// Every crate that a Rust file takes something from.
 fn crates_used(text: &str) -> Vec<&str> {
     let uses = text.lines().filter_map(|line| line.strip_prefix("use "));
@@ -104,6 +103,7 @@ fn programs_that_embed_the_protocol_are_short_and_need_what_they_say() {
     }
 }
 
+/// The names of the dependencies in a table of a package's manifest.
 fn dependencies(package: &str, table: &str) -> Vec<String> {
     let manifest = fs::read_to_string(root().join(package).join("Cargo.toml")).expect("a manifest");
     let manifest: toml::Table = manifest.parse().expect("valid TOML");

@@ -107,9 +107,9 @@ pub struct Sync {
     /// How much later than asked play, seek and skip take effect, so that both are ready.
     #[serde(rename = "lead_ms", with = "unit::ms")]
     pub lead: Span,
-    /// The part of the friend's packets that is lost on the way here.
+    /// The part of the friend's packets that is lost on the way here; none while too few came to tell.
     #[serde(rename = "loss_percent")]
-    pub loss: Percent,
+    pub loss: Option<Percent>,
     /// How much faster the friend's clock runs.
     #[serde(rename = "drift_ppm", with = "unit::ppm")]
     pub drift: Ppm,

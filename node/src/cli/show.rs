@@ -242,17 +242,17 @@ fn sync_words(sync: &Sync) -> [String; 2] {
         1 => "1 jump".to_owned(),
         jumps => format!("{jumps} jumps"),
     };
+    let lost = sync.loss.map(|loss| format!(", {} % lost", loss.as_u8())).unwrap_or_default();
     [
         row(
             "Sync",
             &format!(
-                "{}; clocks within ±{}, likely ±{}; round trip {}, lead {} ms, {} % lost",
+                "{}; clocks within ±{}, likely ±{}; round trip {}, lead {} ms{lost}",
                 precision_words(sync),
                 sync.bound,
                 sync.spread,
                 sync.round_trip,
-                sync.lead.as_millis(),
-                sync.loss.as_u8()
+                sync.lead.as_millis()
             ),
         ),
         row(

@@ -63,11 +63,16 @@ pub(super) fn event(event: &Event) -> Option<String> {
         Event::SlowControls { slow: false, lead, .. } => {
             format!("the path is better: play, seek and skip take effect after {:.1} s", lead.as_secs_f64())
         }
-        Event::LateEdits { late: true, loss, .. } => {
-            format!("the path loses {} % of what is sent: edits and commands may arrive late", loss.as_u8())
+        Event::LateEdits { with, late: true, loss } => {
+            let lost = loss.as_u8();
+            format!(
+                "{lost} % of what {with} sends is lost on the way: {with}'s edits and commands may arrive late"
+            )
         }
-        Event::LateEdits { late: false, .. } => {
-            "the path loses little again: edits and commands arrive at once".to_owned()
+        Event::LateEdits { with, late: false, .. } => {
+            format!(
+                "little of what {with} sends is lost any more: {with}'s edits and commands arrive at once"
+            )
         }
         Event::Said(message) => show_chat::live(message),
         Event::Delivered { with, count, waited, .. } => return show_chat::delivered(with, *count, *waited),
@@ -217,7 +222,7 @@ mod tests {
             ),
             (
                 Event::LateEdits { with: ana.clone(), late: true, loss: Percent::of_share(0.124) },
-                "the path loses 12 % of what is sent: edits and commands may arrive late",
+                "12 % of what ana sends is lost on the way: ana's edits and commands may arrive late",
             ),
             (Event::Warning { message: "x\ny".into() }, "warning: x\u{fffd}y"),
             (

@@ -31,9 +31,9 @@ impl Engine {
             let slow = given_up.slow_controls;
             self.tell(api::Event::SlowControls { with: with.clone(), slow, lead: measured.lead });
         }
-        if given_up.late_edits != before.late_edits {
-            let (late, loss) = (given_up.late_edits, api::Percent::of_share(measured.loss));
-            self.tell(api::Event::LateEdits { with, late, loss });
+        if let Some(loss) = measured.loss.filter(|_| given_up.late_edits != before.late_edits) {
+            let loss = api::Percent::of_share(loss);
+            self.tell(api::Event::LateEdits { with, late: given_up.late_edits, loss });
         }
     }
 }

@@ -90,7 +90,7 @@ impl Engine {
             drift: sync.drift,
             precision: self.jam.as_ref().map_or(api::Precision::Full, |jam| jam.path.told().precision.into()),
             lead: self.stage.session().lead_time(),
-            loss: api::Percent::of_share(sync.loss),
+            loss: sync.loss.map(api::Percent::of_share),
             rate: report.rate,
             servo_error: report.error.unwrap_or(Span::ZERO),
             reanchors: self.jam.as_ref().map_or(0, |jam| jam.reanchors),

@@ -31,9 +31,9 @@ pub struct PathReport {
     pub one_way_p95: Span,
     /// The least round trip of the last second above the least of all: a standing queue, mostly one's own.
     pub queueing: Span,
-    /// The part of the peer's probes of the last 20 s that did not arrive, 0 to 1. What was sent while nothing at all
-    /// came for more than 2 s counts neither way.
-    pub loss: f64,
+    /// The part of the peer's probes of the last 20 s that did not arrive, 0 to 1; none while too few came to tell.
+    /// What was sent while nothing at all came for more than 2 s counts neither way.
+    pub loss: Option<f64>,
     /// Jumps of the peer's clock within one of its clock epochs.
     pub jumps: u64,
     /// Probes refused with a [`ClockError`](super::ClockError).

@@ -48,19 +48,19 @@ impl Losses {
         }
     }
 
-    /// The part that is lost, 0 to 1; 0 while too few have come to tell.
-    pub(super) fn share(&self, now: NodeTime) -> f64 {
+    /// The part that is lost, 0 to 1; none while too few have come to tell, as where nearly all are lost.
+    pub(super) fn share(&self, now: NodeTime) -> Option<f64> {
         let counts = |second: &&Second| (SETTLED..=WINDOW).contains(&(now - second.from));
         let (expected, arrived) = (self.seconds.iter().filter(counts))
             .fold((0, 0), |(expected, arrived), second| {
                 (expected + second.expected, arrived + second.arrived)
             });
         if expected < EXPECTED_MIN {
-            return 0.0;
+            return None;
         }
         #[expect(clippy::cast_precision_loss, reason = "counts of some seconds")]
         let share = 1.0 - arrived as f64 / expected as f64;
-        share.max(0.0)
+        Some(share.max(0.0))
     }
 
     /// The numbers go on after a time of which this node knows nothing.
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     /// What is lost in the end where the probes that `comes` keeps come, four a second, from `begin` on for `seconds`.
-    fn share(seconds: i64, comes: impl Fn(u32) -> bool) -> f64 {
+    fn share(seconds: i64, comes: impl Fn(u32) -> bool) -> Option<f64> {
         let mut losses = Losses::default();
         let at = |n: u32| NodeTime::from_nanos(5) + Span::from_millis(250 * i64::from(n));
         let count = u32::try_from(4 * seconds).unwrap();
@@ -102,17 +102,20 @@ mod tests {
 
     #[test]
     fn what_is_passed_over_is_lost_and_what_was_lost_long_ago_is_forgotten() {
-        assert!(share(60, |_| true).abs() < 1e-9);
-        assert!((share(60, |n| n % 5 != 0) - 0.2).abs() < 0.02);
-        assert!(share(60, |n| n > 150 || n % 2 == 0).abs() < 1e-9);
-        assert!(share(5, |n| n % 2 == 0).abs() < 1e-9, "too few to tell");
+        let is = |share: Option<f64>, right: f64| share.is_some_and(|share| (share - right).abs() < 0.02);
+        assert!(is(share(60, |_| true), 0.0));
+        assert!(is(share(60, |n| n % 5 != 0), 0.2));
+        assert!(is(share(60, |n| n > 150 || n % 2 == 0), 0.0));
+        assert_eq!(share(5, |n| n % 2 == 0), None, "too few to tell");
+        assert!(share(60, |n| n % 7 == 0).is_none_or(|share| share > 0.5), "nearly all are lost");
     }
 
     #[test]
     fn an_outage_is_no_loss_and_a_gap_too_short_for_one_is_no_more_than_a_tenth() {
         for gap in 1..40 {
             let lost = share(60, |n| !(200..200 + gap).contains(&n));
-            assert!(lost <= if gap < 8 { 0.11 } else { 1e-9 }, "{lost} over a gap of {gap} probes");
+            let most = if gap < 8 { 0.11 } else { 1e-9 };
+            assert!(lost.is_some_and(|lost| lost <= most), "{lost:?} over a gap of {gap} probes");
         }
     }
 
@@ -122,10 +125,10 @@ mod tests {
         let at = |millis: u32| NodeTime::from_nanos(5) + Span::from_millis(i64::from(millis));
         for n in (0..200).step_by(2) {
             losses.handle_arrival(n + 1, at(100 * n));
-            assert!(losses.share(at(100 * n)).abs() < 0.06);
+            assert!(losses.share(at(100 * n)).is_none_or(|share| share < 0.06));
             losses.handle_arrival(n, at(100 * n + 150));
         }
-        assert!(losses.share(at(20_000)).abs() < 0.06);
+        assert!(losses.share(at(20_000)).is_some_and(|share| share < 0.06));
     }
 
     #[test]
@@ -138,8 +141,8 @@ mod tests {
         for (n, seq) in (20..).zip([0, u32::MAX, 0, u32::MAX]) {
             losses.handle_arrival(seq, at(n));
         }
-        assert!((0.0..=1.0).contains(&losses.share(at(40))));
+        assert!(losses.share(at(40)).is_none_or(|share| (0.0..=1.0).contains(&share)));
         losses.forget();
-        assert!(losses.share(at(40)).abs() < 1e-9);
+        assert_eq!(losses.share(at(40)), None);
     }
 }

@@ -7,9 +7,9 @@
 //! | quick controls | lead above 500 ms | below 350 ms | play, seek and skip take effect that much later |
 //! | prompt edits and commands | more than 10 % lost | less than 5 % | what is said has to be sent again, and may arrive late |
 //!
-//! Nothing is brought about here: the sound is as good as the clock lets it be, and the lead grows with the path by
-//! itself ([`Lead`](crate::timeline::Lead)), and streams repeat what is lost. This is the one place that judges when listeners are told, from what was
-//! measured alone, so that two nodes with the same figures say the same.
+//! Nothing is brought about here: the sound is as good as the clock lets it be, the lead grows with the path by
+//! itself ([`Lead`](crate::timeline::Lead)), and streams repeat what is lost. This is the one place that judges when
+//! listeners are told, from what was measured alone, so that two nodes with the same figures say the same.
 
 use crate::time::{NodeTime, Span};
 
@@ -21,9 +21,9 @@ pub struct Measured {
     pub off: Span,
     /// How far ahead play, seek and skip are scheduled.
     pub lead: Span,
-    /// The part of the peer's packets that is lost on the way here, 0 to 1. A path that is gone for a while loses
-    /// nothing. What is lost on the way there is for the peer to tell its listener.
-    pub loss: f64,
+    /// The part of the peer's packets that is lost on the way here, 0 to 1; none while too few came to tell. A path
+    /// that is gone for a while loses nothing. What is lost on the way there is for the peer to tell its listener.
+    pub loss: Option<f64>,
 }
 
 /// What is given up at present; the default is nothing.
@@ -49,11 +49,23 @@ pub enum Precision {
     Unknown,
 }
 
-/// Judges again and again, and tells of a change once it has lasted.
+/// Judges again and again, and tells of a change once it has lasted. Each step has a patience of its own, so that one
+/// that comes and goes holds up no other.
 #[derive(Clone, Copy, Debug)]
 pub struct DegradeWatch {
-    told: GivenUp,
-    seen: GivenUp,
+    /// [`Precision::Range`] or worse.
+    range: Step,
+    /// [`Precision::Unknown`].
+    unknown: Step,
+    slow_controls: Step,
+    late_edits: Step,
+}
+
+/// Whether one thing is given up.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    told: bool,
+    seen: bool,
     seen_since: NodeTime,
 }
 
@@ -72,7 +84,8 @@ impl GivenUp {
             Precision::Full
         };
         let slow_controls = above(measured.lead, LEAD_FROM, LEAD_UNTIL, self.slow_controls);
-        let late_edits = above(measured.loss, LOSS_FROM, LOSS_UNTIL, self.late_edits);
+        let late_edits =
+            measured.loss.map_or(self.late_edits, |loss| above(loss, LOSS_FROM, LOSS_UNTIL, self.late_edits));
         Self { precision, slow_controls, late_edits }
     }
 }
@@ -80,28 +93,45 @@ impl GivenUp {
 impl DegradeWatch {
     /// A path of which nothing bad is known.
     #[must_use]
-    pub fn new(now: NodeTime) -> Self {
-        Self { told: GivenUp::default(), seen: GivenUp::default(), seen_since: now }
+    pub const fn new(now: NodeTime) -> Self {
+        let step = Step { told: false, seen: false, seen_since: now };
+        Self { range: step, unknown: step, slow_controls: step, late_edits: step }
     }
 
     /// What was measured at `now`; the answer is what is given up from now on, if that is news.
     #[must_use]
     pub fn handle(&mut self, measured: &Measured, now: NodeTime) -> Option<GivenUp> {
-        let seen = self.told.under(measured);
-        if seen != self.seen {
-            (self.seen, self.seen_since) = (seen, now);
+        let told = self.told();
+        let seen = told.under(measured);
+        self.range.handle(seen.precision >= Precision::Range, now);
+        self.unknown.handle(seen.precision == Precision::Unknown, now);
+        self.slow_controls.handle(seen.slow_controls, now);
+        if measured.loss.is_some() {
+            self.late_edits.handle(seen.late_edits, now);
         }
-        if seen == self.told || now - self.seen_since < PATIENCE {
-            return None;
-        }
-        self.told = seen;
-        Some(seen)
+        Some(self.told()).filter(|news| *news != told)
     }
 
     /// What is given up, as it was told.
     #[must_use]
     pub const fn told(&self) -> GivenUp {
-        self.told
+        let precision = match (self.unknown.told, self.range.told) {
+            (true, _) => Precision::Unknown,
+            (false, true) => Precision::Range,
+            (false, false) => Precision::Full,
+        };
+        GivenUp { precision, slow_controls: self.slow_controls.told, late_edits: self.late_edits.told }
+    }
+}
+
+impl Step {
+    fn handle(&mut self, seen: bool, now: NodeTime) {
+        if seen != self.seen {
+            (self.seen, self.seen_since) = (seen, now);
+        }
+        if now - self.seen_since >= PATIENCE {
+            self.told = seen;
+        }
     }
 }
 
@@ -140,7 +170,7 @@ mod tests {
     use Precision::{Full, Range, Unknown};
 
     fn measured(off_us: i64, lead_ms: i64) -> Measured {
-        Measured { off: Span::from_micros(off_us), lead: Span::from_millis(lead_ms), loss: 0.0 }
+        Measured { off: Span::from_micros(off_us), lead: Span::from_millis(lead_ms), loss: Some(0.0) }
     }
 
     #[test]
@@ -172,13 +202,15 @@ mod tests {
     fn a_path_that_loses_much_gives_up_prompt_edits_until_it_loses_little() {
         let late = GivenUp { late_edits: true, ..GivenUp::default() };
         for (before, percent, after) in [
-            (GivenUp::default(), 10.0, GivenUp::default()),
-            (GivenUp::default(), 10.1, late),
-            (late, 5.1, late),
-            (late, 5.0, GivenUp::default()),
+            (GivenUp::default(), Some(10.0), GivenUp::default()),
+            (GivenUp::default(), Some(10.1), late),
+            (GivenUp::default(), None, GivenUp::default()),
+            (late, Some(5.1), late),
+            (late, Some(5.0), GivenUp::default()),
+            (late, None, late),
         ] {
-            let measured = Measured { loss: percent / 100.0, ..measured(100, 100) };
-            assert_eq!(before.under(&measured), after, "{percent} % of {before:?}");
+            let measured = Measured { loss: percent.map(|percent| percent / 100.0), ..measured(100, 100) };
+            assert_eq!(before.under(&measured), after, "{percent:?} % of {before:?}");
         }
     }
 
@@ -201,5 +233,22 @@ mod tests {
         }
         assert_eq!(told, [(15, Range), (45, Full)]);
         assert_eq!(watch.told(), GivenUp::default());
+    }
+
+    #[test]
+    fn what_comes_and_goes_holds_up_nothing_else() {
+        let start = NodeTime::from_nanos(9);
+        let mut watch = DegradeWatch::new(start);
+        let mut told = alloc::vec![];
+        for second in 0..30_i64 {
+            // Always off by more than the one figure, now and then by more than the other; always lossy, as far as is known.
+            let off_us = if second % 4 < 2 { 20_000 } else { 10_000 };
+            let loss = (second % 3 != 1).then_some(0.2);
+            let measured = Measured { loss, ..measured(off_us, 400 + 200 * (second % 2)) };
+            let news = watch.handle(&measured, start + Span::from_secs(second));
+            told.extend(news.map(|given| (second, given)));
+        }
+        let given = GivenUp { precision: Range, slow_controls: false, late_edits: true };
+        assert_eq!(told, [(5, given)]);
     }
 }

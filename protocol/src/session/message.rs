@@ -136,9 +136,9 @@ pub struct SyncReport {
     pub round_trip: Span,
     /// How fast the peer's clock runs against this node's.
     pub drift: Ppm,
-    /// The part of the peer's packets that is lost on the way here, 0 to 1; see
+    /// The part of the peer's packets that is lost on the way here, 0 to 1; none while too few came to tell; see
     /// [`PathReport::loss`](crate::clock::PathReport::loss).
-    pub loss: f64,
+    pub loss: Option<f64>,
 }
 
 /// Why a command was not carried out, or what the peer did that ends its connection.

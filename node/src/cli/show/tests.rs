@@ -47,7 +47,7 @@ fn in_step() -> Sync {
         round_trip: Span::from_micros(41_126),
         drift: Ppm(30.02),
         precision: Precision::Full,
-        loss: Percent::of_share(0.124),
+        loss: Some(Percent::of_share(0.124)),
         lead: Span::from_millis(131),
         rate: Ppm(-8.25),
         servo_error: Span::from_nanos(-12_345),
