@@ -7,6 +7,8 @@ use crate::world::side::Side;
 
 /// So long after a change of host what the servo does is put down to it.
 const CHANGES: Span = Span::from_secs(12);
+/// So long a process may be silent that begins anew, or hears again.
+const BEGINS_WITHIN: Span = Span::from_secs(4);
 
 impl Checks {
     /// A process is killed.
@@ -17,7 +19,12 @@ impl Checks {
     /// A process begins anew: until it has found its place its own sound may jump, but not the other's.
     pub(crate) fn begins_anew(&mut self, who: usize, now: Span) {
         self.begun[who] = now + Span::from_secs(8);
-        self.blind = self.blind.max(now + Span::from_secs(4));
+        let begun = now + BEGINS_WITHIN;
+        // Where the path goes meanwhile in either direction, it begins when that is back.
+        let outages = self.path.a_to_b.outages.iter().chain(&self.path.b_to_a.outages);
+        let parted = outages.filter(|outage| outage.from < begun && now < outage.from + outage.lasts);
+        let back = parted.map(|outage| outage.from + outage.lasts + BEGINS_WITHIN);
+        self.blind = back.fold(self.blind.max(begun), Span::max);
         self.troubled = now;
         self.acted = now;
         self.last[who] = None;
