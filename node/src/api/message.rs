@@ -116,6 +116,11 @@ pub enum Request {
     },
     /// The contacts. Answered by [`Reply::Contacts`].
     Contacts,
+    /// The safety code of this account and a contact's. Answered by [`Reply::Safety`].
+    Safety {
+        /// Whose.
+        name: Handle,
+    },
     /// Blocks or mutes a contact, or lifts that. The contact is not told.
     MarkContact {
         /// Whom.
@@ -325,6 +330,17 @@ pub enum Reply {
     Contacts {
         /// By name.
         contacts: Vec<Contact>,
+    },
+    /// To [`Request::Safety`].
+    Safety {
+        /// Whose.
+        name: Handle,
+        /// Sixty digits in groups of five, the same at the contact's.
+        code: String,
+        /// How many devices speak for this account.
+        devices: u32,
+        /// How many devices speak for the contact, as far as this node has seen.
+        friend_devices: u32,
     },
     /// To [`Request::Play`], [`Request::QueueAdd`] and [`Request::LibraryAdd`].
     Queued(Queued),

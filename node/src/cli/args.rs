@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use jamsync_protocol::{chat::Reaction, id::Handle};
+use jamsync_protocol::{chat::Reaction, id::Handle, identity::SafetyCode};
 
 use super::{
     account::Account,
@@ -70,6 +70,20 @@ pub(super) enum Command {
     Contacts {
         #[command(subcommand)]
         edit: Option<Contacts>,
+    },
+    /// Show the digits that you and a contact compare, to know that nobody stands between you
+    #[command(
+        after_help = "Examples:\n  jamsync safety ben\n  jamsync safety ben --qr\n  jamsync safety ben --compare \"78074 33338 ...\"    what ben's node shows"
+    )]
+    Safety {
+        /// The contact
+        name: Handle,
+        /// The sixty digits that your contact's node shows
+        #[arg(long, value_name = "DIGITS")]
+        compare: Option<SafetyCode>,
+        /// Show it as a QR code too
+        #[arg(long, conflicts_with = "compare")]
+        qr: bool,
     },
     /// Ask a contact for a Jam; whoever accepts is the host
     #[command(after_help = "Example:\n  jamsync request ben")]
@@ -380,6 +394,7 @@ mod tests {
             "jamsync guests maybe",
             "jamsync say",
             "jamsync react pizza",
+            "jamsync safety ben --compare 12345",
             "jamsync init --handle ana",
             "jamsync --dac-ppm 1001 status",
             "jamsync dance",

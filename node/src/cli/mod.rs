@@ -14,6 +14,7 @@ mod output;
 mod parse;
 mod qr;
 mod run;
+mod safety;
 mod show;
 mod show_chat;
 mod show_event;

@@ -15,7 +15,7 @@ use super::{
     init, library,
     output::Output,
     parse::{self, EntryRef},
-    qr, show, show_chat,
+    qr, safety, show, show_chat,
     show_chat::Calendar,
     show_event, start, width,
 };
@@ -75,6 +75,7 @@ pub(super) async fn run(command: Command, context: &Context) -> Result<(), Failu
         Command::Link { qr: true } => context.ask_for_picture(Request::Link).await,
         Command::Join { link } => context.ask(Request::Join { link }, "").await,
         Command::Contacts { edit } => contacts::run(edit.unwrap_or(Contacts::List), context).await,
+        Command::Safety { name, compare, qr } => safety::run(name, compare, qr, context).await,
         Command::Request { name } => {
             let done = format!("Asked {name} for a Jam. `jamsync watch` shows the answer.");
             context.ask(Request::RequestJam { to: name }, &done).await
@@ -265,6 +266,7 @@ impl Context {
                 format!("You and {0} are contacts. Next: `jamsync request {0}`.", contact.handle)
             }
             Reply::Contacts { contacts } => show::contacts(contacts),
+            Reply::Safety { .. } => safety::words(reply),
             Reply::Queued(queued) => show::queued(queued, verb),
             Reply::Said { to, away, .. } => show_chat::said(to, *away),
             Reply::Chat { with, away, messages } => {

@@ -78,6 +78,7 @@ impl Engine {
             Request::Say { text } => return self.say(text),
             Request::React { reaction } => self.react(reaction)?,
             Request::Chat { last } => return self.chat(last),
+            Request::Safety { name } => return self.safety_code(name),
             Request::Leave => self.leave()?,
             Request::HandOver => self.hand_over()?,
             Request::Play { .. } | Request::Resume => {
@@ -135,8 +136,12 @@ impl Engine {
     /// Sets the loudness of this node, on whose behalf tells `by`.
     pub(super) fn set_volume(&mut self, percent: api::Percent, by: api::Who) {
         self.volume = percent;
-        self.stage.player().set_volume(f32::from(percent.as_u8()) / 100.0);
+        self.apply_volume();
         self.tell(api::Event::Volume { percent, by });
+    }
+
+    pub(super) fn apply_volume(&self) {
+        self.stage.player().set_volume(f32::from(self.volume.as_u8()) / 100.0);
     }
 
     fn seek(&mut self, to: SeekTo) -> Result<(), ApiError> {

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The rates of the devices that were used last.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct DeviceRates {
     file: PathBuf,
     /// The one used last comes last.

@@ -19,12 +19,14 @@ mod jamming;
 mod keep;
 mod ledger;
 mod music;
+mod output;
 mod path;
 mod readiness;
 mod rejoin;
 mod requests;
 mod rights;
 mod run;
+mod safety;
 mod stage;
 mod standing;
 mod start;
@@ -39,7 +41,8 @@ use tokio::{
 };
 
 use self::{
-    account::Account, device_rates::DeviceRates, jam::ActiveJam, keep::Keeper, ledger::Ledger, stage::Stage,
+    account::Account, device_rates::DeviceRates, jam::ActiveJam, keep::Keeper, ledger::Ledger,
+    output::PlayerEvents, stage::Stage,
 };
 use crate::{
     api::{self, ApiError, Reply},
@@ -64,6 +67,9 @@ struct Engine {
     endpoint: quinn::Endpoint,
     stage: Stage,
     device_rates: DeviceRates,
+    player_events: PlayerEvents,
+    /// What the listener was told when the output went away; none while it is there.
+    output_lost: Option<String>,
     port: PeerPort,
     jam: Option<ActiveJam>,
     account: Option<Account>,

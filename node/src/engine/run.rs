@@ -173,9 +173,7 @@ impl Engine {
                 }
                 self.tell(api::Event::Reanchored { error: by, node_time_ns: self.stage.now() });
             }
-            PlayerEvent::DeviceLost { reason } => self.warn(format!(
-                "the audio device is gone: {reason}; plug it in and restart the daemon with `jamsync stop`"
-            )),
+            PlayerEvent::DeviceLost { reason } => self.lose_output(&reason),
             PlayerEvent::Stalled => {
                 self.warn("this computer was too busy to play for a moment; closing other programs helps");
             }

@@ -19,7 +19,10 @@ use jamsync_protocol::{
 };
 
 use crate::{
-    audio::player::{Plan, Player, Source},
+    audio::{
+        player::{Plan, Player, Source},
+        sink::Running,
+    },
     clock::{NodeClock, SleepWatch},
 };
 
@@ -256,6 +259,17 @@ impl Stage {
         }
     }
 
+    /// Lets go of an output that went away: there is silence until [another player](Self::replace_player) comes.
+    pub(super) fn release_output(&mut self) -> Option<Box<dyn Running>> {
+        self.player.release()
+    }
+
+    /// Plays through `player` from now on, where the music is by now. Returns the one before.
+    pub(super) fn replace_player(&mut self, player: Player) -> Player {
+        (self.plan, self.map) = (None, None);
+        std::mem::replace(&mut self.player, player)
+    }
+
     /// Node time stands still while the machine sleeps, so what is known of the peer's clock and of when the device is
     /// heard is out of date after it.
     fn notice_sleep(&mut self, slept: Span) {
@@ -346,5 +360,22 @@ mod tests {
         assert_eq!(clock_epoch(&mut stage), 1);
         stage.wake().expect("nothing plays");
         assert_eq!(clock_epoch(&mut stage), 1, "one sleep counts once");
+    }
+
+    #[test]
+    fn another_player_is_told_all_that_the_one_before_knew() {
+        let (mut stage, another) = (stage(), stage());
+        stage.sync_player();
+        let (plan, map) = (stage.plan.clone(), stage.map);
+        assert!(plan.is_some() && map.is_some());
+        drop(stage.release_output());
+        let before = stage.replace_player(another.player);
+        assert_eq!(before.report().position, None);
+        assert!(
+            stage.plan.is_none() && stage.map.is_none(),
+            "what the player knows is what was handed to it"
+        );
+        stage.sync_player();
+        assert_eq!((&stage.plan, stage.map), (&plan, map));
     }
 }

@@ -1,27 +1,17 @@
 //! Bringing a node up: identity, socket, player, account, and the loop.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use jamsync_protocol::{
-    media::SampleRate,
-    servo::ServoConfig,
-    time::{Ppm, Span},
-};
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
-    Engine, account::Account, device_rates::DeviceRates, keep::Keeper, ledger::Ledger, run::Sources,
+    Engine, account::Account, device_rates::DeviceRates, keep::Keeper, ledger::Ledger, output, run::Sources,
     stage::Stage, utc_now,
 };
 use crate::{
     api::{self, ApiError, EngineHandle, ErrorCode},
-    audio::{
-        AudioError,
-        player::{Player, PlayerConfig, PlayerEvent},
-        sink::{Card, DacConfig, Null, Sink, VirtualDac, WavFile},
-    },
     clock::NodeClock,
-    config::{Boot, Settings, SinkKind},
+    config::Boot,
     identity::Identity,
     jam_state::JamState,
     library::Index,
@@ -53,7 +43,7 @@ pub async fn start(boot: Boot) -> Result<api::Engine, ApiError> {
         .map_err(|error| ApiError::new(ErrorCode::Failed, error.to_string(), ""))?;
     let (player_sender, player_events) = mpsc::unbounded_channel();
     let device_rates = DeviceRates::load(paths.device_rates(), clock.now(), &mut warnings);
-    let player = open_player(&settings, &device_rates, clock, player_sender).await?;
+    let player = output::open(&settings, &device_rates, clock, &player_sender).await?;
     let (handle, calls) = EngineHandle::channel();
     let (completions, completed) = mpsc::unbounded_channel();
     let (link_sender, link_events) = mpsc::channel(LINK_EVENTS_WAITING);
@@ -67,6 +57,8 @@ pub async fn start(boot: Boot) -> Result<api::Engine, ApiError> {
         endpoint,
         stage,
         device_rates,
+        player_events: player_sender,
+        output_lost: None,
         port,
         jam: None,
         account,
@@ -89,68 +81,6 @@ pub async fn start(boot: Boot) -> Result<api::Engine, ApiError> {
     let sources = Sources { calls, peer_events, player_events, completed, link_events };
     let task = tokio::spawn(engine.run(sources));
     Ok(api::Engine { handle, task })
-}
-
-/// Opens the output. A sound card may refuse once when several programs start together, so it is asked again.
-async fn open_player(
-    settings: &Settings,
-    rates: &DeviceRates,
-    clock: NodeClock,
-    events: mpsc::UnboundedSender<PlayerEvent>,
-) -> Result<Player, ApiError> {
-    let mut attempt = 0;
-    loop {
-        let events = events.clone();
-        let tell = move |event| {
-            // An engine that is gone needs no events.
-            let _ = events.send(event);
-        };
-        let started = sink(settings).and_then(|sink| {
-            let remembered = rates.of(settings, sink.rate());
-            Player::start(player_config(settings, sink, clock, remembered), tell)
-        });
-        match started {
-            Ok(player) => return Ok(player),
-            Err(AudioError::Device { .. }) if attempt < 2 => {
-                attempt += 1;
-                tokio::time::sleep(Duration::from_millis(300)).await;
-            }
-            Err(error) => return Err(ApiError::new(ErrorCode::NoAudioDevice, error.to_string(), "")),
-        }
-    }
-}
-
-fn player_config(
-    settings: &Settings,
-    sink: Box<dyn Sink>,
-    clock: NodeClock,
-    remembered: Option<Ppm>,
-) -> PlayerConfig {
-    let mut servo = ServoConfig::default();
-    if settings.sabotage.hold_rate {
-        (servo.limit, servo.feed_forward_limit) = (Ppm::ZERO, Ppm::ZERO);
-        (servo.reanchor, servo.reanchor_fresh) = (Span::MAX, Span::MAX);
-    }
-    PlayerConfig { sink, clock, remembered, servo }
-}
-
-fn sink(settings: &Settings) -> Result<Box<dyn Sink>, AudioError> {
-    let record = settings.record.clone();
-    Ok(match settings.sink {
-        SinkKind::Cpal => Box::new(Card::open(settings.device.as_deref())?),
-        SinkKind::Virtual => Box::new(VirtualDac::new(DacConfig {
-            error: settings.dac_rate,
-            latency: settings.dac_latency,
-            seed: rand::random(),
-            record,
-            ..DacConfig::default()
-        })?),
-        SinkKind::Wav => {
-            let path = record.unwrap_or_else(|| "jamsync".into()).with_extension("wav");
-            Box::new(WavFile::create(&path, SampleRate::HZ_48000)?)
-        }
-        SinkKind::Null => Box::new(Null::new(SampleRate::HZ_48000)),
-    })
 }
 
 /// Frames of peers that may wait for the loop, in number; a full inbox slows their streams and drops probes.

@@ -43,7 +43,7 @@ impl Engine {
                 latency: report.output_latency,
                 underruns: report.missed_frames.0,
             },
-            warnings: self.warnings.clone(),
+            warnings: self.warnings.iter().chain(&self.output_lost).cloned().collect(),
         }
     }
 

@@ -35,6 +35,8 @@ pub enum Domain {
     CodeCheck,
     /// What a coordinator keeps of the secret in a join code.
     JoinSecret,
+    /// The digits that two contacts compare.
+    SafetyCode,
 }
 
 /// A signature was not made by the expected key over these bytes.
@@ -136,6 +138,7 @@ impl Domain {
             Self::ContactVouch => "jamsync 2026 contact vouch v1",
             Self::CodeCheck => "jamsync 2026 code check v1",
             Self::JoinSecret => "jamsync 2026 join secret v1",
+            Self::SafetyCode => "jamsync 2026 safety code v1",
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Who may speak for whom: device keys, the log that makes them an account, the grant that makes two accounts
-//! a Jam, and the codes that people pass to each other or to their own devices.
+//! a Jam, and the codes that people pass to each other, compare, or give to their own devices.
 //!
 //! Nothing here asks a clock, draws a random number or talks to anyone: secrets, times and random bytes are
 //! passed in. Everything that arrives is a wire type that proves nothing until its `verify` has returned.
@@ -16,6 +16,7 @@ pub mod join_code;
 pub mod keys;
 pub mod person;
 pub mod recovery_code;
+pub mod safety_code;
 pub mod vouch;
 
 pub use device_code::{CodeProof, CodeToken, DeviceCode};
@@ -26,4 +27,5 @@ pub use join_code::JoinCode;
 pub use keys::{DeviceSecret, Signature};
 pub use person::{Date, Market};
 pub use recovery_code::RecoveryCode;
+pub use safety_code::SafetyCode;
 pub use vouch::Vouch;

@@ -32,6 +32,7 @@ mod restored;
 mod roles;
 mod rounds;
 mod rows;
+mod safety;
 mod stage;
 mod standing;
 mod stranger;

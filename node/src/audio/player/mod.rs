@@ -60,7 +60,7 @@ pub struct Player {
     rate: SampleRate,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
-    _stream: Box<dyn Running>,
+    stream: Option<Box<dyn Running>>,
 }
 
 /// What happened to the sound.
@@ -89,7 +89,7 @@ pub enum PlayerEvent {
         /// How late it had been; negative if it was early.
         by: Span,
     },
-    /// The device went away; the player stays silent until it is started anew.
+    /// The device went away; the player stays silent, and another has to take its place.
     DeviceLost {
         /// What the system said.
         reason: String,
@@ -165,7 +165,7 @@ impl Player {
             .name("player".into())
             .spawn(move || run(engine, &loop_shared, config.clock, events))
             .map_err(|error| AudioError::Thread { reason: error.to_string() })?;
-        Ok(Self { rate, shared, thread: Some(thread), _stream: stream })
+        Ok(Self { rate, shared, thread: Some(thread), stream: Some(stream) })
     }
 
     /// The device's declared rate.
@@ -199,6 +199,12 @@ impl Player {
     /// Tells that the machine slept until now: when frames are heard has to be learnt anew.
     pub fn handle_suspend(&self) {
         self.shared.send(Command::Slept);
+    }
+
+    /// Gives the device away, which stops when what is returned is dropped; that may take a moment. None the second time.
+    #[must_use]
+    pub fn release(&mut self) -> Option<Box<dyn Running>> {
+        self.stream.take()
     }
 
     /// How the sound is doing.

@@ -1,9 +1,10 @@
 //! The messages between node and coordinator: refusals as sentences, unknown variants, addresses.
 
 use alloc::{string::ToString, vec};
+use core::net::SocketAddr;
 
 use super::*;
-use crate::{limits::COORD_FRAME_BYTES_MAX, time::Span, wire::codec};
+use crate::{limits::COORD_FRAME_BYTES_MAX, text::List, time::Span, wire::codec};
 
 #[test]
 fn refusals_read_as_sentences() {
