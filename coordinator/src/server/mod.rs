@@ -22,7 +22,10 @@ mod origins;
 mod presence;
 mod resets;
 mod session;
+#[cfg(test)]
+mod tests;
 mod tls;
+mod writes;
 
 use crate::{
     env::Env,

@@ -227,18 +227,7 @@ impl<S: Store> Session<S> {
         {
             return Ok(CoordReply::Refused(Refusal::TooMany { retry_after }));
         }
-        let context = self.context()?;
-        let applied = self.shared.store.write(move |tables| rules::apply(tables, &context, &call)).await;
-        let applied = match applied {
-            Ok(applied) => applied,
-            Err(stop) => return stop.answer(),
-        };
-        self.shared.presence.wake(&applied.wake);
-        self.shared.presence.cut_off(&applied.revoked);
-        if matches!(applied.reply, CoordReply::Requested { .. }) {
-            self.shared.look_again.notify_one();
-        }
-        Ok(applied.reply)
+        self.shared.write(self.context()?, call).await
     }
 
     async fn look(&self, request: CoordRequest) -> Result<CoordReply, StoreError> {

@@ -1,0 +1,132 @@
+//! The server over real QUIC on loopback, with devices that say no more than a test lets them.
+
+use std::sync::mpsc;
+
+use jamsync_protocol::{
+    identity::VerifiedLog,
+    text::Text,
+    time::UtcTime,
+    wire::coord::{CoordEvent, CoordRequest, Fault},
+};
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::{
+    env::SystemEnv,
+    store::{ContactRow, Device, SqliteStore, fixture::person},
+};
+
+mod client;
+
+use client::{Client, PATIENCE};
+
+/// A server with people who are all each other's contacts.
+struct Stage {
+    server: Server,
+    store: SqliteStore,
+    _folder: tempfile::TempDir,
+}
+
+/// Keeps the store's writer busy until it is dropped.
+struct Hold {
+    _release: mpsc::Sender<()>,
+}
+
+impl Stage {
+    async fn of(people: &[u8]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = SqliteStore::open(&folder.path().join("db")).expect("opens");
+        let everybody = people.to_vec();
+        let meet = move |tables: &mut dyn Tables| {
+            everybody.iter().try_for_each(|one| tables.insert_account(&person(*one).0))?;
+            let pairs = everybody.iter().flat_map(|of| everybody.iter().map(move |with| (*of, *with)));
+            pairs.filter(|(of, with)| of != with).try_for_each(|(of, with)| tables.put_contact(&contact(of, with)))
+        };
+        store.write(meet).await.expect("written");
+        let (listen, secret) = ("127.0.0.1:0".parse().expect("an address"), DeviceSecret::from_seed(&[99; 32]));
+        let server = Server::start(listen, secret, Settings::default(), store.clone(), Arc::new(SystemEnv));
+        Self { server: server.expect("serves"), store, _folder: folder }
+    }
+
+    async fn log_in(&self, seed: u8) -> Client {
+        Client::log_in(self.server.address(), seed).await
+    }
+
+    /// A second device of whoever `first` is, added on disk.
+    async fn second(&self, first: &Client, seed: u8) -> (Client, VerifiedLog) {
+        let (secret, mut log) = (DeviceSecret::from_seed(&[seed; 32]), first.log.clone());
+        let consent = log.consent(&secret);
+        log.add(&first.secret, secret.public(), consent).expect("it agrees");
+        let (account, name) = (log.account(), Text::truncated("second"));
+        let device =
+            Device { key: secret.public(), account, name, added: UtcTime::ZERO, revoked: false };
+        let grown = log.clone();
+        let add = move |tables: &mut dyn Tables| {
+            tables.set_log(account, grown.as_log())?;
+            tables.insert_device(&device)
+        };
+        self.store.write::<_, StoreError>(add).await.expect("written");
+        (self.log_in(seed).await, log)
+    }
+
+    /// Keeps the store's writer busy, so that every write waits.
+    async fn hold(&self) -> Hold {
+        let (release, released) = mpsc::channel::<()>();
+        let (begin, begun) = oneshot::channel();
+        let store = self.store.clone();
+        tokio::spawn(async move {
+            let hold = move |_: &mut dyn Tables| {
+                begin.send(()).expect("the test waits");
+                // It ends when the other side is dropped.
+                drop(released.recv());
+                Ok::<_, StoreError>(())
+            };
+            store.write(hold).await.expect("nothing is wrong");
+        });
+        begun.await.expect("the writer begins");
+        Hold { _release: release }
+    }
+}
+
+/// Looks until something is so.
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let patience = std::time::Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(std::time::Instant::now() < patience, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+fn contact(of: u8, with: u8) -> ContactRow {
+    let (of, with) = (person(of).0.id, person(with).0.id);
+    let (accepted, vouch, blocked, muted, removed) = (None, None, false, false, false);
+    ContactRow { of, with, accepted, vouch, blocked, muted, removed, since: UtcTime::ZERO }
+}
+
+/// The newest entry of `log`, brought to the server.
+fn extend(log: &VerifiedLog) -> CoordRequest {
+    let entry = log.newest().expect("an entry").clone();
+    CoordRequest::ExtendLog { account: log.account(), entry, name: Text::truncated("") }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_follows_from_a_write_happens_though_whoever_asked_is_gone() {
+    let stage = Stage::of(&[1, 2]).await;
+    let (ana, ben) = (stage.log_in(1).await, stage.log_in(2).await);
+    let (lost, mut log) = stage.second(&ana, 11).await;
+    let mut events = ben.events().await;
+
+    let held = stage.hold().await;
+    log.revoke(&ana.secret, lost.key()).expect("an active device");
+    let asked = ana.send(extend(&log)).await;
+    until("the change waits", || stage.store.metrics().waiting.now() >= 2).await;
+    ana.connection.close(0u8.into(), b"");
+    until("the server has noticed", || stage.server.metrics().connections.now() == 2).await;
+    drop(held);
+
+    assert_eq!(lost.closed().await, Some(Fault::Revoked));
+    let told = events.next().await.expect("an event").event;
+    let entry = log.newest().expect("an entry").clone();
+    assert_eq!(told, CoordEvent::DeviceLogGrew { account: log.account(), entry });
+    drop(asked);
+}

@@ -1,0 +1,41 @@
+//! Writes: what the rules do with one, and who has to hear of it then.
+//!
+//! A write runs in a task of its own. A client that goes away ends the stream on which it asked, but its change may be
+//! made all the same, and whoever has to hear of that change must not depend on who asked for it.
+
+use std::sync::Arc;
+
+use jamsync_protocol::wire::coord::{CoordCall, CoordReply};
+
+use super::Shared;
+use crate::{
+    rules::{self, Context},
+    store::{Store, StoreError},
+};
+
+impl<S: Store> Shared<S> {
+    /// Does a write with all that follows from it. Whoever stops waiting for the answer stops nothing.
+    pub(super) async fn write(
+        self: &Arc<Self>,
+        context: Context,
+        call: CoordCall,
+    ) -> Result<CoordReply, StoreError> {
+        let shared = Arc::clone(self);
+        let done = tokio::spawn(async move { shared.carry_out(context, call).await });
+        done.await.map_err(|_| StoreError::Closed)?
+    }
+
+    async fn carry_out(&self, context: Context, call: CoordCall) -> Result<CoordReply, StoreError> {
+        let applied = self.store.write(move |tables| rules::apply(tables, &context, &call)).await;
+        let applied = match applied {
+            Ok(applied) => applied,
+            Err(stop) => return stop.answer(),
+        };
+        self.presence.wake(&applied.wake);
+        self.presence.cut_off(&applied.revoked);
+        if matches!(applied.reply, CoordReply::Requested { .. }) {
+            self.look_again.notify_one();
+        }
+        Ok(applied.reply)
+    }
+}
