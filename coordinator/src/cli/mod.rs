@@ -198,8 +198,8 @@ enum AccountAction {
         /// Its new tier.
         tier: TierName,
     },
-    /// Delete an account for good, with all that is held about it, as its holder can. A device of it that is connected
-    /// notices at its next request.
+    /// Delete an account for good, with all that is held about it, as its holder can. Its devices are cut off from
+    /// a running server within two seconds.
     Delete {
         /// Its name.
         handle: Handle,

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use jamsync_protocol::{id::DeviceKey, identity::DeviceSecret, time::Span};
+use jamsync_protocol::{id::DeviceKey, identity::DeviceSecret};
 use quinn::{Endpoint, TokioRuntime, TransportConfig, crypto::rustls::QuicServerConfig};
 use tokio::{
     sync::{Notify, watch},
@@ -24,15 +24,11 @@ mod resets;
 mod session;
 #[cfg(test)]
 mod tests;
+mod timekeeper;
 mod tls;
 mod writes;
 
-use crate::{
-    env::Env,
-    metrics::ServerMetrics,
-    rules::{self, Settings},
-    store::{Store, StoreError, Tables},
-};
+use crate::{env::Env, metrics::ServerMetrics, rules::Settings, store::Store};
 pub use limits::Limits;
 use presence::Presence;
 use resets::endpoint_config;
@@ -126,7 +122,7 @@ impl Server {
         let (stop, stopping) = watch::channel(false);
         let tasks = [
             tokio::spawn(accept::accept(endpoint.clone(), Arc::clone(&shared), stopping.clone())),
-            tokio::spawn(keep_time(shared, stopping)),
+            tokio::spawn(timekeeper::keep_time(shared, stopping)),
         ];
         Ok(Self { endpoint, stop, tasks, address, key, live, metrics })
     }
@@ -182,45 +178,6 @@ impl Live {
 async fn stopped(stopping: &mut watch::Receiver<bool>) {
     // An error means that the server itself is gone.
     drop(stopping.wait_for(|stopping| *stopping).await);
-}
-
-/// Ends requests when their time is over, forgets once an hour what is of no more use, and tries a store that failed.
-async fn keep_time<S: Store>(shared: Arc<Shared<S>>, mut stopping: watch::Receiver<bool>) {
-    let mut prune_at = shared.env.now();
-    loop {
-        let now = shared.env.now();
-        let mut works = true;
-        match shared.store.write(move |tables| rules::expire(tables, now)).await {
-            Ok(wake) => shared.presence.wake(&wake),
-            Err(StoreError::Closed) => return,
-            Err(_) => works = false,
-        }
-        if now >= prune_at {
-            prune_at = now + PRUNE_INTERVAL;
-            works &= shared.store.write(move |tables| tables.prune(now - KEPT_SPAN)).await.is_ok();
-        }
-        if !shared.store.is_writable() {
-            // Rewrites what is there, because only a change shows whether there is room.
-            let rewrite = |tables: &mut dyn Tables| {
-                let addresses = tables.public_addresses()?;
-                tables.set_public_addresses(&addresses)
-            };
-            works = shared.store.write(rewrite).await.is_ok();
-        }
-        let next = match shared.store.read(|view| view.next_expiry()).await {
-            Ok(next) if works => {
-                next.unwrap_or(prune_at).clamp(now + SHORTEST_SLEEP, prune_at.max(now + SHORTEST_SLEEP))
-            }
-            Err(StoreError::Closed) => return,
-            // A failing store is asked again after a while, not at once.
-            Ok(_) | Err(_) => now + TRY_AGAIN,
-        };
-        tokio::select! {
-            () = shared.env.sleep_until(next) => {}
-            () = shared.look_again.notified(), if works => {}
-            () = stopped(&mut stopping) => return,
-        }
-    }
 }
 
 fn quic_config(secret: &DeviceSecret) -> Result<quinn::ServerConfig, ServeError> {
@@ -295,10 +252,3 @@ const INCOMING_MAX: usize = 1_024;
 const INCOMING_BUFFER_BYTES_TOTAL: u64 = 8 * 1024 * 1024;
 /// How long to wait for the last packets when shutting down.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
-const PRUNE_INTERVAL: Span = Span::from_secs(3_600);
-/// How long receipts and ended requests are kept: a day, longer than any node repeats a call.
-const KEPT_SPAN: Span = Span::from_secs(86_400);
-/// How long a store that failed is left alone.
-const TRY_AGAIN: Span = Span::from_secs(2);
-/// The timer never fires more often, whatever the rows say.
-const SHORTEST_SLEEP: Span = Span::from_millis(20);

@@ -30,6 +30,19 @@ struct Online {
     /// When this connection told its addresses of late, oldest first.
     told_at: VecDeque<UtcTime>,
     wake: Arc<Notify>,
+    /// Whether it was known to speak for an account when this was looked at last.
+    speaks: bool,
+}
+
+/// What the rows say of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It speaks for an account.
+    Speaks,
+    /// It did, and was revoked.
+    Revoked,
+    /// There is no such device.
+    Unknown,
 }
 
 impl Presence {
@@ -42,6 +55,7 @@ impl Presence {
             told: Vec::new(),
             told_at: VecDeque::new(),
             wake: Arc::clone(&wake),
+            speaks: false,
         };
         if let Some(older) = self.lock().insert(device, online) {
             close(&older.connection, Fault::Replaced);
@@ -85,6 +99,39 @@ impl Presence {
                 online.wake.notify_one();
             }
         }
+    }
+
+    /// Wakes every event stream.
+    pub(super) fn wake_all(&self) {
+        self.lock().values().for_each(|online| online.wake.notify_one());
+    }
+
+    /// Notes whether a device speaks for an account.
+    pub(super) fn note(&self, device: DeviceKey, speaks: bool) {
+        if let Some(online) = self.lock().get_mut(&device) {
+            online.speaks = speaks;
+        }
+    }
+
+    /// Every connected device, with whether it was known to speak for an account.
+    pub(super) fn connected(&self) -> Vec<(DeviceKey, bool)> {
+        self.lock().iter().map(|(device, online)| (*device, online.speaks)).collect()
+    }
+
+    /// Holds the devices that were `connected` against what the rows said of them then, and cuts off those that speak for
+    /// nobody any more. One that never signed up stays.
+    pub(super) fn sort_out(&self, connected: &[(DeviceKey, bool, Standing)]) {
+        let is_gone = |(device, spoke, standing): &(DeviceKey, bool, Standing)| match standing {
+            Standing::Speaks => {
+                self.note(*device, true);
+                false
+            }
+            Standing::Revoked => true,
+            // It may have deleted its account itself by now.
+            Standing::Unknown => *spoke && self.lock().get(device).is_some_and(|online| online.speaks),
+        };
+        let gone: Vec<_> = connected.iter().filter(|one| is_gone(one)).map(|(device, ..)| *device).collect();
+        self.cut_off(&gone);
     }
 
     /// Cuts off devices that speak for nobody any more.

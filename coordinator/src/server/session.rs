@@ -213,11 +213,13 @@ impl<S: Store> Session<S> {
             close(&self.connection, Fault::Revoked);
         }
         self.greeted.store(true, Ordering::Release);
+        let signed_up = known.is_some_and(|known| !known.revoked);
+        self.shared.presence.note(device, signed_up);
         Ok(CoordReply::Welcome {
             features: Features::default(),
             now: self.shared.env.now(),
             observed: observed(&self.connection),
-            signed_up: known.is_some_and(|known| !known.revoked),
+            signed_up,
         })
     }
 

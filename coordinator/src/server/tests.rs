@@ -6,14 +6,15 @@ use jamsync_protocol::{
     identity::VerifiedLog,
     text::Text,
     time::UtcTime,
-    wire::coord::{CoordEvent, CoordRequest, Fault},
+    wire::coord::{CoordEvent, CoordReply, CoordRequest, Fault, Refusal},
 };
 use tokio::sync::oneshot;
 
 use super::*;
 use crate::{
     env::SystemEnv,
-    store::{ContactRow, Device, SqliteStore, fixture::person},
+    rules::{self, Context},
+    store::{ContactRow, Device, SqliteStore, StoreError, Tables, fixture::person},
 };
 
 mod client;
@@ -24,7 +25,7 @@ use client::{Client, PATIENCE};
 struct Stage {
     server: Server,
     store: SqliteStore,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// Keeps the store's writer busy until it is dropped.
@@ -40,12 +41,15 @@ impl Stage {
         let meet = move |tables: &mut dyn Tables| {
             everybody.iter().try_for_each(|one| tables.insert_account(&person(*one).0))?;
             let pairs = everybody.iter().flat_map(|of| everybody.iter().map(move |with| (*of, *with)));
-            pairs.filter(|(of, with)| of != with).try_for_each(|(of, with)| tables.put_contact(&contact(of, with)))
+            pairs
+                .filter(|(of, with)| of != with)
+                .try_for_each(|(of, with)| tables.put_contact(&contact(of, with)))
         };
         store.write(meet).await.expect("written");
-        let (listen, secret) = ("127.0.0.1:0".parse().expect("an address"), DeviceSecret::from_seed(&[99; 32]));
+        let (listen, secret) =
+            ("127.0.0.1:0".parse().expect("an address"), DeviceSecret::from_seed(&[99; 32]));
         let server = Server::start(listen, secret, Settings::default(), store.clone(), Arc::new(SystemEnv));
-        Self { server: server.expect("serves"), store, _folder: folder }
+        Self { server: server.expect("serves"), store, folder }
     }
 
     async fn log_in(&self, seed: u8) -> Client {
@@ -58,8 +62,7 @@ impl Stage {
         let consent = log.consent(&secret);
         log.add(&first.secret, secret.public(), consent).expect("it agrees");
         let (account, name) = (log.account(), Text::truncated("second"));
-        let device =
-            Device { key: secret.public(), account, name, added: UtcTime::ZERO, revoked: false };
+        let device = Device { key: secret.public(), account, name, added: UtcTime::ZERO, revoked: false };
         let grown = log.clone();
         let add = move |tables: &mut dyn Tables| {
             tables.set_log(account, grown.as_log())?;
@@ -78,7 +81,7 @@ impl Stage {
             let hold = move |_: &mut dyn Tables| {
                 begin.send(()).expect("the test waits");
                 // It ends when the other side is dropped.
-                drop(released.recv());
+                let _ = released.recv();
                 Ok::<_, StoreError>(())
             };
             store.write(hold).await.expect("nothing is wrong");
@@ -129,4 +132,32 @@ async fn what_follows_from_a_write_happens_though_whoever_asked_is_gone() {
     let entry = log.newest().expect("an entry").clone();
     assert_eq!(told, CoordEvent::DeviceLogGrew { account: log.account(), entry });
     drop(asked);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_process_does_is_told_and_whoever_it_deletes_is_cut_off() {
+    let stage = Stage::of(&[1, 2]).await;
+    let (ana, ben, stranger) = (stage.log_in(1).await, stage.log_in(2).await, stage.log_in(9).await);
+    let (phone, _) = stage.second(&ana, 11).await;
+    let mut events = ben.events().await;
+    let context = Context {
+        now: UtcTime::ZERO,
+        device: stage.server.key(),
+        entropy: [0; 32],
+        settings: Arc::default(),
+        secret: Arc::new(DeviceSecret::from_seed(&[99; 32])),
+        whereabouts: Arc::<Presence>::default(),
+    };
+    let other = SqliteStore::open(&stage.folder.path().join("db")).expect("opens");
+    let (account, handle) = (person(1).0.id, person(1).0.handle);
+    let deleted = other.write(move |tables| rules::delete(tables, &context, &handle)).await;
+    assert!(deleted.expect("deleted"));
+
+    assert_eq!(events.next().await.expect("an event").event, CoordEvent::ContactRemoved { account });
+    assert_eq!((ana.closed().await, phone.closed().await), (Some(Fault::Revoked), Some(Fault::Revoked)));
+    for (client, answer) in [(&ben, None), (&stranger, Some(CoordReply::Refused(Refusal::NotSignedUp)))] {
+        let reply = client.ask(CoordRequest::WhoAmI).await;
+        assert!(answer.as_ref().is_none_or(|answer| *answer == reply), "{reply:?}");
+        assert_eq!(client.connection.close_reason(), None);
+    }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use jamsync_protocol::wire::coord::{CoordCall, CoordReply};
+use jamsync_protocol::wire::coord::{CoordCall, CoordReply, CoordRequest};
 
 use super::Shared;
 use crate::{
@@ -26,16 +26,30 @@ impl<S: Store> Shared<S> {
     }
 
     async fn carry_out(&self, context: Context, call: CoordCall) -> Result<CoordReply, StoreError> {
+        let (device, speaks) = (context.device, speaks_after(&call.request));
         let applied = self.store.write(move |tables| rules::apply(tables, &context, &call)).await;
         let applied = match applied {
             Ok(applied) => applied,
             Err(stop) => return stop.answer(),
         };
+        if let Some(speaks) = speaks {
+            self.presence.note(device, speaks);
+        }
         self.presence.wake(&applied.wake);
         self.presence.cut_off(&applied.revoked);
         if matches!(applied.reply, CoordReply::Requested { .. }) {
             self.look_again.notify_one();
         }
         Ok(applied.reply)
+    }
+}
+
+/// Whether the device that asked speaks for an account once this is done, where it matters.
+#[expect(clippy::wildcard_enum_match_arm, reason = "no other request changes it")]
+const fn speaks_after(request: &CoordRequest) -> Option<bool> {
+    match request {
+        CoordRequest::SignUp { .. } | CoordRequest::ExtendLog { .. } => Some(true),
+        CoordRequest::DeleteAccount { .. } => Some(false),
+        _ => None,
     }
 }

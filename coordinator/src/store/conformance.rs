@@ -33,6 +33,7 @@ macro_rules! on_every_store {
 on_every_store! {
     what_fails_half_way_leaves_nothing
     a_change_sees_what_it_has_done
+    what_this_process_does_is_not_done_by_others
     an_account_is_found_by_id_name_and_device
     an_account_is_what_was_last_said_of_it
     what_is_there_cannot_be_added_again

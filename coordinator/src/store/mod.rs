@@ -57,6 +57,13 @@ pub trait Store: Clone + Send + Sync + 'static {
 
     /// Whether the last change that was to be made durable was.
     fn is_writable(&self) -> bool;
+
+    /// Whether another process has changed the rows since this was asked last; what this one changes does not count. Now and
+    /// then it says so where nothing has changed.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    fn changed_by_others(&self) -> impl Future<Output = Result<bool, StoreError>> + Send;
 }
 
 /// Why the store could not do it.

@@ -61,7 +61,8 @@ impl Client {
         let log = DeviceLog::found(&secret, [seed; 16]);
         let endpoint = Endpoint::client("127.0.0.1:0".parse().expect("an address")).expect("a socket");
         let connecting = endpoint.connect_with(config(&secret), address, "jamsync.invalid").expect("dials");
-        let connection = tokio::time::timeout(PATIENCE, connecting).await.expect("in time").expect("connects");
+        let connection =
+            tokio::time::timeout(PATIENCE, connecting).await.expect("in time").expect("connects");
         Self { secret, log, connection, _endpoint: endpoint }
     }
 
@@ -94,10 +95,10 @@ impl Client {
     /// Why the server closed the connection, once it has.
     pub(super) async fn closed(&self) -> Option<Fault> {
         let closed = tokio::time::timeout(PATIENCE, self.connection.closed()).await;
-        match closed.expect("it is closed in time") {
-            ConnectionError::ApplicationClosed(close) => Fault::from_code(close.error_code.into_inner()),
-            other => panic!("not closed by the server: {other}"),
-        }
+        let ConnectionError::ApplicationClosed(close) = closed.expect("it is closed in time") else {
+            panic!("not closed by the server")
+        };
+        Fault::from_code(close.error_code.into_inner())
     }
 }
 

@@ -52,6 +52,20 @@ pub(super) async fn a_change_sees_what_it_has_done(store: impl Store) {
     assert_eq!(seen.await.expect("written"), (Some(Tier::Free), Some(EventNumber(1))));
 }
 
+pub(super) async fn what_this_process_does_is_not_done_by_others(store: impl Store) {
+    with_people(&store).await;
+    change(&store, |tables| tables.insert_account(&account(1))).await.expect_err("it is there");
+    let refused = change(&store, |tables| {
+        tables.erase_account(id(3))?;
+        Err::<(), _>(StoreError::Busy)
+    });
+    refused.await.expect_err("it is taken back");
+    for _ in 0..2 {
+        assert!(!store.changed_by_others().await.expect("asked"));
+        with(&store, |tables| tables.set_tier(id(1), Tier::Free)).await;
+    }
+}
+
 pub(super) async fn an_account_is_found_by_id_name_and_device(store: impl Store) {
     with_people(&store).await;
     for (number, expected) in [(1, Some(account(1))), (5, None)] {
