@@ -17,6 +17,7 @@ use tokio::{
 };
 
 mod accept;
+mod calendar;
 mod limits;
 mod origins;
 mod presence;
@@ -29,6 +30,7 @@ mod tls;
 mod writes;
 
 use crate::{env::Env, metrics::ServerMetrics, rules::Settings, store::Store};
+use calendar::Calendar;
 pub use limits::Limits;
 use presence::Presence;
 use resets::endpoint_config;
@@ -74,6 +76,7 @@ pub enum ServeError {
 struct Shared<S> {
     store: S,
     env: Arc<dyn Env>,
+    calendar: Arc<Calendar>,
     live: Arc<Live>,
     metrics: Arc<ServerMetrics>,
     secret: Arc<DeviceSecret>,
@@ -112,6 +115,7 @@ impl Server {
         let metrics = Arc::<ServerMetrics>::default();
         let shared = Arc::new(Shared {
             store,
+            calendar: Arc::new(Calendar::new(Arc::clone(&env))),
             env,
             live: Arc::clone(&live),
             metrics: Arc::clone(&metrics),

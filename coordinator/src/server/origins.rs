@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use jamsync_protocol::time::UtcTime;
+use jamsync_protocol::time::NodeTime;
 
 use super::limits::{Bucket, Rate};
 
@@ -54,7 +54,7 @@ impl Origins {
         address: IpAddr,
         proved: bool,
         held_max: u32,
-        now: UtcTime,
+        now: NodeTime,
     ) -> Admission {
         let origin = origin_of(address);
         let mut known = self.lock();
@@ -87,7 +87,7 @@ impl Origins {
 
 impl Origin {
     /// Whether anything is lost when it is forgotten.
-    fn is_of_use(&self, now: UtcTime) -> bool {
+    fn is_of_use(&self, now: NodeTime) -> bool {
         self.held > 0 || !self.proved.is_full(now) || !self.unproved.is_full(now)
     }
 }
@@ -127,9 +127,9 @@ mod tests {
     use super::*;
 
     const HELD_MAX: u32 = 200;
-    const NOW: UtcTime = UtcTime::from_nanos(1_795_219_200_000_000_000);
+    const NOW: NodeTime = NodeTime::from_nanos(3_600_000_000_000);
 
-    fn enter(origins: &Arc<Origins>, address: &str, proved: bool, now: UtcTime) -> Admission {
+    fn enter(origins: &Arc<Origins>, address: &str, proved: bool, now: NodeTime) -> Admission {
         origins.enter(address.parse().expect("an address"), proved, HELD_MAX, now)
     }
 

@@ -9,7 +9,7 @@ use std::{
 
 use jamsync_protocol::{
     id::DeviceKey,
-    time::{Span, UtcTime},
+    time::{NodeTime, Span},
     wire::coord::Fault,
 };
 use tokio::sync::Notify;
@@ -28,7 +28,7 @@ struct Online {
     connection: quinn::Connection,
     told: Vec<SocketAddr>,
     /// When this connection told its addresses of late, oldest first.
-    told_at: VecDeque<UtcTime>,
+    told_at: VecDeque<NodeTime>,
     wake: Arc<Notify>,
     /// Whether it was known to speak for an account when this was looked at last.
     speaks: bool,
@@ -77,7 +77,12 @@ impl Presence {
     ///
     /// # Errors
     /// How long to wait, where it was done too often; nothing has changed then.
-    pub(super) fn tell(&self, device: DeviceKey, addresses: &[SocketAddr], now: UtcTime) -> Result<(), Span> {
+    pub(super) fn tell(
+        &self,
+        device: DeviceKey,
+        addresses: &[SocketAddr],
+        now: NodeTime,
+    ) -> Result<(), Span> {
         let mut devices = self.lock();
         let Some(online) = devices.get_mut(&device) else { return Ok(()) };
         while online.told_at.front().is_some_and(|told| now - *told >= TOLD_SPAN) {

@@ -123,7 +123,7 @@ impl<S: Store> Session<S> {
     fn take_from(&self, bucket: &mut Bucket) -> Result<(), Span> {
         let limits = self.shared.live.limits();
         let rate = Rate { per_second: limits.requests_per_second_max, burst: limits.requests_burst_max };
-        bucket.take(rate, self.shared.env.now())
+        bucket.take(rate, self.shared.env.uptime())
     }
 
     async fn serve_stream(&self, mut send: SendStream, mut receive: RecvStream, limited: Option<Span>) {
@@ -217,7 +217,7 @@ impl<S: Store> Session<S> {
         self.shared.presence.note(device, signed_up);
         Ok(CoordReply::Welcome {
             features: Features::default(),
-            now: self.shared.env.now(),
+            now: self.shared.calendar.now(),
             observed: observed(&self.connection),
             signed_up,
         })
@@ -225,7 +225,8 @@ impl<S: Store> Session<S> {
 
     async fn write(&self, call: CoordCall) -> Result<CoordReply, StoreError> {
         if let CoordRequest::Candidates { addresses } = &call.request
-            && let Err(retry_after) = self.shared.presence.tell(self.device, addresses, self.shared.env.now())
+            && let Err(retry_after) =
+                self.shared.presence.tell(self.device, addresses, self.shared.env.uptime())
         {
             return Ok(CoordReply::Refused(Refusal::TooMany { retry_after }));
         }
@@ -241,7 +242,7 @@ impl<S: Store> Session<S> {
         let shared = &self.shared;
         let whereabouts = Arc::clone(&shared.presence);
         Ok(Context {
-            now: shared.env.now(),
+            now: shared.calendar.now(),
             device: self.device,
             entropy: shared.env.entropy().map_err(|error| StoreError::Database(error.to_string()))?,
             settings: shared.live.settings(),

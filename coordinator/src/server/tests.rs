@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod client;
+mod clock;
 
 use client::{Client, PATIENCE};
 
@@ -35,21 +36,35 @@ struct Hold {
 
 impl Stage {
     async fn of(people: &[u8]) -> Self {
+        Self::with(people, Settings::default(), Arc::new(SystemEnv)).await
+    }
+
+    async fn with(people: &[u8], settings: Settings, env: Arc<dyn Env>) -> Self {
+        Self::prepared(people, settings, env, |_| Ok(())).await
+    }
+
+    /// A server that finds further rows when it starts.
+    async fn prepared(
+        people: &[u8],
+        settings: Settings,
+        env: Arc<dyn Env>,
+        rows: impl FnOnce(&mut dyn Tables) -> Result<(), StoreError> + Send + 'static,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = SqliteStore::open(&folder.path().join("db")).expect("opens");
         let everybody = people.to_vec();
         let meet = move |tables: &mut dyn Tables| {
             everybody.iter().try_for_each(|one| tables.insert_account(&person(*one).0))?;
             let pairs = everybody.iter().flat_map(|of| everybody.iter().map(move |with| (*of, *with)));
-            pairs
-                .filter(|(of, with)| of != with)
-                .try_for_each(|(of, with)| tables.put_contact(&contact(of, with)))
+            let mut others = pairs.filter(|(of, with)| of != with);
+            others.try_for_each(|(of, with)| tables.put_contact(&contact(of, with)))?;
+            rows(tables)
         };
         store.write(meet).await.expect("written");
         let (listen, secret) =
             ("127.0.0.1:0".parse().expect("an address"), DeviceSecret::from_seed(&[99; 32]));
-        let server = Server::start(listen, secret, Settings::default(), store.clone(), Arc::new(SystemEnv));
-        Self { server: server.expect("serves"), store, folder }
+        let server = Server::start(listen, secret, settings, store.clone(), env).expect("serves");
+        Self { server, store, folder }
     }
 
     async fn log_in(&self, seed: u8) -> Client {

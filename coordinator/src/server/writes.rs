@@ -10,7 +10,7 @@ use jamsync_protocol::wire::coord::{CoordCall, CoordReply, CoordRequest};
 use super::Shared;
 use crate::{
     rules::{self, Context},
-    store::{Store, StoreError},
+    store::{Store, StoreError, Tables},
 };
 
 impl<S: Store> Shared<S> {
@@ -27,8 +27,13 @@ impl<S: Store> Shared<S> {
 
     async fn carry_out(&self, context: Context, call: CoordCall) -> Result<CoordReply, StoreError> {
         let (device, speaks) = (context.device, speaks_after(&call.request));
-        let applied = self.store.write(move |tables| rules::apply(tables, &context, &call)).await;
-        let applied = match applied {
+        let calendar = Arc::clone(&self.calendar);
+        let apply = move |tables: &mut dyn Tables| {
+            // Asked only here: a change that waited may come after the one that sets the calendar and moves the rows.
+            let context = Context { now: calendar.now(), ..context };
+            rules::apply(tables, &context, &call)
+        };
+        let applied = match self.store.write(apply).await {
             Ok(applied) => applied,
             Err(stop) => return stop.answer(),
         };

@@ -53,6 +53,8 @@ on_every_store! {
     an_erased_account_leaves_nothing_that_tells_of_it_but_the_farewell
     what_is_shown_of_an_account_is_its_own
     what_is_put_again_takes_the_place_of_what_was
+    what_is_under_way_moves_with_the_calendar
+    what_lies_further_ahead_than_it_can_is_brought_back
 }
 
 fn sqlite() -> (SqliteStore, tempfile::TempDir) {

@@ -10,7 +10,7 @@ use std::{future::Future, net::SocketAddr};
 use jamsync_protocol::{
     id::{AccountId, DeviceKey, Handle, JamId},
     identity::{CodeToken, DeviceLog, LinkToken, SignedGrant, Tier},
-    time::UtcTime,
+    time::{Span, UtcTime},
     wire::coord::{
         CoordEvent, CoordReply, DeviceName, EventNumber, IdempotencyKey, NumberedEvent, RequestEnd, RequestId,
     },
@@ -31,7 +31,7 @@ mod schema;
 mod sqlite;
 mod writer;
 
-pub use kept::{Account, ContactRow, Device, DeviceCode, Jam, JamRequest, JoinPermit, Link, Report};
+pub use kept::{Account, ContactRow, Device, DeviceCode, Jam, JamRequest, JoinPermit, Latest, Link, Report};
 pub use sqlite::SqliteStore;
 
 /// A database of rows. Cheap to clone.
@@ -250,6 +250,13 @@ pub trait Tables: View {
     /// Drops receipts and ended requests that were made before `before`, and the permits, device codes, links and Jams that
     /// ended before it.
     fn prune(&mut self, before: UtcTime) -> Result<(), StoreError>;
+    /// Moves what is under way by `by`, because the calendar was set by as much: requests and receipts, and the ends of join
+    /// permits, device codes, links and Jams. What was signed stays as it is, and so does what only tells when something
+    /// was. Times stop where numbers end.
+    fn move_times(&mut self, by: Span) -> Result<(), StoreError>;
+    /// Brings the times of requests, receipts, device codes and links back to `latest` where they lie behind it, and returns
+    /// how many did.
+    fn bound_times(&mut self, latest: Latest) -> Result<u64, StoreError>;
     /// Sets the addresses at which the coordinator can be reached.
     fn set_public_addresses(&mut self, addresses: &[String]) -> Result<(), StoreError>;
 }
