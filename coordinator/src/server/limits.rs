@@ -12,9 +12,9 @@ pub struct Limits {
     pub connections_max: u32,
     /// Connections of one origin. Count, 16 to 200,000, default 256.
     pub connections_per_origin_max: u32,
-    /// Requests of one connection in the long run. Count per second, 1 to 100,000, default 20.
+    /// Requests of one device in the long run. Count per second, 1 to 100,000, default 20.
     pub requests_per_second_max: u32,
-    /// Requests of one connection at once. Count, 16 to 100,000, default 120.
+    /// Requests of one device at once. Count, 16 to 100,000, default 120.
     pub requests_burst_max: u32,
 }
 
@@ -39,8 +39,16 @@ pub(super) struct Bucket {
 /// How fast a [`Bucket`] fills, and how much it holds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rate {
-    pub(super) per_second: u32,
+    /// How long one takes to come back.
+    pub(super) each: Span,
     pub(super) burst: u32,
+}
+
+impl Rate {
+    pub(super) const fn per_second(count: u32, burst: u32) -> Self {
+        let count = if count == 0 { 1 } else { count as i64 };
+        Self { each: Span::from_nanos(1_000_000_000 / count), burst }
+    }
 }
 
 impl Default for Bucket {
@@ -55,7 +63,7 @@ impl Bucket {
     /// # Errors
     /// How long until there is one; nothing is taken then.
     pub(super) fn take(&mut self, rate: Rate, now: NodeTime) -> Result<(), Span> {
-        let each = Span::from_nanos(1_000_000_000 / i64::from(rate.per_second.max(1)));
+        let each = rate.each;
         let whole = Span::from_nanos(each.as_nanos().saturating_mul(i64::from(rate.burst.max(1))));
         // A rate that was lower before must not lock anyone out for longer than an empty bucket does.
         self.full_at = self.full_at.clamp(now, now + whole);
@@ -77,7 +85,7 @@ impl Bucket {
 mod tests {
     use super::*;
 
-    const RATE: Rate = Rate { per_second: 10, burst: 5 };
+    const RATE: Rate = Rate::per_second(10, 5);
     const NOW: NodeTime = NodeTime::from_nanos(3_600_000_000_000);
 
     fn emptied() -> Bucket {
@@ -114,7 +122,7 @@ mod tests {
     #[test]
     fn whoever_was_held_to_a_lower_rate_is_not_locked_out_by_it() {
         let mut bucket = Bucket::default();
-        let lower = Rate { per_second: 1, burst: 100 };
+        let lower = Rate::per_second(1, 100);
         for _ in 0..100 {
             bucket.take(lower, NOW).expect("the burst");
         }

@@ -19,6 +19,7 @@ use tokio::{
 mod accept;
 mod calendar;
 mod limits;
+mod meters;
 mod origins;
 mod presence;
 mod resets;
@@ -32,6 +33,7 @@ mod writes;
 use crate::{env::Env, metrics::ServerMetrics, rules::Settings, store::Store};
 use calendar::Calendar;
 pub use limits::Limits;
+use meters::Meters;
 use presence::Presence;
 use resets::endpoint_config;
 
@@ -81,6 +83,7 @@ struct Shared<S> {
     metrics: Arc<ServerMetrics>,
     secret: Arc<DeviceSecret>,
     presence: Arc<Presence>,
+    meters: Meters,
     /// A request may expire sooner than any did, or the store has failed.
     look_again: Notify,
 }
@@ -121,6 +124,7 @@ impl Server {
             metrics: Arc::clone(&metrics),
             secret: Arc::new(secret),
             presence: Arc::default(),
+            meters: Meters::default(),
             look_again: Notify::new(),
         });
         let (stop, stopping) = watch::channel(false);

@@ -113,10 +113,10 @@ fn origin_of(address: IpAddr) -> IpAddr {
 /// up the places of somebody else.
 const UNPROVED_MAX: u32 = 16;
 /// How fast an origin may make connections before it has to prove its address.
-const UNPROVED_RATE: Rate = Rate { per_second: 4, burst: 32 };
+const UNPROVED_RATE: Rate = Rate::per_second(4, 32);
 /// How fast it may make them under a proved address: all friends behind one router are back within seconds after a
 /// restart of the server, and one machine keeps less than a hundredth of a core busy with handshakes.
-const PROVED_RATE: Rate = Rate { per_second: 16, burst: 256 };
+const PROVED_RATE: Rate = Rate::per_second(16, 256);
 /// Origins from which on those are forgotten that hold nothing and have not come of late.
 const KNOWN_MAX: usize = 16_384;
 

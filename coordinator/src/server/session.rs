@@ -29,7 +29,7 @@ use tokio::{
 
 use super::{
     Shared,
-    limits::{Bucket, Rate},
+    meters::Meter,
     presence::{close, observed},
     stopped, tls,
 };
@@ -64,6 +64,7 @@ struct Session<S: Store> {
     connection: quinn::Connection,
     device: DeviceKey,
     wake: Arc<Notify>,
+    meter: Arc<Meter>,
     greeted: AtomicBool,
     stopping: watch::Receiver<bool>,
 }
@@ -80,21 +81,22 @@ pub(super) async fn serve<S: Store>(
     };
     let wake = shared.presence.arrive(device, &connection);
     tracing::info!(?device, "connected");
+    let meter = shared.meters.of(device, shared.env.uptime());
     let session = Arc::new(Session {
         shared,
         connection: connection.clone(),
         device,
         wake,
+        meter,
         greeted: AtomicBool::new(false),
         stopping: stopping.clone(),
     });
     let mut streams = JoinSet::new();
-    let mut bucket = Bucket::default();
     let why = loop {
         tokio::select! {
             accepted = connection.accept_bi() => match accepted {
                 Ok((send, receive)) => {
-                    let limited = session.take_from(&mut bucket).err();
+                    let limited = session.meter.request(&session.shared.live.limits(), session.shared.env.uptime()).err();
                     let session = Arc::clone(&session);
                     streams.spawn(async move { session.serve_stream(send, receive, limited).await });
                     if limited.is_some() {
@@ -118,14 +120,6 @@ pub(super) async fn serve<S: Store>(
 }
 
 impl<S: Store> Session<S> {
-    /// # Errors
-    /// How long to wait, where this client asks too fast.
-    fn take_from(&self, bucket: &mut Bucket) -> Result<(), Span> {
-        let limits = self.shared.live.limits();
-        let rate = Rate { per_second: limits.requests_per_second_max, burst: limits.requests_burst_max };
-        bucket.take(rate, self.shared.env.uptime())
-    }
-
     async fn serve_stream(&self, mut send: SendStream, mut receive: RecvStream, limited: Option<Span>) {
         if let Err(fault) = self.answer(&mut send, &mut receive, limited).await {
             tracing::info!(device = ?self.device, %fault, "stream closed");
@@ -224,11 +218,11 @@ impl<S: Store> Session<S> {
     }
 
     async fn write(&self, call: CoordCall) -> Result<CoordReply, StoreError> {
-        if let CoordRequest::Candidates { addresses } = &call.request
-            && let Err(retry_after) =
-                self.shared.presence.tell(self.device, addresses, self.shared.env.uptime())
-        {
-            return Ok(CoordReply::Refused(Refusal::TooMany { retry_after }));
+        if let CoordRequest::Candidates { addresses } = &call.request {
+            if let Err(retry_after) = self.meter.tell(self.shared.env.uptime()) {
+                return Ok(CoordReply::Refused(Refusal::TooMany { retry_after }));
+            }
+            self.shared.presence.tell(self.device, addresses);
         }
         self.shared.write(self.context()?, call).await
     }

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use jamsync_protocol::{
     identity::VerifiedLog,
     text::Text,
-    time::UtcTime,
+    time::{Span, UtcTime},
     wire::coord::{CoordEvent, CoordReply, CoordRequest, Fault, Refusal},
 };
 use tokio::sync::oneshot;
@@ -19,6 +19,8 @@ use crate::{
 
 mod client;
 mod clock;
+mod limits;
+mod manual;
 
 use client::{Client, PATIENCE};
 
@@ -119,6 +121,15 @@ fn contact(of: u8, with: u8) -> ContactRow {
     let (of, with) = (person(of).0.id, person(with).0.id);
     let (accepted, vouch, blocked, muted, removed) = (None, None, false, false, false);
     ContactRow { of, with, accepted, vouch, blocked, muted, removed, since: UtcTime::ZERO }
+}
+
+/// How long whoever asks is told to wait.
+async fn told_to_wait(client: &Client, request: CoordRequest) -> Span {
+    let reply = client.ask(request).await;
+    let CoordReply::Refused(Refusal::TooMany { retry_after }) = reply else {
+        panic!("not told to wait: {reply:?}")
+    };
+    retry_after
 }
 
 /// The newest entry of `log`, brought to the server.

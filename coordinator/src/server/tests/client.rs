@@ -50,13 +50,13 @@ impl Client {
     /// Connects to the server at `address` as the device made of `seed`, and says hello.
     pub(super) async fn log_in(address: SocketAddr, seed: u8) -> Self {
         let client = Self::connect(address, seed).await;
-        let hello = CoordRequest::Hello { features: Features::default(), program: Text::truncated("test") };
-        let welcome = client.ask(hello).await;
+        let welcome = client.hello().await;
         assert!(matches!(welcome, CoordReply::Welcome { .. }), "{welcome:?}");
         client
     }
 
-    async fn connect(address: SocketAddr, seed: u8) -> Self {
+    /// Connects, and says nothing.
+    pub(super) async fn connect(address: SocketAddr, seed: u8) -> Self {
         let secret = DeviceSecret::from_seed(&[seed; 32]);
         let log = DeviceLog::found(&secret, [seed; 16]);
         let endpoint = Endpoint::client("127.0.0.1:0".parse().expect("an address")).expect("a socket");
@@ -64,6 +64,12 @@ impl Client {
         let connection =
             tokio::time::timeout(PATIENCE, connecting).await.expect("in time").expect("connects");
         Self { secret, log, connection, _endpoint: endpoint }
+    }
+
+    /// Says hello.
+    pub(super) async fn hello(&self) -> CoordReply {
+        let (features, program) = (Features::default(), Text::truncated("test"));
+        self.ask(CoordRequest::Hello { features, program }).await
     }
 
     pub(super) fn key(&self) -> DeviceKey {

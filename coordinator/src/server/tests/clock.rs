@@ -1,57 +1,14 @@
 //! A calendar that somebody sets while requests, links, codes and limits are under way.
 
-use std::{future::Future, pin::Pin};
-
 use jamsync_protocol::{
     identity::{CodeToken, LinkToken, friend_link::LinkSecret},
     text::List,
-    time::{NodeTime, Span},
+    time::Span,
     wire::coord::RequestId,
 };
 
-use super::*;
-use crate::{
-    env::{Env, NoRandomness},
-    store::{DeviceCode, JamRequest, Link},
-};
-
-/// A machine whose time passes, and whose calendar is set, when the test says so.
-#[derive(Debug)]
-struct ManualEnv(watch::Sender<(UtcTime, NodeTime)>);
-
-impl ManualEnv {
-    fn start() -> Arc<Self> {
-        let now = UtcTime::from_nanos(1_795_219_200_000_000_000);
-        Arc::new(Self(watch::Sender::new((now, NodeTime::ZERO + Span::from_secs(7)))))
-    }
-
-    fn advance(&self, span: Span) {
-        self.0.send_modify(|(now, uptime)| {
-            *now += span;
-            *uptime += span;
-        });
-    }
-
-    fn set_calendar(&self, by: Span) {
-        self.0.send_modify(|(now, _)| *now += by);
-    }
-}
-
-impl Env for ManualEnv {
-    fn now(&self) -> UtcTime {
-        self.0.borrow().0
-    }
-    fn uptime(&self) -> NodeTime {
-        self.0.borrow().1
-    }
-    fn entropy(&self) -> Result<[u8; 32], NoRandomness> {
-        SystemEnv.entropy()
-    }
-    fn sleep_until(&self, time: NodeTime) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        let mut times = self.0.subscribe();
-        Box::pin(async move { drop(times.wait_for(|(_, uptime)| *uptime >= time).await) })
-    }
-}
+use super::{manual::ManualEnv, *};
+use crate::store::{DeviceCode, JamRequest, Link};
 
 /// A request, a link and a code.
 type Things = (RequestId, LinkToken, CodeToken);
@@ -99,15 +56,6 @@ impl Stage {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
-}
-
-/// How long whoever asks is told to wait.
-async fn told_to_wait(client: &Client, request: CoordRequest) -> Span {
-    let reply = client.ask(request).await;
-    let CoordReply::Refused(Refusal::TooMany { retry_after }) = reply else {
-        panic!("not told to wait: {reply:?}")
-    };
-    retry_after
 }
 
 const YEAR: Span = Span::from_secs(365 * 86_400);
