@@ -66,7 +66,25 @@ struct Session<S: Store> {
     wake: Arc<Notify>,
     meter: Arc<Meter>,
     greeted: AtomicBool,
+    /// Whether the event stream is open.
+    has_events: AtomicBool,
     stopping: watch::Receiver<bool>,
+}
+
+/// The place of the one event stream of a connection, free again when it is dropped. Each stream may hold the events of a
+/// read, and what wakes it wakes one.
+struct EventPlace<'a>(&'a AtomicBool);
+
+impl<'a> EventPlace<'a> {
+    fn take(taken: &'a AtomicBool) -> Result<Self, Fault> {
+        if taken.swap(true, Ordering::AcqRel) { Err(Fault::OutOfPlace) } else { Ok(Self(taken)) }
+    }
+}
+
+impl Drop for EventPlace<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
 }
 
 /// Serves a connection until either side closes it or `stopping` turns true.
@@ -89,6 +107,7 @@ pub(super) async fn serve<S: Store>(
         wake,
         meter,
         greeted: AtomicBool::new(false),
+        has_events: AtomicBool::new(false),
         stopping: stopping.clone(),
     });
     let mut streams = JoinSet::new();
@@ -281,6 +300,7 @@ impl<S: Store> Session<S> {
         if !self.greeted.load(Ordering::Acquire) {
             return Err(Fault::OutOfPlace);
         }
+        let _place = EventPlace::take(&self.has_events)?;
         self.overtake(cursor).await?;
         let (device, store) = (self.device, &self.shared.store);
         let mut stopping = self.stopping.clone();

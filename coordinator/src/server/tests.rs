@@ -187,3 +187,23 @@ async fn what_another_process_does_is_told_and_whoever_it_deletes_is_cut_off() {
         assert_eq!(client.connection.close_reason(), None);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_has_one_event_stream_at_a_time() {
+    let stage = Stage::of(&[1, 2]).await;
+    let (ana, ben) = (stage.log_in(1).await, stage.log_in(2).await);
+    let mut first = ben.events().await;
+    let asked = ana.ask(CoordRequest::RequestJam { to: person(2).0.handle }).await;
+    let CoordReply::Requested { request, .. } = asked else { panic!("not asked: {asked:?}") };
+    assert!(matches!(first.next().await.expect("an event").event, CoordEvent::JamRequested(_)));
+    for _ in 0..3 {
+        assert_eq!(ben.events().await.next().await, Err(Some(Fault::OutOfPlace)));
+    }
+    // The one that was there first still hears everything.
+    ana.ask(CoordRequest::CancelRequest { request }).await;
+    let told = first.next().await.expect("an event").event;
+    assert_eq!(told, CoordEvent::RequestCancelled { request });
+    first.end().await;
+    let mut second = ben.events().await;
+    assert!(matches!(second.next().await.expect("an event").event, CoordEvent::JamRequested(_)));
+}
