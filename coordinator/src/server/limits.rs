@@ -16,6 +16,10 @@ pub struct Limits {
     pub requests_per_second_max: u32,
     /// Requests of one device at once. Count, 16 to 100,000, default 120.
     pub requests_burst_max: u32,
+    /// Writes of one device in the long run. Count per second, 1 to 100,000, default 1.
+    pub writes_per_second_max: u32,
+    /// Writes of one device at once. Count, 16 to 100,000, default 240.
+    pub writes_burst_max: u32,
 }
 
 impl Default for Limits {
@@ -25,6 +29,8 @@ impl Default for Limits {
             connections_per_origin_max: 256,
             requests_per_second_max: 20,
             requests_burst_max: 120,
+            writes_per_second_max: 1,
+            writes_burst_max: 240,
         }
     }
 }

@@ -31,6 +31,7 @@ pub(super) struct Meter(Mutex<Used>);
 #[derive(Debug, Default)]
 struct Used {
     requests: Bucket,
+    writes: Bucket,
     /// When it told its addresses of late, oldest first.
     told_at: VecDeque<NodeTime>,
 }
@@ -75,6 +76,15 @@ impl Meter {
         self.lock().requests.take(rate, now)
     }
 
+    /// Takes one write. Each leaves a receipt for a day, whatever else it does.
+    ///
+    /// # Errors
+    /// How long to wait, where the device writes too much.
+    pub(super) fn write(&self, limits: &Limits, now: NodeTime) -> Result<(), Span> {
+        let rate = Rate::per_second(limits.writes_per_second_max, limits.writes_burst_max);
+        self.lock().writes.take(rate, now)
+    }
+
     /// Takes one telling of addresses. Each is passed on to the device's peers, and so it may be done only so often.
     ///
     /// # Errors
@@ -93,7 +103,7 @@ impl Meter {
     fn is_full(&self, now: NodeTime) -> bool {
         let mut used = self.lock();
         used.forget_told(now);
-        used.told_at.is_empty() && used.requests.is_full(now)
+        used.told_at.is_empty() && used.requests.is_full(now) && used.writes.is_full(now)
     }
 
     fn lock(&self) -> MutexGuard<'_, Used> {

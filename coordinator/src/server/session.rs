@@ -237,8 +237,12 @@ impl<S: Store> Session<S> {
     }
 
     async fn write(&self, call: CoordCall) -> Result<CoordReply, StoreError> {
+        let (limits, now) = (self.shared.live.limits(), self.shared.env.uptime());
+        if let Err(retry_after) = self.meter.write(&limits, now) {
+            return Ok(CoordReply::Refused(Refusal::TooMany { retry_after }));
+        }
         if let CoordRequest::Candidates { addresses } = &call.request {
-            if let Err(retry_after) = self.meter.tell(self.shared.env.uptime()) {
+            if let Err(retry_after) = self.meter.tell(now) {
                 return Ok(CoordReply::Refused(Refusal::TooMany { retry_after }));
             }
             self.shared.presence.tell(self.device, addresses);

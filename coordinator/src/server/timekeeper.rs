@@ -64,8 +64,7 @@ impl<S: Store> Timekeeper<S> {
             next = store.read(|view| view.next_expiry()).await?;
         }
         if self.shared.env.uptime() >= self.prune_at {
-            let calendar = Arc::clone(&self.shared.calendar);
-            store.write(move |tables| tables.prune(calendar.now() - KEPT_SPAN)).await?;
+            self.prune().await?;
             self.prune_at = self.shared.env.uptime() + PRUNE_INTERVAL;
         }
         if !store.is_writable() {
@@ -77,6 +76,18 @@ impl<S: Store> Timekeeper<S> {
             store.write(rewrite).await?;
         }
         Ok(next)
+    }
+
+    /// Forgets what is of no more use, a little at a time, because others wait to write.
+    async fn prune(&self) -> Result<(), StoreError> {
+        loop {
+            let calendar = Arc::clone(&self.shared.calendar);
+            let prune =
+                move |tables: &mut dyn Tables| tables.prune(calendar.now() - KEPT_SPAN, PRUNED_TOGETHER_MAX);
+            if self.shared.store.write(prune).await? < PRUNED_TOGETHER_MAX {
+                return Ok(());
+            }
+        }
     }
 
     /// Takes over a calendar that somebody has set. What is under way is moved with it, and keeps the time it had left.
@@ -149,6 +160,9 @@ impl<S: Store> Shared<S> {
 }
 
 const PRUNE_INTERVAL: Span = Span::from_secs(3_600);
+/// How many rows one transaction forgets. Count, default 2,000: fewer sync for nothing, more let whoever writes meanwhile
+/// wait for longer than a few hundredths of a second.
+const PRUNED_TOGETHER_MAX: u32 = 2_000;
 /// How long receipts and ended requests are kept: a day, longer than any node repeats a call.
 const KEPT_SPAN: Span = Span::from_secs(86_400);
 /// How long a store that failed is left alone.

@@ -248,8 +248,8 @@ pub trait Tables: View {
         now: UtcTime,
     ) -> Result<(), StoreError>;
     /// Drops receipts and ended requests that were made before `before`, and the permits, device codes, links and Jams that
-    /// ended before it.
-    fn prune(&mut self, before: UtcTime) -> Result<(), StoreError>;
+    /// ended before it, at most `limit` of them, and returns how many.
+    fn prune(&mut self, before: UtcTime, limit: u32) -> Result<u32, StoreError>;
     /// Moves what is under way by `by`, because the calendar was set by as much: requests and receipts, and the ends of join
     /// permits, device codes, links and Jams. What was signed stays as it is, and so does what only tells when something
     /// was. Times stop where numbers end.

@@ -108,7 +108,16 @@ where
 }
 
 /// A few devices do here what many would, so none of them is held back for it.
-const UNLIMITED: [&str; 4] = ["--requests-per-second-max", "100000", "--requests-burst-max", "100000"];
+const UNLIMITED: [&str; 8] = [
+    "--requests-per-second-max",
+    "100000",
+    "--requests-burst-max",
+    "100000",
+    "--writes-per-second-max",
+    "100000",
+    "--writes-burst-max",
+    "100000",
+];
 /// Sockets of the devices: a few, because a thousand devices on one would wait for each other.
 const SOCKETS: usize = 64;
 /// Writes under way at once: as many friends as may be busy at a time, and as many as fill the common commits.

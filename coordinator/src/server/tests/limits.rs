@@ -33,3 +33,23 @@ async fn nobody_begins_anew_by_coming_again() {
     }
     assert!(told_to_wait(&third, CoordRequest::WhoAmI).await > Span::ZERO);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_leaves_receipts_without_end() {
+    let env = ManualEnv::start();
+    let stage = Stage::with(&[1], Settings::default(), Arc::clone(&env) as Arc<dyn Env>).await;
+    let limits = Limits { requests_burst_max: 10_000, ..Limits::default() };
+    stage.server.change(Settings::default(), limits);
+    let ana = stage.log_in(1).await;
+    let write = || CoordRequest::OptOut { out: false };
+    for _ in 0..240 {
+        assert_eq!(ana.ask(write()).await, CoordReply::Done);
+    }
+    assert_eq!(told_to_wait(&ana, write()).await, Span::from_secs(1));
+    assert!(matches!(ana.ask(CoordRequest::WhoAmI).await, CoordReply::Me(_)), "reading goes on");
+    env.advance(Span::from_secs(2));
+    for _ in 0..2 {
+        assert_eq!(ana.ask(write()).await, CoordReply::Done);
+    }
+    assert_eq!(told_to_wait(&ana, write()).await, Span::from_secs(1));
+}

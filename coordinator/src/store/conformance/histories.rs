@@ -152,7 +152,7 @@ fn verb(tables: &mut dyn Tables, random: &mut StdRng) -> Result<(&'static str, S
         34..37 => ("end_jam", said(tables.end_jam(jam.id))),
         37 => ("lift_events", said(tables.lift_events(device, higher))),
         38 => ("drop_events", said(tables.drop_events(device, lower))),
-        39 => ("prune", said(tables.prune(time(at / 3)))),
+        39 => ("prune", said(tables.prune(time(at / 3), u32::MAX))),
         40 => {
             ("set_public_addresses", said(tables.set_public_addresses(&[name.to_string(), at.to_string()])))
         }

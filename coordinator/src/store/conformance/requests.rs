@@ -203,7 +203,8 @@ pub(super) async fn only_what_is_of_no_use_any_more_is_pruned(store: impl Store)
             tables.insert_receipt(key(1), key_of, [number; 32], &CoordReply::Done, time(at))?;
         }
         tables.insert_request(request(3, 1, 2, 4))?;
-        tables.prune(time(5))
+        assert_eq!(tables.prune(time(5), u32::MAX)?, 6);
+        Ok(())
     })
     .await;
     for (number, stays) in [(1, false), (2, true)] {
@@ -283,14 +284,14 @@ pub(super) async fn what_is_under_way_moves_with_the_calendar(store: impl Store)
         assert_eq!(ended, Some(JamRequest { end, ..request(2, 1, 3, 4 + moved) }));
         // A receipt shows its time only by when it is forgotten.
         let kept = change(&store, move |tables| {
-            tables.prune(time(4 + moved))?;
+            tables.prune(time(4 + moved), u32::MAX)?;
             tables.receipt(key(1), IdempotencyKey([1; 16]))
         });
         assert!(kept.await.expect("written").is_some(), "{moved}");
     }
     let far = look(&store, |view| view.join_permit([2; 32])).await.expect("it is there").expires;
     assert_eq!(far, UtcTime::from_nanos(i64::MAX) - Span::from_secs(11), "it stopped where numbers end");
-    with(&store, |tables| tables.prune(time(5))).await;
+    with(&store, |tables| tables.prune(time(5), u32::MAX).map(drop)).await;
     assert_eq!(look(&store, |view| view.receipt(key(1), IdempotencyKey([1; 16]))).await, None);
 }
 
@@ -324,4 +325,29 @@ pub(super) async fn what_lies_further_ahead_than_it_can_is_brought_back(store: i
     }
     let requests = look(&store, |view| view.requests_of(id(3), 9)).await;
     assert_eq!(requests, [request(1, 1, 3, 1), JamRequest { expires: time(7), ..request(9, 2, 3, 2) }]);
+}
+
+pub(super) async fn no_more_is_pruned_at_once_than_was_asked(store: impl Store) {
+    with_people(&store).await;
+    with(&store, |tables| {
+        for number in 1..=5 {
+            let key_of = IdempotencyKey([number; 16]);
+            tables.insert_receipt(key(1), key_of, [number; 32], &CoordReply::Done, time(number))?;
+            tables.insert_link(link(number, 1, number))?;
+        }
+        Ok(())
+    })
+    .await;
+    // Four receipts and four links are old; the last of each is not.
+    for expected in [3, 3, 2, 0] {
+        let pruned = change(&store, |tables| tables.prune(time(5), 3)).await.expect("written");
+        assert_eq!(pruned, expected);
+    }
+    let left = look(&store, |view| {
+        Ok((
+            view.receipt(key(1), IdempotencyKey([5; 16]))?.is_some(),
+            view.link(link(5, 1, 5).token)?.is_some(),
+        ))
+    });
+    assert_eq!(left.await, (true, true));
 }

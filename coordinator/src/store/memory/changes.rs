@@ -182,14 +182,21 @@ impl Tables for Rows {
         add(&mut self.receipts, (device, key.0), receipt, "receipt")
     }
 
-    fn prune(&mut self, before: UtcTime) -> Result<(), StoreError> {
-        self.receipts.retain(|_, receipt| receipt.at >= before);
-        self.requests.retain(|_, request| request.end.is_none() || request.created >= before);
-        self.permits.retain(|_, permit| permit.expires >= before);
-        self.codes.retain(|_, code| code.expires >= before);
-        self.links.retain(|_, link| link.expires >= before);
-        self.jams.retain(|_, (jam, _)| jam.expires >= before);
-        Ok(())
+    fn prune(&mut self, before: UtcTime, limit: u32) -> Result<u32, StoreError> {
+        let mut pruned = 0;
+        // Whether a row stays.
+        let mut stays = |is_of_use: bool| {
+            let stays = is_of_use || pruned == limit;
+            pruned += u32::from(!stays);
+            stays
+        };
+        self.receipts.retain(|_, receipt| stays(receipt.at >= before));
+        self.requests.retain(|_, request| stays(request.end.is_none() || request.created >= before));
+        self.permits.retain(|_, permit| stays(permit.expires >= before));
+        self.codes.retain(|_, code| stays(code.expires >= before));
+        self.links.retain(|_, link| stays(link.expires >= before));
+        self.jams.retain(|_, (jam, _)| stays(jam.expires >= before));
+        Ok(pruned)
     }
 
     fn move_times(&mut self, by: Span) -> Result<(), StoreError> {

@@ -256,18 +256,16 @@ impl Tables for Rows<'_> {
         )
     }
 
-    fn prune(&mut self, before: UtcTime) -> Result<(), StoreError> {
-        for sql in [
-            "DELETE FROM receipts WHERE at < ?1",
-            "DELETE FROM requests WHERE ended IS NOT NULL AND created < ?1",
-            "DELETE FROM join_permits WHERE expires < ?1",
-            "DELETE FROM device_codes WHERE expires < ?1",
-            "DELETE FROM links WHERE expires < ?1",
-            "DELETE FROM jams WHERE expires < ?1",
-        ] {
-            self.change(sql, [before.as_nanos()])?;
+    fn prune(&mut self, before: UtcTime, limit: u32) -> Result<u32, StoreError> {
+        let mut pruned = 0;
+        for (table, key, is_old) in PRUNED {
+            let sql = format!(
+                "DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {is_old} LIMIT ?2)"
+            );
+            let count = self.count(&sql, (before.as_nanos(), limit - pruned))?;
+            pruned += u32::try_from(count).unwrap_or(u32::MAX);
         }
-        Ok(())
+        Ok(pruned)
     }
 
     fn move_times(&mut self, by: Span) -> Result<(), StoreError> {
@@ -313,4 +311,14 @@ const MOVED: [(&str, &str); 7] = [
     ("device_codes", "expires"),
     ("links", "expires"),
     ("jams", "expires"),
+];
+
+/// What is dropped once it is older than `?1`: the table, its key, and which rows.
+const PRUNED: [(&str, &str, &str); 6] = [
+    ("receipts", "device, key", "at < ?1"),
+    ("requests", "id", "ended IS NOT NULL AND created < ?1"),
+    ("join_permits", "fingerprint", "expires < ?1"),
+    ("device_codes", "token", "expires < ?1"),
+    ("links", "token", "expires < ?1"),
+    ("jams", "id", "expires < ?1"),
 ];
