@@ -20,6 +20,7 @@ mod accept;
 mod calendar;
 mod limits;
 mod meters;
+mod misses;
 mod origins;
 mod presence;
 mod resets;
@@ -34,6 +35,7 @@ use crate::{env::Env, metrics::ServerMetrics, rules::Settings, store::Store};
 use calendar::Calendar;
 pub use limits::Limits;
 use meters::Meters;
+use misses::Misses;
 use presence::Presence;
 use resets::endpoint_config;
 
@@ -84,6 +86,7 @@ struct Shared<S> {
     secret: Arc<DeviceSecret>,
     presence: Arc<Presence>,
     meters: Meters,
+    misses: Arc<Misses>,
     /// A request may expire sooner than any did, or the store has failed.
     look_again: Notify,
 }
@@ -125,6 +128,7 @@ impl Server {
             secret: Arc::new(secret),
             presence: Arc::default(),
             meters: Meters::default(),
+            misses: Arc::default(),
             look_again: Notify::new(),
         });
         let (stop, stopping) = watch::channel(false);

@@ -5,12 +5,15 @@
 
 use std::sync::Arc;
 
-use jamsync_protocol::wire::coord::{CoordCall, CoordReply, CoordRequest};
+use jamsync_protocol::{
+    id::DeviceKey,
+    wire::coord::{CoordCall, CoordReply, CoordRequest, Refusal},
+};
 
 use super::Shared;
 use crate::{
-    rules::{self, Context},
-    store::{Store, StoreError, Tables},
+    rules::{self, Context, Stop},
+    store::{Store, StoreError, Tables, View},
 };
 
 impl<S: Store> Shared<S> {
@@ -27,11 +30,22 @@ impl<S: Store> Shared<S> {
 
     async fn carry_out(&self, context: Context, call: CoordCall) -> Result<CoordReply, StoreError> {
         let (device, speaks) = (context.device, speaks_after(&call.request));
-        let calendar = Arc::clone(&self.calendar);
+        let (calendar, env, misses) =
+            (Arc::clone(&self.calendar), Arc::clone(&self.env), Arc::clone(&self.misses));
         let apply = move |tables: &mut dyn Tables| {
             // Asked only here: a change that waited may come after the one that sets the calendar and moves the rows.
             let context = Context { now: calendar.now(), ..context };
-            rules::apply(tables, &context, &call)
+            // One write follows the other here, so that of two sign-ups the second sees the miss of the first.
+            let permit = permit_of(&*tables, device, &call)?;
+            if let Some(permit) = permit {
+                let checked = misses.check(permit, env.uptime());
+                checked.map_err(|retry_after| Refusal::TooMany { retry_after })?;
+            }
+            let outcome = rules::apply(tables, &context, &call);
+            if let (Some(permit), Err(Stop::Refused(Refusal::HandleTaken { .. }))) = (permit, &outcome) {
+                misses.note(permit, env.uptime());
+            }
+            outcome
         };
         let applied = match self.store.write(apply).await {
             Ok(applied) => applied,
@@ -57,4 +71,11 @@ const fn speaks_after(request: &CoordRequest) -> Option<bool> {
         CoordRequest::DeleteAccount { .. } => Some(false),
         _ => None,
     }
+}
+
+/// The permit under which somebody signs up; none for another request, or one that was done before and is only repeated.
+fn permit_of(view: &dyn View, device: DeviceKey, call: &CoordCall) -> Result<Option<[u8; 32]>, StoreError> {
+    let CoordRequest::SignUp { secret, .. } = &call.request else { return Ok(None) };
+    let is_repeated = view.receipt(device, call.key)?.is_some();
+    Ok((!is_repeated).then(|| secret.fingerprint()))
 }
