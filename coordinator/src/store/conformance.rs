@@ -53,6 +53,7 @@ on_every_store! {
     no_more_is_pruned_at_once_than_was_asked
     an_erased_account_leaves_nothing_that_tells_of_it_but_the_farewell
     what_is_shown_of_an_account_is_its_own
+    receipts_are_shown_as_a_number
     what_is_put_again_takes_the_place_of_what_was
     what_is_under_way_moves_with_the_calendar
     what_lies_further_ahead_than_it_can_is_brought_back

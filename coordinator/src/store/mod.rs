@@ -5,7 +5,7 @@
 //! [`Store`] runs transactions; when a write has returned, it is on disk. No rule may assume that it is the only
 //! process: what it needs to know it reads in its transaction.
 
-use std::{future::Future, net::SocketAddr};
+use std::{future::Future, io, net::SocketAddr};
 
 use jamsync_protocol::{
     id::{AccountId, DeviceKey, Handle, JamId},
@@ -174,8 +174,9 @@ pub trait View {
         device: DeviceKey,
         key: IdempotencyKey,
     ) -> Result<Option<([u8; 32], CoordReply)>, StoreError>;
-    /// Every row about an account, as JSON by table. What others have said about it is theirs, and left out.
-    fn held_about(&self, account: AccountId) -> Result<serde_json::Value, StoreError>;
+    /// Writes every row about an account to `out`, as JSON by table, a row at a time, so that nobody has to hold all of it.
+    /// Receipts are only counted. What others have said about the account is theirs, and left out.
+    fn held_about(&self, account: AccountId, out: &mut dyn io::Write) -> Result<(), StoreError>;
     /// How many statements this transaction has run so far. What an answer keeps to itself must not show in how long it takes,
     /// so answers that are to look alike run equally many.
     fn statements(&self) -> u32;

@@ -326,3 +326,24 @@ pub(super) async fn what_is_shown_of_an_account_is_its_own(store: impl Store) {
     .await;
     assert_eq!(look(&store, |view| held(view, id(1))).await, before);
 }
+
+pub(super) async fn receipts_are_shown_as_a_number(store: impl Store) {
+    with_people(&store).await;
+    with(&store, |tables| {
+        tables.insert_device(&second_device(1))?;
+        for (device, count) in [(key(1), 3), (second_device(1).key, 1), (key(2), 2)] {
+            for number in 0..count {
+                let receipt = IdempotencyKey([number; 16]);
+                tables.insert_receipt(device, receipt, [1; 32], &CoordReply::Done, time(number))?;
+            }
+        }
+        Ok(())
+    })
+    .await;
+    let shown = look(&store, |view| held(view, id(1))).await;
+    let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+    let rows = shown["receipts"].as_array().expect("rows");
+    let mut counts: Vec<_> = rows.iter().map(|row| row["count"].as_u64()).collect();
+    counts.sort();
+    assert_eq!(counts, [Some(1), Some(3)], "{shown}");
+}
