@@ -44,6 +44,7 @@ use resets::endpoint_config;
 pub struct Server {
     endpoint: Endpoint,
     stop: watch::Sender<bool>,
+    broken: watch::Receiver<bool>,
     tasks: [JoinHandle<()>; 2],
     address: SocketAddr,
     key: DeviceKey,
@@ -131,12 +132,12 @@ impl Server {
             misses: Arc::default(),
             look_again: Notify::new(),
         });
-        let (stop, stopping) = watch::channel(false);
+        let ((stop, stopping), (breaks, broken)) = (watch::channel(false), watch::channel(false));
         let tasks = [
             tokio::spawn(accept::accept(endpoint.clone(), Arc::clone(&shared), stopping.clone())),
-            tokio::spawn(timekeeper::keep_time(shared, stopping)),
+            tokio::spawn(timekeeper::keep_time(shared, stopping, breaks)),
         ];
-        Ok(Self { endpoint, stop, tasks, address, key, live, metrics })
+        Ok(Self { endpoint, stop, broken, tasks, address, key, live, metrics })
     }
 
     /// Takes other rules and limits, from the next request and the next connection on.
@@ -160,6 +161,16 @@ impl Server {
     #[must_use]
     pub fn key(&self) -> DeviceKey {
         self.key
+    }
+
+    /// Returns where nothing can be written any more, whatever anybody does, until the program is started anew. It stands
+    /// still as long as all is well.
+    pub async fn broken(&self) {
+        let mut broken = self.broken.clone();
+        if broken.wait_for(|broken| *broken).await.is_err() {
+            // The server has stopped by itself.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Takes no more connections, ends what is under way, tells the nodes, and returns when all are gone.

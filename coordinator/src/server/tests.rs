@@ -207,3 +207,17 @@ async fn a_connection_has_one_event_stream_at_a_time() {
     let mut second = ben.events().await;
     assert!(matches!(second.next().await.expect("an event").event, CoordEvent::JamRequested(_)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_writer_has_ended_says_so() {
+    let stage = Stage::of(&[1]).await;
+    let ana = stage.log_in(1).await;
+    assert!(stage.store.is_writable());
+    let failed = stage.store.write::<(), StoreError>(|_| panic!("as it would by a mistake of ours")).await;
+    assert!(matches!(failed, Err(StoreError::Closed)));
+    until("it is not ready", || !stage.store.is_writable()).await;
+    tokio::time::timeout(PATIENCE, stage.server.broken()).await.expect("it says so in time");
+    let refused = ana.ask(CoordRequest::OptOut { out: true }).await;
+    assert!(matches!(refused, CoordReply::Refused(Refusal::Unavailable { .. })), "{refused:?}");
+    assert!(matches!(ana.ask(CoordRequest::WhoAmI).await, CoordReply::Me(_)), "reading goes on");
+}

@@ -13,13 +13,20 @@ use crate::{
     store::{Store, StoreError, Tables},
 };
 
-/// Keeps time until the server stops, or its store is closed.
-pub(super) async fn keep_time<S: Store>(shared: Arc<Shared<S>>, mut stopping: watch::Receiver<bool>) {
+/// Keeps time until the server stops, or its store is closed, of which it says that the server is broken.
+pub(super) async fn keep_time<S: Store>(
+    shared: Arc<Shared<S>>,
+    mut stopping: watch::Receiver<bool>,
+    breaks: watch::Sender<bool>,
+) {
     let mut keeper = Timekeeper { prune_at: shared.env.uptime(), started: false, others: false, shared };
     loop {
         let (wait, works) = match keeper.look().await {
             Ok(next) => (keeper.wait_until(next), true),
-            Err(StoreError::Closed) => return,
+            Err(StoreError::Closed) => {
+                breaks.send_replace(true);
+                return;
+            }
             // A failing store is asked again after a while, not at once.
             Err(_) => (TRY_AGAIN, false),
         };

@@ -45,7 +45,10 @@ impl Writer {
         let noted = Arc::clone(&metrics);
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || run(&connection, &receiver, &noted))
+            .spawn(move || {
+                let _ended = Ended(Arc::clone(&noted));
+                run(&connection, &receiver, &noted);
+            })
             .map_err(|error| StoreError::Database(error.to_string()))?;
         let queue = Queue { sender: Some(sender), metrics, thread: Mutex::new(Some(thread)) };
         Ok(Self { queue: Arc::new(queue) })
@@ -100,6 +103,18 @@ impl Drop for Queue {
         if let Some(thread) = thread {
             // A writer that panicked has nothing more to write.
             drop(thread.join());
+        }
+    }
+}
+
+/// Says that nothing is written any more, however the thread has come to its end.
+struct Ended(Arc<StoreMetrics>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.failing.set(true);
+        if std::thread::panicking() {
+            tracing::error!("the writer has ended; nothing can be written until the server is started anew");
         }
     }
 }
