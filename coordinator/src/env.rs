@@ -3,13 +3,17 @@
 
 use std::{fmt, future::Future, pin::Pin, time::SystemTime};
 
-use jamsync_protocol::time::UtcTime;
+use jamsync_protocol::time::{NodeTime, Span, UtcTime};
 use rand::TryRngCore;
+use rustix::time::{ClockId, clock_gettime};
 
-/// The calendar and the source of randomness.
+/// The clocks and the source of randomness.
 pub trait Env: fmt::Debug + Send + Sync + 'static {
-    /// The time now.
+    /// What the calendar shows, which people set.
     fn now(&self) -> UtcTime;
+
+    /// The time since the machine started, sleep included. Nobody sets it, so lengths of time are taken by it.
+    fn uptime(&self) -> NodeTime;
 
     /// Random bytes that nobody can guess.
     ///
@@ -17,8 +21,8 @@ pub trait Env: fmt::Debug + Send + Sync + 'static {
     /// [`NoRandomness`] where the system has none.
     fn entropy(&self) -> Result<[u8; 32], NoRandomness>;
 
-    /// Returns once [`now`](Self::now) has reached `time`.
-    fn sleep_until(&self, time: UtcTime) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+    /// Returns once [`uptime`](Self::uptime) has reached `time`.
+    fn sleep_until(&self, time: NodeTime) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
 /// The operating system gave no random bytes.
@@ -26,7 +30,7 @@ pub trait Env: fmt::Debug + Send + Sync + 'static {
 #[error("the operating system gave no random bytes")]
 pub struct NoRandomness;
 
-/// The machine's own calendar and randomness.
+/// The machine's own clocks and randomness.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemEnv;
 
@@ -36,14 +40,18 @@ impl Env for SystemEnv {
         UtcTime::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
     }
 
+    fn uptime(&self) -> NodeTime {
+        let reading = clock_gettime(ClockId::Boottime);
+        NodeTime::ZERO + Span::from_secs(reading.tv_sec) + Span::from_nanos(reading.tv_nsec)
+    }
+
     fn entropy(&self) -> Result<[u8; 32], NoRandomness> {
         let mut bytes = [0; 32];
         rand::rngs::OsRng.try_fill_bytes(&mut bytes).map_err(|_| NoRandomness)?;
         Ok(bytes)
     }
 
-    fn sleep_until(&self, time: UtcTime) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        let nanos = u64::try_from((time - self.now()).as_nanos()).unwrap_or(0);
-        Box::pin(tokio::time::sleep(std::time::Duration::from_nanos(nanos)))
+    fn sleep_until(&self, time: NodeTime) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(tokio::time::sleep((time - self.uptime()).as_duration()))
     }
 }

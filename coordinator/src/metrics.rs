@@ -128,7 +128,7 @@ impl StoreMetrics {
             "One common commit of waiting writes, synced.",
         );
         self.commits.describe(page, "jamsync_store_commit_seconds", "");
-        page.head("jamsync_store_failing", "gauge", "1 where the last commit failed.");
+        page.head("jamsync_store_failing", "gauge", "1 where the last commit failed, or there is no writer.");
         page.value("jamsync_store_failing", "", u8::from(self.failing.is_on()));
     }
 }

@@ -32,7 +32,7 @@ use jamsync_protocol::{
     },
     limits::COORD_FRAME_BYTES_MAX,
     text::{List, Text},
-    time::{Span, UtcTime},
+    time::{NodeTime, Span, UtcTime},
     wire::codec,
     wire::coord::{
         ALPN, Answer, Contact, CoordCall, CoordEvent, CoordReply, CoordRequest, EventNumber, Fault,
@@ -59,12 +59,16 @@ impl Env for ManualEnv {
     fn now(&self) -> UtcTime {
         *self.0.borrow()
     }
+    /// As if the machine had started in 1970.
+    fn uptime(&self) -> NodeTime {
+        NodeTime::from_nanos(self.now().as_nanos())
+    }
     fn entropy(&self) -> Result<[u8; 32], NoRandomness> {
         SystemEnv.entropy()
     }
-    fn sleep_until(&self, time: UtcTime) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    fn sleep_until(&self, time: NodeTime) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         let mut now = self.0.subscribe();
-        Box::pin(async move { drop(now.wait_for(|now| *now >= time).await) })
+        Box::pin(async move { drop(now.wait_for(|now| now.as_nanos() >= time.as_nanos()).await) })
     }
 }
 

@@ -198,8 +198,8 @@ enum AccountAction {
         /// Its new tier.
         tier: TierName,
     },
-    /// Delete an account for good, with all that is held about it, as its holder can. A device of it that is connected
-    /// notices at its next request.
+    /// Delete an account for good, with all that is held about it, as its holder can. Its devices are cut off from
+    /// a running server within two seconds.
     Delete {
         /// Its name.
         handle: Handle,
@@ -247,6 +247,8 @@ enum CliError {
         jamsync_protocol::identity::join_code::ADDRESSES_MAX
     )]
     ManyAddresses,
+    #[error("the part that writes to the disk has failed, see the log; start the server again")]
+    Broken,
     #[error("cannot write the answer: {0}")]
     Output(#[from] io::Error),
 }
@@ -267,6 +269,7 @@ impl CliError {
             | Self::Backup(_)
             | Self::Store(_)
             | Self::NoAddress
+            | Self::Broken
             | Self::ManyAddresses
             | Self::Output(_) => 1,
         }

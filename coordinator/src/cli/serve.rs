@@ -48,7 +48,14 @@ pub(super) async fn serve(sources: &Sources, json: bool) -> Result<(), CliError>
     let manager = Manager::of_environment();
     manager.tell("READY=1");
 
-    while signals.next().await == Told::Reload {
+    let told = loop {
+        let told = tokio::select! {
+            told = signals.next() => told,
+            () = server.broken() => Told::Broken,
+        };
+        if told != Told::Reload {
+            break told;
+        }
         if let Some(now) = reload(sources, &loaded) {
             server.change(now.config.rules(), now.config.limits());
             log.change(&now.config);
@@ -57,11 +64,11 @@ pub(super) async fn serve(sources: &Sources, json: bool) -> Result<(), CliError>
                 tracing::error!(%error, "the addresses for join codes could not be noted");
             }
         }
-    }
+    };
     tracing::info!("shutting down");
     manager.tell("STOPPING=1");
     server.shut_down().await;
-    Ok(())
+    if told == Told::Broken { Err(CliError::Broken) } else { Ok(()) }
 }
 
 /// The settings of the file as it is now; `None` where they cannot be taken, and those before hold.
@@ -131,11 +138,13 @@ fn say_ready(
     say(&format!("To invite someone: jamsync-coordinator join-code --data {}", data.display()))
 }
 
-/// What the operator says while it serves.
+/// What the operator says while it serves, or what happens to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Told {
     Stop,
     Reload,
+    /// Nothing can be written any more.
+    Broken,
 }
 
 struct Signals {

@@ -77,6 +77,14 @@ pub struct Config {
     /// Requests that one device may make at once before that counts, 16 to 100,000.
     #[arg(long, value_name = "N", env = "JAMSYNC_COORDINATOR_REQUESTS_BURST_MAX", default_value = "120", value_parser = whole::<u32>(16..=100_000))]
     pub requests_burst_max: u32,
+    /// Requests of one device that change something, in the long run, 1 to 100,000 a second. Fewer hold up somebody who
+    /// changes much, more let one device fill the disk, a few hundred bytes each for a day.
+    #[arg(long, value_name = "N", env = "JAMSYNC_COORDINATOR_WRITES_PER_SECOND_MAX", default_value = "1", value_parser = whole::<u32>(1..=100_000))]
+    pub writes_per_second_max: u32,
+    /// Requests that change something and that one device may make at once before that counts, 16 to 100,000. Fewer hold up a
+    /// new device, which vouches for every contact.
+    #[arg(long, value_name = "N", env = "JAMSYNC_COORDINATOR_WRITES_BURST_MAX", default_value = "240", value_parser = whole::<u32>(16..=100_000))]
+    pub writes_burst_max: u32,
 }
 
 /// Where health and metrics are served.
@@ -143,6 +151,8 @@ impl Config {
             connections_per_origin_max: self.connections_per_origin_max,
             requests_per_second_max: self.requests_per_second_max,
             requests_burst_max: self.requests_burst_max,
+            writes_per_second_max: self.writes_per_second_max,
+            writes_burst_max: self.writes_burst_max,
         }
     }
 }

@@ -12,14 +12,14 @@ use jamsync_protocol::{
     },
 };
 
-use super::{Act, Context, Outcome, devices_of, my_account, named, standing::NOBODY};
+use super::{Act, Context, Outcome, devices_of, my_account, named, standing::NOBODY, wait_for};
 use crate::{
     eligibility::Verb,
     store::{Account, ContactRow, Link, StoreError, View},
 };
 
 /// How long a friend link may be accepted: 7 days. A link in an old mail should not make contacts.
-const LINK_LIFE: Span = Span::from_secs(7 * 86_400);
+pub(super) const LINK_LIFE: Span = Span::from_secs(7 * 86_400);
 
 /// How many links one account may make within [`LINKS_SPAN`]. Count, 1 and up, default 20: fewer hinder somebody who
 /// invites a whole circle, more let one account fill the disk.
@@ -36,11 +36,13 @@ const CONTACTS_SPAN: Span = Span::from_secs(86_400);
 impl Act<'_> {
     pub(super) fn create_link(&mut self) -> Outcome {
         let me = self.me()?;
-        let expires = self.context.now + LINK_LIFE;
+        let now = self.context.now;
+        let expires = now + LINK_LIFE;
         // A link is made when its life begins, so those made within the span end within it too.
-        let recent = self.tables.link_ends(me.id, expires - LINKS_SPAN)?;
-        if let Some(oldest) = recent.len().checked_sub(LINKS_BURST).and_then(|at| recent.get(at)) {
-            return Err(Refusal::TooMany { retry_after: *oldest + LINKS_SPAN - expires }.into());
+        let ends = self.tables.link_ends(me.id, expires - LINKS_SPAN)?;
+        let recent: Vec<_> = ends.into_iter().map(|end| end - LINK_LIFE).collect();
+        if let Some(retry_after) = wait_for(&recent, LINKS_BURST, LINKS_SPAN, now) {
+            return Err(Refusal::TooMany { retry_after }.into());
         }
         let token = LinkToken(self.new_id());
         self.tables.insert_link(Link { token, creator: me.id, expires, accepter: None })?;
@@ -64,8 +66,8 @@ impl Act<'_> {
         }
         let now = self.context.now;
         let recent = self.tables.contacts_since(me.id, now - CONTACTS_SPAN)?;
-        if let Some(oldest) = recent.len().checked_sub(CONTACTS_BURST).and_then(|at| recent.get(at)) {
-            return Err(Refusal::TooMany { retry_after: *oldest + CONTACTS_SPAN - now }.into());
+        if let Some(retry_after) = wait_for(&recent, CONTACTS_BURST, CONTACTS_SPAN, now) {
+            return Err(Refusal::TooMany { retry_after }.into());
         }
         self.tables.close_link(token, me.id)?;
         // Whoever opens a link of somebody it has blocked has changed its mind.

@@ -12,11 +12,11 @@ use jamsync_protocol::{
     wire::coord::{self, CoordEvent, CoordReply, DEVICES_MAX, DeviceName, Refusal, RequestEnd},
 };
 
-use super::{Act, Context, Outcome, Stop, my_account, named};
+use super::{Act, Context, Outcome, Stop, my_account, named, wait_for};
 use crate::store::{Account, Device, DeviceCode, StoreError, View};
 
 /// How long a device code admits: 10 minutes, enough to carry it from one screen to another.
-const CODE_LIFE: Span = Span::from_secs(600);
+pub(super) const CODE_LIFE: Span = Span::from_secs(600);
 /// How many codes of an account may be valid at once. Count, 1 and up, default 5: fewer hinder somebody who mistypes,
 /// more let one account fill the disk.
 const CODES_MAX: usize = 5;
@@ -30,9 +30,10 @@ impl Act<'_> {
     pub(super) fn make_device_code(&mut self) -> Outcome {
         let me = self.me()?;
         let now = self.context.now;
-        let valid = self.tables.code_ends(me.id, now)?;
-        if let Some(oldest) = valid.len().checked_sub(CODES_MAX).and_then(|at| valid.get(at)) {
-            return Err(Refusal::TooMany { retry_after: *oldest - now }.into());
+        let ends = self.tables.code_ends(me.id, now)?;
+        let valid: Vec<_> = ends.into_iter().map(|end| end - CODE_LIFE).collect();
+        if let Some(retry_after) = wait_for(&valid, CODES_MAX, CODE_LIFE, now) {
+            return Err(Refusal::TooMany { retry_after }.into());
         }
         let (token, expires) = (CodeToken(self.new_id()), now + CODE_LIFE);
         let maker = self.context.device;

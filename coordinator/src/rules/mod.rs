@@ -16,7 +16,7 @@ use jamsync_protocol::{
 
 use crate::{
     eligibility::Markets,
-    store::{Account, StoreError, Tables, View, Whereabouts},
+    store::{Account, Latest, StoreError, Tables, View, Whereabouts},
 };
 
 mod accounts;
@@ -142,6 +142,16 @@ pub fn apply(tables: &mut dyn Tables, context: &Context, call: &CoordCall) -> Re
     let reply = act.write(&call.request)?;
     act.tables.insert_receipt(context.device, call.key, digest, &reply, context.now)?;
     Ok(Applied { reply, wake: act.wake, revoked: act.revoked })
+}
+
+/// Brings times back that lie further ahead than they can, as they do where the calendar was set back while no server ran,
+/// and returns how many did.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn bring_back(tables: &mut dyn Tables, settings: &Settings, now: UtcTime) -> Result<u64, StoreError> {
+    let (link, code) = (now + contacts::LINK_LIFE, now + devices::CODE_LIFE);
+    tables.bound_times(Latest { done: now, request: now + settings.request_life, link, code })
 }
 
 /// Answers a request that changes nothing.
@@ -273,6 +283,15 @@ impl Act<'_> {
     }
 }
 
+/// How long somebody has to wait who did something at these times, the earliest first, and may do it so often within
+/// `span`; none where it may be done now. A time that is yet to come, as a calendar that was set back leaves it, does not
+/// count.
+fn wait_for(times: &[UtcTime], most: usize, span: Span, now: UtcTime) -> Option<Span> {
+    let done = times.partition_point(|time| *time <= now);
+    let first = *times.get(done.checked_sub(most)?)?;
+    Some(first + span - now).filter(|wait| *wait > Span::ZERO)
+}
+
 fn my_account(view: &dyn View, context: &Context) -> Result<Account, Stop> {
     view.account_by_device(context.device)?.ok_or(Stop::Refused(Refusal::NotSignedUp))
 }
@@ -285,4 +304,27 @@ fn devices_of(account: &Account) -> Result<Vec<DeviceKey>, StoreError> {
 /// An account that another row names.
 fn named(view: &dyn View, id: jamsync_protocol::id::AccountId) -> Result<Account, StoreError> {
     view.account(id)?.ok_or(StoreError::Corrupt("account"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_waits_for_longer_than_the_span_nor_for_what_is_yet_to_come() {
+        let at = |seconds: i64| UtcTime::ZERO + Span::from_secs(seconds);
+        let wait = |times: &[i64], now| {
+            let times: Vec<_> = times.iter().map(|seconds| at(*seconds)).collect();
+            wait_for(&times, 3, Span::from_secs(100), at(now))
+        };
+        assert_eq!(wait(&[10, 20], 30), None, "two are not three");
+        assert_eq!(wait(&[10, 20, 30], 30), Some(Span::from_secs(80)));
+        assert_eq!(wait(&[10, 20, 30], 109), Some(Span::from_secs(1)));
+        assert_eq!(wait(&[10, 20, 30], 110), None);
+        assert_eq!(wait(&[5, 10, 20, 30], 30), Some(Span::from_secs(80)), "the last three count");
+        // The calendar was a thousand seconds ahead, and was set back.
+        assert_eq!(wait(&[1_010, 1_020, 1_030], 30), None);
+        assert_eq!(wait(&[10, 20, 1_010, 1_020, 1_030], 30), None);
+        assert_eq!(wait(&[10, 20, 30, 1_020, 1_030], 30), Some(Span::from_secs(80)));
+    }
 }

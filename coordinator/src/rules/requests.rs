@@ -8,7 +8,7 @@ use jamsync_protocol::{
     },
 };
 
-use super::{Act, Outcome, Stop, devices_of, named};
+use super::{Act, Outcome, Stop, devices_of, named, wait_for};
 use crate::{
     eligibility::Verb,
     store::{Account, JamRequest, StoreError, Tables, View},
@@ -38,8 +38,8 @@ impl Act<'_> {
             self.end_expired(&open)?;
         }
         let recent = self.tables.requests_made(me.id, friend.id, now - BURST_SPAN)?;
-        if let Some(oldest) = recent.len().checked_sub(BURST).and_then(|at| recent.get(at)) {
-            return Err(Refusal::TooMany { retry_after: *oldest + BURST_SPAN - now }.into());
+        if let Some(retry_after) = wait_for(&recent, BURST, BURST_SPAN, now) {
+            return Err(Refusal::TooMany { retry_after }.into());
         }
         for account in [&me, &friend] {
             let limit = u32::try_from(OPEN_REQUESTS_MAX).unwrap_or(u32::MAX);

@@ -1,5 +1,7 @@
 //! What an account may demand of its data: to see all that is held about it, and to have it deleted.
 
+use std::io;
+
 use jamsync_protocol::{
     id::Handle,
     text::List,
@@ -50,12 +52,72 @@ pub fn delete(tables: &mut dyn Tables, context: &Context, handle: &Handle) -> Re
 /// The bytes from `from` on of all that is held about the account that asks.
 pub(super) fn export(view: &dyn View, context: &Context, from: u32) -> Outcome {
     let me = my_account(view, context)?;
-    let all = serde_json::to_vec(&view.held_about(me.id)?).map_err(|_| StoreError::Corrupt("account"))?;
-    let from = usize::try_from(from).unwrap_or(usize::MAX);
-    let part = all.iter().skip(from).take(EXPORT_PART_BYTES_MAX).copied().collect();
+    let mut part = Part::from(usize::try_from(from).unwrap_or(usize::MAX));
+    view.held_about(me.id, &mut part)?;
     Ok(CoordReply::Exported {
-        part: List::new(part).map_err(|_| StoreError::Corrupt("account"))?,
-        total: u32::try_from(all.len()).unwrap_or(u32::MAX),
-        hash: *blake3::hash(&all).as_bytes(),
+        part: List::new(part.kept).map_err(|_| StoreError::Corrupt("account"))?,
+        total: u32::try_from(part.at).unwrap_or(u32::MAX),
+        hash: *part.hash.finalize().as_bytes(),
     })
+}
+
+/// Takes all that is held as it is written, and keeps one part of it. The whole may be many megabytes, and is read anew for
+/// each part.
+struct Part {
+    from: usize,
+    /// How many bytes there were so far.
+    at: usize,
+    kept: Vec<u8>,
+    hash: blake3::Hasher,
+}
+
+impl Part {
+    fn from(from: usize) -> Self {
+        Self { from, at: 0, kept: Vec::new(), hash: blake3::Hasher::new() }
+    }
+}
+
+impl io::Write for Part {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.hash.update(bytes);
+        let before = self.from.saturating_sub(self.at);
+        let room = EXPORT_PART_BYTES_MAX - self.kept.len();
+        self.kept.extend(bytes.iter().skip(before).take(room));
+        self.at += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn the_parts_of_an_export_are_the_whole_however_it_is_written() {
+        let all: Vec<u8> = (0u32..40_000).flat_map(u32::to_be_bytes).collect();
+        for piece in [1, 7, 4_096, EXPORT_PART_BYTES_MAX, all.len()] {
+            let mut fetched = Vec::new();
+            while fetched.len() < all.len() {
+                let mut part = Part::from(fetched.len());
+                all.chunks(piece).for_each(|bytes| part.write_all(bytes).expect("it takes all"));
+                assert_eq!(
+                    (part.at, *part.hash.finalize().as_bytes()),
+                    (all.len(), *blake3::hash(&all).as_bytes())
+                );
+                assert!((1..=EXPORT_PART_BYTES_MAX).contains(&part.kept.len()));
+                assert!(part.kept.capacity() <= 2 * EXPORT_PART_BYTES_MAX, "it keeps a part and no more");
+                fetched.extend(part.kept);
+            }
+            assert_eq!(fetched, all, "in pieces of {piece}");
+        }
+        let mut beyond = Part::from(all.len());
+        beyond.write_all(&all).expect("it takes all");
+        assert_eq!((beyond.kept.len(), beyond.at), (0, all.len()));
+    }
 }

@@ -12,7 +12,7 @@ use jamsync_protocol::{
     },
 };
 
-use super::{Act, Context, Outcome, Stop, contacts::as_seen, named};
+use super::{Act, Context, Outcome, Stop, contacts::as_seen, named, wait_for};
 use crate::{
     eligibility::{Facts, Friend, Standing, Verb, check, is_rolled_out},
     store::{Account, ContactRow, JamRequest, Report, StoreError},
@@ -104,8 +104,8 @@ impl Act<'_> {
         self.contact_of(&me, contact)?;
         let now = self.context.now;
         let recent = self.tables.reports_made(me.id, now - REPORTS_SPAN)?;
-        if let Some(oldest) = recent.len().checked_sub(REPORTS_BURST).and_then(|at| recent.get(at)) {
-            return Err(Refusal::TooMany { retry_after: *oldest + REPORTS_SPAN - now }.into());
+        if let Some(retry_after) = wait_for(&recent, REPORTS_BURST, REPORTS_SPAN, now) {
+            return Err(Refusal::TooMany { retry_after }.into());
         }
         let (by, about, words) = (Some(me.id), Some(contact), words.clone());
         self.tables.insert_report(&Report { number: 0, by, about, reason, words, at: now })?;

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use jamsync_protocol::{id::DeviceKey, identity::DeviceSecret, time::Span};
+use jamsync_protocol::{id::DeviceKey, identity::DeviceSecret};
 use quinn::{Endpoint, TokioRuntime, TransportConfig, crypto::rustls::QuicServerConfig};
 use tokio::{
     sync::{Notify, watch},
@@ -17,20 +17,25 @@ use tokio::{
 };
 
 mod accept;
+mod calendar;
 mod limits;
+mod meters;
+mod misses;
 mod origins;
 mod presence;
 mod resets;
 mod session;
+#[cfg(test)]
+mod tests;
+mod timekeeper;
 mod tls;
+mod writes;
 
-use crate::{
-    env::Env,
-    metrics::ServerMetrics,
-    rules::{self, Settings},
-    store::{Store, StoreError, Tables},
-};
+use crate::{env::Env, metrics::ServerMetrics, rules::Settings, store::Store};
+use calendar::Calendar;
 pub use limits::Limits;
+use meters::Meters;
+use misses::Misses;
 use presence::Presence;
 use resets::endpoint_config;
 
@@ -39,6 +44,7 @@ use resets::endpoint_config;
 pub struct Server {
     endpoint: Endpoint,
     stop: watch::Sender<bool>,
+    broken: watch::Receiver<bool>,
     tasks: [JoinHandle<()>; 2],
     address: SocketAddr,
     key: DeviceKey,
@@ -75,10 +81,13 @@ pub enum ServeError {
 struct Shared<S> {
     store: S,
     env: Arc<dyn Env>,
+    calendar: Arc<Calendar>,
     live: Arc<Live>,
     metrics: Arc<ServerMetrics>,
     secret: Arc<DeviceSecret>,
     presence: Arc<Presence>,
+    meters: Meters,
+    misses: Arc<Misses>,
     /// A request may expire sooner than any did, or the store has failed.
     look_again: Notify,
 }
@@ -113,19 +122,22 @@ impl Server {
         let metrics = Arc::<ServerMetrics>::default();
         let shared = Arc::new(Shared {
             store,
+            calendar: Arc::new(Calendar::new(Arc::clone(&env))),
             env,
             live: Arc::clone(&live),
             metrics: Arc::clone(&metrics),
             secret: Arc::new(secret),
             presence: Arc::default(),
+            meters: Meters::default(),
+            misses: Arc::default(),
             look_again: Notify::new(),
         });
-        let (stop, stopping) = watch::channel(false);
+        let ((stop, stopping), (breaks, broken)) = (watch::channel(false), watch::channel(false));
         let tasks = [
             tokio::spawn(accept::accept(endpoint.clone(), Arc::clone(&shared), stopping.clone())),
-            tokio::spawn(keep_time(shared, stopping)),
+            tokio::spawn(timekeeper::keep_time(shared, stopping, breaks)),
         ];
-        Ok(Self { endpoint, stop, tasks, address, key, live, metrics })
+        Ok(Self { endpoint, stop, broken, tasks, address, key, live, metrics })
     }
 
     /// Takes other rules and limits, from the next request and the next connection on.
@@ -149,6 +161,16 @@ impl Server {
     #[must_use]
     pub fn key(&self) -> DeviceKey {
         self.key
+    }
+
+    /// Returns where nothing can be written any more, whatever anybody does, until the program is started anew. It stands
+    /// still as long as all is well.
+    pub async fn broken(&self) {
+        let mut broken = self.broken.clone();
+        if broken.wait_for(|broken| *broken).await.is_err() {
+            // The server has stopped by itself.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Takes no more connections, ends what is under way, tells the nodes, and returns when all are gone.
@@ -179,45 +201,6 @@ impl Live {
 async fn stopped(stopping: &mut watch::Receiver<bool>) {
     // An error means that the server itself is gone.
     drop(stopping.wait_for(|stopping| *stopping).await);
-}
-
-/// Ends requests when their time is over, forgets once an hour what is of no more use, and tries a store that failed.
-async fn keep_time<S: Store>(shared: Arc<Shared<S>>, mut stopping: watch::Receiver<bool>) {
-    let mut prune_at = shared.env.now();
-    loop {
-        let now = shared.env.now();
-        let mut works = true;
-        match shared.store.write(move |tables| rules::expire(tables, now)).await {
-            Ok(wake) => shared.presence.wake(&wake),
-            Err(StoreError::Closed) => return,
-            Err(_) => works = false,
-        }
-        if now >= prune_at {
-            prune_at = now + PRUNE_INTERVAL;
-            works &= shared.store.write(move |tables| tables.prune(now - KEPT_SPAN)).await.is_ok();
-        }
-        if !shared.store.is_writable() {
-            // Rewrites what is there, because only a change shows whether there is room.
-            let rewrite = |tables: &mut dyn Tables| {
-                let addresses = tables.public_addresses()?;
-                tables.set_public_addresses(&addresses)
-            };
-            works = shared.store.write(rewrite).await.is_ok();
-        }
-        let next = match shared.store.read(|view| view.next_expiry()).await {
-            Ok(next) if works => {
-                next.unwrap_or(prune_at).clamp(now + SHORTEST_SLEEP, prune_at.max(now + SHORTEST_SLEEP))
-            }
-            Err(StoreError::Closed) => return,
-            // A failing store is asked again after a while, not at once.
-            Ok(_) | Err(_) => now + TRY_AGAIN,
-        };
-        tokio::select! {
-            () = shared.env.sleep_until(next) => {}
-            () = shared.look_again.notified(), if works => {}
-            () = stopped(&mut stopping) => return,
-        }
-    }
 }
 
 fn quic_config(secret: &DeviceSecret) -> Result<quinn::ServerConfig, ServeError> {
@@ -292,10 +275,3 @@ const INCOMING_MAX: usize = 1_024;
 const INCOMING_BUFFER_BYTES_TOTAL: u64 = 8 * 1024 * 1024;
 /// How long to wait for the last packets when shutting down.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
-const PRUNE_INTERVAL: Span = Span::from_secs(3_600);
-/// How long receipts and ended requests are kept: a day, longer than any node repeats a call.
-const KEPT_SPAN: Span = Span::from_secs(86_400);
-/// How long a store that failed is left alone.
-const TRY_AGAIN: Span = Span::from_secs(2);
-/// The timer never fires more often, whatever the rows say.
-const SHORTEST_SLEEP: Span = Span::from_millis(20);

@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use jamsync_protocol::time::UtcTime;
+use jamsync_protocol::time::NodeTime;
 
 use super::limits::{Bucket, Rate};
 
@@ -54,7 +54,7 @@ impl Origins {
         address: IpAddr,
         proved: bool,
         held_max: u32,
-        now: UtcTime,
+        now: NodeTime,
     ) -> Admission {
         let origin = origin_of(address);
         let mut known = self.lock();
@@ -87,7 +87,7 @@ impl Origins {
 
 impl Origin {
     /// Whether anything is lost when it is forgotten.
-    fn is_of_use(&self, now: UtcTime) -> bool {
+    fn is_of_use(&self, now: NodeTime) -> bool {
         self.held > 0 || !self.proved.is_full(now) || !self.unproved.is_full(now)
     }
 }
@@ -113,10 +113,10 @@ fn origin_of(address: IpAddr) -> IpAddr {
 /// up the places of somebody else.
 const UNPROVED_MAX: u32 = 16;
 /// How fast an origin may make connections before it has to prove its address.
-const UNPROVED_RATE: Rate = Rate { per_second: 4, burst: 32 };
+const UNPROVED_RATE: Rate = Rate::per_second(4, 32);
 /// How fast it may make them under a proved address: all friends behind one router are back within seconds after a
 /// restart of the server, and one machine keeps less than a hundredth of a core busy with handshakes.
-const PROVED_RATE: Rate = Rate { per_second: 16, burst: 256 };
+const PROVED_RATE: Rate = Rate::per_second(16, 256);
 /// Origins from which on those are forgotten that hold nothing and have not come of late.
 const KNOWN_MAX: usize = 16_384;
 
@@ -127,9 +127,9 @@ mod tests {
     use super::*;
 
     const HELD_MAX: u32 = 200;
-    const NOW: UtcTime = UtcTime::from_nanos(1_795_219_200_000_000_000);
+    const NOW: NodeTime = NodeTime::from_nanos(3_600_000_000_000);
 
-    fn enter(origins: &Arc<Origins>, address: &str, proved: bool, now: UtcTime) -> Admission {
+    fn enter(origins: &Arc<Origins>, address: &str, proved: bool, now: NodeTime) -> Admission {
         origins.enter(address.parse().expect("an address"), proved, HELD_MAX, now)
     }
 

@@ -2,16 +2,12 @@
 //! them events.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use jamsync_protocol::{
-    id::DeviceKey,
-    time::{Span, UtcTime},
-    wire::coord::Fault,
-};
+use jamsync_protocol::{id::DeviceKey, wire::coord::Fault};
 use tokio::sync::Notify;
 
 use crate::store::Whereabouts;
@@ -27,9 +23,20 @@ pub(super) struct Presence {
 struct Online {
     connection: quinn::Connection,
     told: Vec<SocketAddr>,
-    /// When this connection told its addresses of late, oldest first.
-    told_at: VecDeque<UtcTime>,
     wake: Arc<Notify>,
+    /// Whether it was known to speak for an account when this was looked at last.
+    speaks: bool,
+}
+
+/// What the rows say of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It speaks for an account.
+    Speaks,
+    /// It did, and was revoked.
+    Revoked,
+    /// There is no such device.
+    Unknown,
 }
 
 impl Presence {
@@ -40,8 +47,8 @@ impl Presence {
         let online = Online {
             connection: connection.clone(),
             told: Vec::new(),
-            told_at: VecDeque::new(),
             wake: Arc::clone(&wake),
+            speaks: false,
         };
         if let Some(older) = self.lock().insert(device, online) {
             close(&older.connection, Fault::Replaced);
@@ -58,23 +65,11 @@ impl Presence {
         }
     }
 
-    /// Notes the addresses that a device tells of itself. Such as no peer could dial are left out. Each telling is
-    /// passed on to the device's peers, and so it may be done only so often.
-    ///
-    /// # Errors
-    /// How long to wait, where it was done too often; nothing has changed then.
-    pub(super) fn tell(&self, device: DeviceKey, addresses: &[SocketAddr], now: UtcTime) -> Result<(), Span> {
-        let mut devices = self.lock();
-        let Some(online) = devices.get_mut(&device) else { return Ok(()) };
-        while online.told_at.front().is_some_and(|told| now - *told >= TOLD_SPAN) {
-            online.told_at.pop_front();
+    /// Notes the addresses that a device tells of itself. Such as no peer could dial are left out.
+    pub(super) fn tell(&self, device: DeviceKey, addresses: &[SocketAddr]) {
+        if let Some(online) = self.lock().get_mut(&device) {
+            online.told = addresses.iter().copied().map(canonical).filter(is_dialable).collect();
         }
-        if let Some(oldest) = online.told_at.front().filter(|_| online.told_at.len() >= TOLD_BURST) {
-            return Err(*oldest + TOLD_SPAN - now);
-        }
-        online.told_at.push_back(now);
-        online.told = addresses.iter().copied().map(canonical).filter(is_dialable).collect();
-        Ok(())
     }
 
     /// Wakes the event streams of these devices.
@@ -85,6 +80,39 @@ impl Presence {
                 online.wake.notify_one();
             }
         }
+    }
+
+    /// Wakes every event stream.
+    pub(super) fn wake_all(&self) {
+        self.lock().values().for_each(|online| online.wake.notify_one());
+    }
+
+    /// Notes whether a device speaks for an account.
+    pub(super) fn note(&self, device: DeviceKey, speaks: bool) {
+        if let Some(online) = self.lock().get_mut(&device) {
+            online.speaks = speaks;
+        }
+    }
+
+    /// Every connected device, with whether it was known to speak for an account.
+    pub(super) fn connected(&self) -> Vec<(DeviceKey, bool)> {
+        self.lock().iter().map(|(device, online)| (*device, online.speaks)).collect()
+    }
+
+    /// Holds the devices that were `connected` against what the rows said of them then, and cuts off those that speak for
+    /// nobody any more. One that never signed up stays.
+    pub(super) fn sort_out(&self, connected: &[(DeviceKey, bool, Standing)]) {
+        let is_gone = |(device, spoke, standing): &(DeviceKey, bool, Standing)| match standing {
+            Standing::Speaks => {
+                self.note(*device, true);
+                false
+            }
+            Standing::Revoked => true,
+            // It may have deleted its account itself by now.
+            Standing::Unknown => *spoke && self.lock().get(device).is_some_and(|online| online.speaks),
+        };
+        let gone: Vec<_> = connected.iter().filter(|one| is_gone(one)).map(|(device, ..)| *device).collect();
+        self.cut_off(&gone);
     }
 
     /// Cuts off devices that speak for nobody any more.
@@ -119,12 +147,6 @@ impl Whereabouts for Presence {
         addresses
     }
 }
-
-/// How often a connection may tell its addresses within [`TOLD_SPAN`]. Count, default 10: a node tells them when it
-/// connects and when its network changes; more would let it push other events out of its peers' queues.
-const TOLD_BURST: usize = 10;
-/// The time over which [`TOLD_BURST`] counts.
-const TOLD_SPAN: Span = Span::from_secs(60);
 
 /// The address from which a connection arrives now; a change of the client's address shows here.
 pub(super) fn observed(connection: &quinn::Connection) -> SocketAddr {

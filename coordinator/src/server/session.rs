@@ -29,7 +29,7 @@ use tokio::{
 
 use super::{
     Shared,
-    limits::{Bucket, Rate},
+    meters::Meter,
     presence::{close, observed},
     stopped, tls,
 };
@@ -64,8 +64,27 @@ struct Session<S: Store> {
     connection: quinn::Connection,
     device: DeviceKey,
     wake: Arc<Notify>,
+    meter: Arc<Meter>,
     greeted: AtomicBool,
+    /// Whether the event stream is open.
+    has_events: AtomicBool,
     stopping: watch::Receiver<bool>,
+}
+
+/// The place of the one event stream of a connection, free again when it is dropped. Each stream may hold the events of a
+/// read, and what wakes it wakes one.
+struct EventPlace<'a>(&'a AtomicBool);
+
+impl<'a> EventPlace<'a> {
+    fn take(taken: &'a AtomicBool) -> Result<Self, Fault> {
+        if taken.swap(true, Ordering::AcqRel) { Err(Fault::OutOfPlace) } else { Ok(Self(taken)) }
+    }
+}
+
+impl Drop for EventPlace<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
 }
 
 /// Serves a connection until either side closes it or `stopping` turns true.
@@ -80,21 +99,23 @@ pub(super) async fn serve<S: Store>(
     };
     let wake = shared.presence.arrive(device, &connection);
     tracing::info!(?device, "connected");
+    let meter = shared.meters.of(device, shared.env.uptime());
     let session = Arc::new(Session {
         shared,
         connection: connection.clone(),
         device,
         wake,
+        meter,
         greeted: AtomicBool::new(false),
+        has_events: AtomicBool::new(false),
         stopping: stopping.clone(),
     });
     let mut streams = JoinSet::new();
-    let mut bucket = Bucket::default();
     let why = loop {
         tokio::select! {
             accepted = connection.accept_bi() => match accepted {
                 Ok((send, receive)) => {
-                    let limited = session.take_from(&mut bucket).err();
+                    let limited = session.meter.request(&session.shared.live.limits(), session.shared.env.uptime()).err();
                     let session = Arc::clone(&session);
                     streams.spawn(async move { session.serve_stream(send, receive, limited).await });
                     if limited.is_some() {
@@ -118,14 +139,6 @@ pub(super) async fn serve<S: Store>(
 }
 
 impl<S: Store> Session<S> {
-    /// # Errors
-    /// How long to wait, where this client asks too fast.
-    fn take_from(&self, bucket: &mut Bucket) -> Result<(), Span> {
-        let limits = self.shared.live.limits();
-        let rate = Rate { per_second: limits.requests_per_second_max, burst: limits.requests_burst_max };
-        bucket.take(rate, self.shared.env.now())
-    }
-
     async fn serve_stream(&self, mut send: SendStream, mut receive: RecvStream, limited: Option<Span>) {
         if let Err(fault) = self.answer(&mut send, &mut receive, limited).await {
             tracing::info!(device = ?self.device, %fault, "stream closed");
@@ -213,32 +226,28 @@ impl<S: Store> Session<S> {
             close(&self.connection, Fault::Revoked);
         }
         self.greeted.store(true, Ordering::Release);
+        let signed_up = known.is_some_and(|known| !known.revoked);
+        self.shared.presence.note(device, signed_up);
         Ok(CoordReply::Welcome {
             features: Features::default(),
-            now: self.shared.env.now(),
+            now: self.shared.calendar.now(),
             observed: observed(&self.connection),
-            signed_up: known.is_some_and(|known| !known.revoked),
+            signed_up,
         })
     }
 
     async fn write(&self, call: CoordCall) -> Result<CoordReply, StoreError> {
-        if let CoordRequest::Candidates { addresses } = &call.request
-            && let Err(retry_after) = self.shared.presence.tell(self.device, addresses, self.shared.env.now())
-        {
+        let (limits, now) = (self.shared.live.limits(), self.shared.env.uptime());
+        if let Err(retry_after) = self.meter.write(&limits, now) {
             return Ok(CoordReply::Refused(Refusal::TooMany { retry_after }));
         }
-        let context = self.context()?;
-        let applied = self.shared.store.write(move |tables| rules::apply(tables, &context, &call)).await;
-        let applied = match applied {
-            Ok(applied) => applied,
-            Err(stop) => return stop.answer(),
-        };
-        self.shared.presence.wake(&applied.wake);
-        self.shared.presence.cut_off(&applied.revoked);
-        if matches!(applied.reply, CoordReply::Requested { .. }) {
-            self.shared.look_again.notify_one();
+        if let CoordRequest::Candidates { addresses } = &call.request {
+            if let Err(retry_after) = self.meter.tell(now) {
+                return Ok(CoordReply::Refused(Refusal::TooMany { retry_after }));
+            }
+            self.shared.presence.tell(self.device, addresses);
         }
-        Ok(applied.reply)
+        self.shared.write(self.context()?, call).await
     }
 
     async fn look(&self, request: CoordRequest) -> Result<CoordReply, StoreError> {
@@ -250,7 +259,7 @@ impl<S: Store> Session<S> {
         let shared = &self.shared;
         let whereabouts = Arc::clone(&shared.presence);
         Ok(Context {
-            now: shared.env.now(),
+            now: shared.calendar.now(),
             device: self.device,
             entropy: shared.env.entropy().map_err(|error| StoreError::Database(error.to_string()))?,
             settings: shared.live.settings(),
@@ -295,6 +304,7 @@ impl<S: Store> Session<S> {
         if !self.greeted.load(Ordering::Acquire) {
             return Err(Fault::OutOfPlace);
         }
+        let _place = EventPlace::take(&self.has_events)?;
         self.overtake(cursor).await?;
         let (device, store) = (self.device, &self.shared.store);
         let mut stopping = self.stopping.clone();

@@ -33,6 +33,7 @@ macro_rules! on_every_store {
 on_every_store! {
     what_fails_half_way_leaves_nothing
     a_change_sees_what_it_has_done
+    what_this_process_does_is_not_done_by_others
     an_account_is_found_by_id_name_and_device
     an_account_is_what_was_last_said_of_it
     what_is_there_cannot_be_added_again
@@ -49,9 +50,13 @@ on_every_store! {
     a_number_of_a_complaint_is_given_out_once
     what_is_counted_lies_after_the_time_asked_for_and_comes_in_order
     only_what_is_of_no_use_any_more_is_pruned
+    no_more_is_pruned_at_once_than_was_asked
     an_erased_account_leaves_nothing_that_tells_of_it_but_the_farewell
     what_is_shown_of_an_account_is_its_own
+    receipts_are_shown_as_a_number
     what_is_put_again_takes_the_place_of_what_was
+    what_is_under_way_moves_with_the_calendar
+    what_lies_further_ahead_than_it_can_is_brought_back
 }
 
 fn sqlite() -> (SqliteStore, tempfile::TempDir) {

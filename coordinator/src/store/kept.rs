@@ -154,3 +154,16 @@ pub struct Jam {
     /// Whether somebody left.
     pub ended: bool,
 }
+
+/// The latest times that rows can have where the calendar was never set back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Latest {
+    /// When something was done.
+    pub done: UtcTime,
+    /// When an open request expires.
+    pub request: UtcTime,
+    /// When a friend link ends.
+    pub link: UtcTime,
+    /// When a device code ends.
+    pub code: UtcTime,
+}

@@ -84,6 +84,11 @@ impl Store for MemoryStore {
     fn is_writable(&self) -> bool {
         true
     }
+
+    /// No other process can see it.
+    async fn changed_by_others(&self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
 }
 
 /// Adds what must not be there yet.

@@ -5,12 +5,12 @@
 //! [`Store`] runs transactions; when a write has returned, it is on disk. No rule may assume that it is the only
 //! process: what it needs to know it reads in its transaction.
 
-use std::{future::Future, net::SocketAddr};
+use std::{future::Future, io, net::SocketAddr};
 
 use jamsync_protocol::{
     id::{AccountId, DeviceKey, Handle, JamId},
     identity::{CodeToken, DeviceLog, LinkToken, SignedGrant, Tier},
-    time::UtcTime,
+    time::{Span, UtcTime},
     wire::coord::{
         CoordEvent, CoordReply, DeviceName, EventNumber, IdempotencyKey, NumberedEvent, RequestEnd, RequestId,
     },
@@ -31,7 +31,7 @@ mod schema;
 mod sqlite;
 mod writer;
 
-pub use kept::{Account, ContactRow, Device, DeviceCode, Jam, JamRequest, JoinPermit, Link, Report};
+pub use kept::{Account, ContactRow, Device, DeviceCode, Jam, JamRequest, JoinPermit, Latest, Link, Report};
 pub use sqlite::SqliteStore;
 
 /// A database of rows. Cheap to clone.
@@ -57,6 +57,13 @@ pub trait Store: Clone + Send + Sync + 'static {
 
     /// Whether the last change that was to be made durable was.
     fn is_writable(&self) -> bool;
+
+    /// Whether another process has changed the rows since this was asked last; what this one changes does not count. Now and
+    /// then it says so where nothing has changed.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the database.
+    fn changed_by_others(&self) -> impl Future<Output = Result<bool, StoreError>> + Send;
 }
 
 /// Why the store could not do it.
@@ -167,8 +174,9 @@ pub trait View {
         device: DeviceKey,
         key: IdempotencyKey,
     ) -> Result<Option<([u8; 32], CoordReply)>, StoreError>;
-    /// Every row about an account, as JSON by table. What others have said about it is theirs, and left out.
-    fn held_about(&self, account: AccountId) -> Result<serde_json::Value, StoreError>;
+    /// Writes every row about an account to `out`, as JSON by table, a row at a time, so that nobody has to hold all of it.
+    /// Receipts are only counted. What others have said about the account is theirs, and left out.
+    fn held_about(&self, account: AccountId, out: &mut dyn io::Write) -> Result<(), StoreError>;
     /// How many statements this transaction has run so far. What an answer keeps to itself must not show in how long it takes,
     /// so answers that are to look alike run equally many.
     fn statements(&self) -> u32;
@@ -241,8 +249,15 @@ pub trait Tables: View {
         now: UtcTime,
     ) -> Result<(), StoreError>;
     /// Drops receipts and ended requests that were made before `before`, and the permits, device codes, links and Jams that
-    /// ended before it.
-    fn prune(&mut self, before: UtcTime) -> Result<(), StoreError>;
+    /// ended before it, at most `limit` of them, and returns how many.
+    fn prune(&mut self, before: UtcTime, limit: u32) -> Result<u32, StoreError>;
+    /// Moves what is under way by `by`, because the calendar was set by as much: requests and receipts, and the ends of join
+    /// permits, device codes, links and Jams. What was signed stays as it is, and so does what only tells when something
+    /// was. Times stop where numbers end.
+    fn move_times(&mut self, by: Span) -> Result<(), StoreError>;
+    /// Brings the times of requests, receipts, device codes and links back to `latest` where they lie behind it, and returns
+    /// how many did.
+    fn bound_times(&mut self, latest: Latest) -> Result<u64, StoreError>;
     /// Sets the addresses at which the coordinator can be reached.
     fn set_public_addresses(&mut self, addresses: &[String]) -> Result<(), StoreError>;
 }

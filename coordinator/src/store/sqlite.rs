@@ -7,7 +7,10 @@ use std::{
     fs::OpenOptions,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use rusqlite::{CachedStatement, Connection, OpenFlags};
@@ -27,6 +30,8 @@ pub struct SqliteStore {
     // Dropped first: the writer, as the last to close the file, folds the log into it.
     readers: Arc<Readers>,
     writer: Writer,
+    /// The data version that the writer saw last.
+    seen: Arc<AtomicI64>,
 }
 
 /// The rows of one connection, inside a transaction.
@@ -43,6 +48,11 @@ impl<'a> Rows<'a> {
     fn prepare(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {
         self.statements.set(self.statements.get() + 1);
         self.connection.prepare_cached(sql)
+    }
+
+    /// A number that stays as it is while nobody but this connection commits.
+    pub(super) fn data_version(&self) -> Result<i64, StoreError> {
+        data_version(self.connection)
     }
 }
 
@@ -61,7 +71,8 @@ impl SqliteStore {
         schema::migrate(&mut connection)?;
         let (turns, idle) = (Semaphore::new(READERS_MAX), Mutex::new(Vec::new()));
         let readers = Readers { path: path.to_owned(), turns, idle };
-        Ok(Self { writer: Writer::start(connection)?, readers: Arc::new(readers) })
+        let seen = Arc::new(AtomicI64::new(data_version(&connection)?));
+        Ok(Self { writer: Writer::start(connection)?, readers: Arc::new(readers), seen })
     }
 
     /// What the store counts.
@@ -90,6 +101,11 @@ impl Store for SqliteStore {
 
     fn is_writable(&self) -> bool {
         !self.writer.metrics().failing.is_on()
+    }
+
+    async fn changed_by_others(&self) -> Result<bool, StoreError> {
+        let now = self.writer.data_version().await?;
+        Ok(self.seen.swap(now, Ordering::Relaxed) != now)
     }
 }
 
@@ -135,6 +151,10 @@ impl Readers {
     }
 }
 
+fn data_version(connection: &Connection) -> Result<i64, StoreError> {
+    connection.pragma_query_value(None, "data_version", |row| row.get(0)).map_err(db)
+}
+
 fn set_up(connection: &Connection) -> Result<(), StoreError> {
     connection.busy_timeout(BUSY_TIMEOUT).map_err(db)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
@@ -164,3 +184,32 @@ pub(super) const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_m
 const READERS_MAX: usize = 16;
 /// Each idle reader holds about 100 KiB; more than cores are of no use.
 const IDLE_READERS_MAX: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use jamsync_protocol::time::UtcTime;
+
+    use super::*;
+    use crate::store::JoinPermit;
+
+    #[tokio::test]
+    async fn what_another_process_commits_is_noticed_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let open = || SqliteStore::open(&folder.path().join("db")).expect("opens");
+        let (store, other) = (open(), open());
+        let permit = |number| JoinPermit { fingerprint: [number; 32], uses_left: 1, expires: UtcTime::ZERO };
+        let write = async |store: &SqliteStore, number| {
+            store.write(move |tables| tables.put_join_permit(permit(number))).await.expect("written");
+        };
+        // What the other did before this one was asked counts or not; from here on it is known.
+        write(&other, 1).await;
+        store.changed_by_others().await.expect("asked");
+        for number in 2..5 {
+            assert!(!store.changed_by_others().await.expect("asked"));
+            write(&other, number).await;
+            write(&store, 10 + number).await;
+            assert!(store.changed_by_others().await.expect("asked"), "{number}");
+        }
+        assert!(!store.changed_by_others().await.expect("asked"));
+    }
+}

@@ -33,9 +33,9 @@ struct Queue {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// Does its work, and returns what tells the caller of the commit's outcome.
+/// Does its work, and returns whether to keep it and what tells the caller of the commit's outcome, where that matters.
 /// Without rows, where no transaction could begin, it only passes the error on.
-type Change = Box<dyn FnOnce(Result<Rows<'_>, StoreError>) -> (bool, Report) + Send>;
+type Change = Box<dyn FnOnce(Result<Rows<'_>, StoreError>) -> (bool, Option<Report>) + Send>;
 type Report = Box<dyn FnOnce(Result<(), StoreError>)>;
 
 impl Writer {
@@ -45,7 +45,10 @@ impl Writer {
         let noted = Arc::clone(&metrics);
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || run(&connection, &receiver, &noted))
+            .spawn(move || {
+                let _ended = Ended(Arc::clone(&noted));
+                run(&connection, &receiver, &noted);
+            })
             .map_err(|error| StoreError::Database(error.to_string()))?;
         let queue = Queue { sender: Some(sender), metrics, thread: Mutex::new(Some(thread)) };
         Ok(Self { queue: Arc::new(queue) })
@@ -63,15 +66,29 @@ impl Writer {
                 // A caller that went away does not need the answer.
                 drop(answer.send(committed.map_err(E::from).and(outcome)));
             });
-            (keep, report)
+            (keep, Some(report))
         });
-        let sender = self.queue.sender.as_ref().ok_or(StoreError::Closed)?;
         let _waiting = self.queue.metrics.waiting.hold();
+        self.enqueue(change)?;
+        answered.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// The writer's own view of the data version. It writes nothing, and so waits for no disk.
+    pub(super) async fn data_version(&self) -> Result<i64, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.enqueue(Box::new(move |rows| {
+            drop(answer.send(rows.and_then(|rows| rows.data_version())));
+            (false, None)
+        }))?;
+        answered.await.map_err(|_| StoreError::Closed)?
+    }
+
+    fn enqueue(&self, change: Change) -> Result<(), StoreError> {
+        let sender = self.queue.sender.as_ref().ok_or(StoreError::Closed)?;
         sender.try_send(change).map_err(|error| match error {
             TrySendError::Full(_) => StoreError::Busy,
             TrySendError::Disconnected(_) => StoreError::Closed,
-        })?;
-        answered.await.map_err(|_| StoreError::Closed)?
+        })
     }
 
     pub(super) fn metrics(&self) -> Arc<StoreMetrics> {
@@ -90,12 +107,27 @@ impl Drop for Queue {
     }
 }
 
+/// Says that nothing is written any more, however the thread has come to its end.
+struct Ended(Arc<StoreMetrics>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.failing.set(true);
+        if std::thread::panicking() {
+            tracing::error!("the writer has ended; nothing can be written until the server is started anew");
+        }
+    }
+}
+
 fn run(connection: &Connection, waiting: &Receiver<Change>, metrics: &StoreMetrics) {
     while let Ok(first) = waiting.recv() {
         let mut reports = Vec::new();
         let together = std::iter::once(first).chain(waiting.try_iter().take(TOGETHER_MAX - 1));
         let (started, mut wrote) = (Instant::now(), false);
         let committed = commit_all(connection, together, &mut reports, &mut wrote);
+        if reports.is_empty() {
+            continue;
+        }
         metrics.commits.note(started.elapsed());
         let writes = u64::try_from(reports.len()).unwrap_or(u64::MAX);
         let counter = if committed.is_ok() { &metrics.writes } else { &metrics.writes_failed };
@@ -141,9 +173,10 @@ fn commit_all(
             // committed one by one.
             begun = Err(ended.clone().err().unwrap_or(StoreError::Full));
         }
-        match ended {
-            Ok(()) => reports.push(report),
-            Err(error) => report(Err(error)),
+        match (ended, report) {
+            (Ok(()), Some(report)) => reports.push(report),
+            (Err(error), Some(report)) => report(Err(error)),
+            (_, None) => {}
         }
     }
     let committed = begun.and_then(|()| connection.execute_batch("COMMIT").map_err(db));

@@ -76,7 +76,7 @@ pub const ABUSERS: [Abuser; 5] =
 /// Where one of the others is not served.
 pub async fn abuse(load: &Load, time: Duration) -> anyhow::Result<Abused> {
     let folder = tempfile::Builder::new().prefix("jamsync-load-").tempdir()?;
-    let server = Server::start(&load.binaries, folder.path(), "127.0.0.1:0", &[])?;
+    let server = Server::start(&load.binaries, folder.path(), "127.0.0.1:0", &SETTINGS)?;
     let code = Server::join_code(&load.binaries, folder.path(), 2 * OTHERS)?;
     let dialer = Arc::new(Dialer::new(server.address, code.coordinator, 4)?);
     let mut others = Vec::new();
@@ -266,6 +266,8 @@ impl fmt::Display for Abused {
     }
 }
 
+/// Every second thing that anybody does here is a write.
+const SETTINGS: [&str; 2] = ["--writes-per-second-max", "20"];
 /// Those who are to be served meanwhile. Count.
 const OTHERS: u32 = 16;
 /// How long each of them waits between two things: under what one connection may ask in the long run, 20 a second.

@@ -202,6 +202,16 @@ impl Events {
     pub async fn acknowledge(&mut self, upto: EventNumber) -> anyhow::Result<()> {
         Ok(self.send.write_all(&codec::encode_frame(&upto, COORD_FRAME_BYTES_MAX)?).await?)
     }
+
+    /// Ends the stream, so that another may be opened, and returns once the coordinator has ended it too.
+    ///
+    /// # Errors
+    /// Where the connection is gone.
+    pub async fn end(mut self) -> anyhow::Result<()> {
+        self.send.finish()?;
+        while next_frame(&mut self.receive, &mut self.frames).await?.is_some() {}
+        Ok(())
+    }
 }
 
 async fn next_frame(receive: &mut RecvStream, frames: &mut FrameReader) -> anyhow::Result<Option<Vec<u8>>> {

@@ -55,7 +55,7 @@ pub async fn measure(load: &Load) -> anyhow::Result<Report> {
     let folder = tempfile::Builder::new().prefix("jamsync-load-").tempdir()?;
     let data = folder.path().join("coordinator");
     let listen = format!("127.0.0.1:{}", ports::lasting()?);
-    let server = Server::start(&load.binaries, &data, &listen, &[])?;
+    let server = Server::start(&load.binaries, &data, &listen, &UNLIMITED)?;
     let address = server.address;
     let code = Server::join_code(&load.binaries, &data, load.devices)?;
     let crowd = Arc::new(Crowd::new(&Dialer::new(address, code.coordinator, SOCKETS)?.into(), load.devices)?);
@@ -65,7 +65,7 @@ pub async fn measure(load: &Load) -> anyhow::Result<Report> {
     // A process that has just started, so that memory which earlier connections left behind does not count as free.
     server.stop()?;
     let binaries = load.binaries.clone();
-    let again = move || Server::start(&binaries, &data, &listen, &[]);
+    let again = move || Server::start(&binaries, &data, &listen, &UNLIMITED);
     let server = again()?;
     let (online, idle) = idle(&crowd, &server).await?;
     let calm = writes(&online, &server, CALM_IN_FLIGHT, LINKS_EACH).await?;
@@ -107,6 +107,17 @@ where
     Ok(done)
 }
 
+/// A few devices do here what many would, so none of them is held back for it.
+const UNLIMITED: [&str; 8] = [
+    "--requests-per-second-max",
+    "100000",
+    "--requests-burst-max",
+    "100000",
+    "--writes-per-second-max",
+    "100000",
+    "--writes-burst-max",
+    "100000",
+];
 /// Sockets of the devices: a few, because a thousand devices on one would wait for each other.
 const SOCKETS: usize = 64;
 /// Writes under way at once: as many friends as may be busy at a time, and as many as fill the common commits.

@@ -220,24 +220,13 @@ pub(super) async fn events(
     let live = meter.read(delivered)?;
 
     let meter = Meter::start(server)?;
-    let again = all("events once more", done, 128, |(mut two, names)| async move {
-        let mut count = 0;
-        for online in &mut two {
-            // Its own stream stays where it is; this one begins with what was never acknowledged.
-            for _ in 0..AGAIN {
-                let mut events = online.device.events(EventNumber(0)).await?;
-                for _ in 0..ASKED_EACH {
-                    events.next().await?;
-                    count += 1;
-                }
-            }
-        }
-        Ok((two, names, count))
+    let again = all("events once more", done, 128, |(two, names)| async move {
+        let [one, other] = two;
+        Ok(([hear_again(one).await?, hear_again(other).await?], names))
     });
     let again = again.await?;
-    let count = again.iter().map(|(_, _, count)| count).sum();
-    let replayed = meter.read(count)?;
-    let online = again.into_iter().map(|(two, _, _)| two).chain(rest).flatten().collect();
+    let replayed = meter.read(again.len() * 2 * AGAIN * ASKED_EACH)?;
+    let online = again.into_iter().map(|(two, _)| two).chain(rest).flatten().collect();
     Ok((online, Delivered { live, replayed, latency: times.read() }))
 }
 
@@ -278,6 +267,19 @@ async fn ask_and_decline(
         times.note(begun);
     }
     Ok((two, names))
+}
+
+/// Hears again and again of all that was never acknowledged.
+async fn hear_again(Online { device, mut events }: Online) -> anyhow::Result<Online> {
+    for _ in 0..AGAIN {
+        // A connection has one event stream at a time.
+        events.end().await?;
+        events = device.events(EventNumber(0)).await?;
+        for _ in 0..ASKED_EACH {
+            events.next().await?;
+        }
+    }
+    Ok(Online { device, events })
 }
 
 /// The server is told to stop while all are connected, and started again; each device comes back as a node does.

@@ -83,7 +83,7 @@ impl Stage {
         let store = DataFolder::open_existing(&self.data()).expect("the data of a coordinator").store;
         let later = UtcTime::from_nanos(i64::MAX);
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        runtime.block_on(store.write(move |tables| tables.prune(later))).expect("written");
+        runtime.block_on(store.write(move |tables| tables.prune(later, u32::MAX))).expect("written");
     }
 
     fn start_coordinator_with(&mut self, rules: &[(&str, &str)]) {

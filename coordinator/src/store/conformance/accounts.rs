@@ -52,6 +52,20 @@ pub(super) async fn a_change_sees_what_it_has_done(store: impl Store) {
     assert_eq!(seen.await.expect("written"), (Some(Tier::Free), Some(EventNumber(1))));
 }
 
+pub(super) async fn what_this_process_does_is_not_done_by_others(store: impl Store) {
+    with_people(&store).await;
+    change(&store, |tables| tables.insert_account(&account(1))).await.expect_err("it is there");
+    let refused = change(&store, |tables| {
+        tables.erase_account(id(3))?;
+        Err::<(), _>(StoreError::Busy)
+    });
+    refused.await.expect_err("it is taken back");
+    for _ in 0..2 {
+        assert!(!store.changed_by_others().await.expect("asked"));
+        with(&store, |tables| tables.set_tier(id(1), Tier::Free)).await;
+    }
+}
+
 pub(super) async fn an_account_is_found_by_id_name_and_device(store: impl Store) {
     with_people(&store).await;
     for (number, expected) in [(1, Some(account(1))), (5, None)] {
@@ -311,4 +325,25 @@ pub(super) async fn what_is_shown_of_an_account_is_its_own(store: impl Store) {
     })
     .await;
     assert_eq!(look(&store, |view| held(view, id(1))).await, before);
+}
+
+pub(super) async fn receipts_are_shown_as_a_number(store: impl Store) {
+    with_people(&store).await;
+    with(&store, |tables| {
+        tables.insert_device(&second_device(1))?;
+        for (device, count) in [(key(1), 3), (second_device(1).key, 1), (key(2), 2)] {
+            for number in 0..count {
+                let receipt = IdempotencyKey([number; 16]);
+                tables.insert_receipt(device, receipt, [1; 32], &CoordReply::Done, time(number))?;
+            }
+        }
+        Ok(())
+    })
+    .await;
+    let shown = look(&store, |view| held(view, id(1))).await;
+    let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+    let rows = shown["receipts"].as_array().expect("rows");
+    let mut counts: Vec<_> = rows.iter().map(|row| row["count"].as_u64()).collect();
+    counts.sort();
+    assert_eq!(counts, [Some(1), Some(3)], "{shown}");
 }

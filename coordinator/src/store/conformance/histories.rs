@@ -21,7 +21,10 @@ use super::{
 };
 use crate::{
     eligibility::AgeRecord,
-    store::{ContactRow, SqliteStore, Store, StoreError, Tables, View, fixture::person, memory::MemoryStore},
+    store::{
+        ContactRow, Latest, SqliteStore, Store, StoreError, Tables, View, fixture::person,
+        memory::MemoryStore,
+    },
 };
 
 /// How many histories there are, and how many transactions each has, which take a few milliseconds each.
@@ -109,7 +112,7 @@ fn transaction(tables: &mut dyn Tables, mut random: StdRng) -> Result<Done, Stop
 }
 
 /// How many kinds of change [`verb`] knows.
-const VERBS: usize = 27;
+const VERBS: usize = 29;
 
 /// One random change, and what it answered.
 fn verb(tables: &mut dyn Tables, random: &mut StdRng) -> Result<(&'static str, String), StoreError> {
@@ -125,8 +128,9 @@ fn verb(tables: &mut dyn Tables, random: &mut StdRng) -> Result<(&'static str, S
     let (tier, end) =
         [(Tier::Free, RequestEnd::Expired), (Tier::Premium, RequestEnd::Accepted)][usize::from(yes)];
     let (name, receipt) = (Text::truncated(&"name".repeat(at.into())), IdempotencyKey([thing; 16]));
+    let (step, latest) = (time(at / 4) - time(0), latest(at));
     let contact = ContactRow { blocked: yes, removed: no, ..full_contact(a, b, at) };
-    let (verb, answer) = match random.random_range(0..56) {
+    let (verb, answer) = match random.random_range(0..58) {
         0..3 => ("insert_account", said(tables.insert_account(&account(a)))),
         3 => ("set_tier", said(tables.set_tier(id(a), tier))),
         4 => ("set_age", said(tables.set_age(id(a), age(at, yes)))),
@@ -148,7 +152,7 @@ fn verb(tables: &mut dyn Tables, random: &mut StdRng) -> Result<(&'static str, S
         34..37 => ("end_jam", said(tables.end_jam(jam.id))),
         37 => ("lift_events", said(tables.lift_events(device, higher))),
         38 => ("drop_events", said(tables.drop_events(device, lower))),
-        39 => ("prune", said(tables.prune(time(at / 3)))),
+        39 => ("prune", said(tables.prune(time(at / 3), u32::MAX))),
         40 => {
             ("set_public_addresses", said(tables.set_public_addresses(&[name.to_string(), at.to_string()])))
         }
@@ -158,9 +162,15 @@ fn verb(tables: &mut dyn Tables, random: &mut StdRng) -> Result<(&'static str, S
         }
         42..46 => ("insert_request", said(tables.insert_request(asked))),
         46..50 => ("put_contact", said(tables.put_contact(&contact))),
+        50 => ("move_times", said(tables.move_times(if yes { step } else { -step }))),
+        51 => ("bound_times", said(tables.bound_times(latest))),
         _ => ("push_event", said(tables.push_event(device, &event[usize::from(thing) % 3]))),
     };
     Ok((verb, format!("{a} {b} {thing} {at} {}", answer?)))
+}
+
+fn latest(at: u8) -> Latest {
+    Latest { done: time(at), request: time(at + 1), link: time(at + 2), code: time(at + 3) }
 }
 
 fn newest_of(view: &dyn View, device: DeviceKey) -> Result<u64, StoreError> {

@@ -1,7 +1,7 @@
 //! Jam requests, Jams, events and what else passes: links, codes, permits, complaints, receipts, addresses.
 
 use jamsync_protocol::{
-    time::UtcTime,
+    time::{Span, UtcTime},
     wire::coord::{CoordReply, EventNumber, IdempotencyKey, RequestEnd},
 };
 
@@ -10,7 +10,7 @@ use super::{
     rows::{code, contact, event, grant, id, jam, key, link, permit, report, request, second_device, time},
     with, with_people,
 };
-use crate::store::{EVENTS_KEPT_MAX, JamRequest, Link, Store};
+use crate::store::{EVENTS_KEPT_MAX, JamRequest, JoinPermit, Latest, Link, Store};
 
 pub(super) async fn at_most_one_request_is_open_between_two_and_ends_once(store: impl Store) {
     with_people(&store).await;
@@ -203,7 +203,8 @@ pub(super) async fn only_what_is_of_no_use_any_more_is_pruned(store: impl Store)
             tables.insert_receipt(key(1), key_of, [number; 32], &CoordReply::Done, time(at))?;
         }
         tables.insert_request(request(3, 1, 2, 4))?;
-        tables.prune(time(5))
+        assert_eq!(tables.prune(time(5), u32::MAX)?, 6);
+        Ok(())
     })
     .await;
     for (number, stays) in [(1, false), (2, true)] {
@@ -249,4 +250,104 @@ pub(super) async fn what_is_put_again_takes_the_place_of_what_was(store: impl St
     assert_eq!((permitted, coded), (Some(permit(1, 5)), Some(code(1, 2, 5))));
     assert_eq!(linked, Some(Link { accepter: Some(id(2)), ..link(1, 1, 9) }));
     assert_eq!(addresses, ["host5:1", "always:1"]);
+}
+
+pub(super) async fn what_is_under_way_moves_with_the_calendar(store: impl Store) {
+    with_people(&store).await;
+    with(&store, |tables| {
+        tables.put_join_permit(permit(1, 9))?;
+        tables.put_device_code(code(1, 1, 9))?;
+        tables.insert_link(link(1, 1, 9))?;
+        tables.insert_jam(&jam(1, 1, 2, 9), &grant(&jam(1, 1, 2, 9)))?;
+        tables.insert_request(request(1, 1, 2, 4))?;
+        tables.insert_request(request(2, 1, 3, 4))?;
+        tables.end_request(request(2, 1, 3, 4).id, RequestEnd::Declined)?;
+        tables.insert_receipt(key(1), IdempotencyKey([1; 16]), [1; 32], &CoordReply::Done, time(4))?;
+        tables.put_join_permit(JoinPermit { expires: UtcTime::from_nanos(i64::MAX), ..permit(2, 9) })
+    })
+    .await;
+    for (step, moved) in [(Span::from_secs(11), 11), (Span::from_secs(-9), 2), (Span::from_secs(-2), 0)] {
+        with(&store, move |tables| tables.move_times(step)).await;
+        let (ends, [open, ended]) = look(&store, |view| {
+            let ends = [
+                view.join_permit([1; 32])?.map(|row| row.expires),
+                view.device_code(code(1, 1, 1).token)?.map(|row| row.expires),
+                view.link(link(1, 1, 1).token)?.map(|row| row.expires),
+                view.jam(jam(1, 1, 2, 1).id)?.map(|row| row.expires),
+            ];
+            Ok((ends, [view.request(request(1, 1, 2, 1).id)?, view.request(request(2, 1, 3, 1).id)?]))
+        })
+        .await;
+        assert_eq!(ends, [Some(time(9 + moved)); 4]);
+        assert_eq!(open, Some(request(1, 1, 2, 4 + moved)));
+        let end = Some(RequestEnd::Declined);
+        assert_eq!(ended, Some(JamRequest { end, ..request(2, 1, 3, 4 + moved) }));
+        // A receipt shows its time only by when it is forgotten.
+        let kept = change(&store, move |tables| {
+            tables.prune(time(4 + moved), u32::MAX)?;
+            tables.receipt(key(1), IdempotencyKey([1; 16]))
+        });
+        assert!(kept.await.expect("written").is_some(), "{moved}");
+    }
+    let far = look(&store, |view| view.join_permit([2; 32])).await.expect("it is there").expires;
+    assert_eq!(far, UtcTime::from_nanos(i64::MAX) - Span::from_secs(11), "it stopped where numbers end");
+    with(&store, |tables| tables.prune(time(5), u32::MAX).map(drop)).await;
+    assert_eq!(look(&store, |view| view.receipt(key(1), IdempotencyKey([1; 16]))).await, None);
+}
+
+pub(super) async fn what_lies_further_ahead_than_it_can_is_brought_back(store: impl Store) {
+    with_people(&store).await;
+    with(&store, |tables| {
+        for at in [1, 9] {
+            tables.put_join_permit(permit(at, at))?;
+            tables.put_device_code(code(at, 1, at))?;
+            tables.insert_link(link(at, 1, at))?;
+            tables.insert_request(request(at, at.min(2), 3, at))?;
+            tables.insert_receipt(key(1), IdempotencyKey([at; 16]), [1; 32], &CoordReply::Done, time(at))?;
+        }
+        Ok(())
+    })
+    .await;
+    let latest = Latest { done: time(2), request: time(7), link: time(4), code: time(5) };
+    for expected in [5, 0] {
+        let rows = change(&store, move |tables| tables.bound_times(latest)).await.expect("written");
+        assert_eq!(rows, expected);
+    }
+    for (number, code_ends, link_ends, permit_ends) in [(1, 1, 1, 1), (9, 5, 4, 9)] {
+        let ends = look(&store, move |view| {
+            Ok([
+                view.device_code(code(number, 1, 1).token)?.map(|row| row.expires),
+                view.link(link(number, 1, 1).token)?.map(|row| row.expires),
+                view.join_permit([number; 32])?.map(|row| row.expires),
+            ])
+        });
+        assert_eq!(ends.await, [code_ends, link_ends, permit_ends].map(|end| Some(time(end))));
+    }
+    let requests = look(&store, |view| view.requests_of(id(3), 9)).await;
+    assert_eq!(requests, [request(1, 1, 3, 1), JamRequest { expires: time(7), ..request(9, 2, 3, 2) }]);
+}
+
+pub(super) async fn no_more_is_pruned_at_once_than_was_asked(store: impl Store) {
+    with_people(&store).await;
+    with(&store, |tables| {
+        for number in 1..=5 {
+            let key_of = IdempotencyKey([number; 16]);
+            tables.insert_receipt(key(1), key_of, [number; 32], &CoordReply::Done, time(number))?;
+            tables.insert_link(link(number, 1, number))?;
+        }
+        Ok(())
+    })
+    .await;
+    // Four receipts and four links are old; the last of each is not.
+    for expected in [3, 3, 2, 0] {
+        let pruned = change(&store, |tables| tables.prune(time(5), 3)).await.expect("written");
+        assert_eq!(pruned, expected);
+    }
+    let left = look(&store, |view| {
+        Ok((
+            view.receipt(key(1), IdempotencyKey([5; 16]))?.is_some(),
+            view.link(link(5, 1, 5).token)?.is_some(),
+        ))
+    });
+    assert_eq!(left.await, (true, true));
 }

@@ -185,7 +185,9 @@ pub(super) fn everything(view: &dyn View) -> Result<Vec<String>, StoreError> {
 
 /// What is held about an account. In what order the rows of a table come is nowhere said.
 pub(super) fn held(view: &dyn View, account: AccountId) -> Result<String, StoreError> {
-    let mut tables = view.held_about(account)?;
+    let mut shown = Vec::new();
+    view.held_about(account, &mut shown)?;
+    let mut tables: serde_json::Value = serde_json::from_slice(&shown).expect("JSON");
     for rows in tables.as_object_mut().into_iter().flatten().filter_map(|(_, rows)| rows.as_array_mut()) {
         rows.sort_by_key(ToString::to_string);
     }

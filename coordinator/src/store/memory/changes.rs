@@ -3,7 +3,7 @@
 use jamsync_protocol::{
     id::{AccountId, DeviceKey, JamId},
     identity::{DeviceLog, LinkToken, SignedGrant, Tier},
-    time::UtcTime,
+    time::{Span, UtcTime},
     wire::coord::{CoordEvent, CoordReply, DeviceName, EventNumber, IdempotencyKey, RequestEnd, RequestId},
 };
 
@@ -11,8 +11,8 @@ use super::{Known, Receipt, Rows, add, known};
 use crate::{
     eligibility::AgeRecord,
     store::{
-        Account, ContactRow, Device, DeviceCode, EVENTS_KEPT_MAX, Jam, JamRequest, JoinPermit, Link, Report,
-        StoreError, Tables, View,
+        Account, ContactRow, Device, DeviceCode, EVENTS_KEPT_MAX, Jam, JamRequest, JoinPermit, Latest, Link,
+        Report, StoreError, Tables, View,
     },
 };
 
@@ -182,14 +182,52 @@ impl Tables for Rows {
         add(&mut self.receipts, (device, key.0), receipt, "receipt")
     }
 
-    fn prune(&mut self, before: UtcTime) -> Result<(), StoreError> {
-        self.receipts.retain(|_, receipt| receipt.at >= before);
-        self.requests.retain(|_, request| request.end.is_none() || request.created >= before);
-        self.permits.retain(|_, permit| permit.expires >= before);
-        self.codes.retain(|_, code| code.expires >= before);
-        self.links.retain(|_, link| link.expires >= before);
-        self.jams.retain(|_, (jam, _)| jam.expires >= before);
+    fn prune(&mut self, before: UtcTime, limit: u32) -> Result<u32, StoreError> {
+        let mut pruned = 0;
+        // Whether a row stays.
+        let mut stays = |is_of_use: bool| {
+            let stays = is_of_use || pruned == limit;
+            pruned += u32::from(!stays);
+            stays
+        };
+        self.receipts.retain(|_, receipt| stays(receipt.at >= before));
+        self.requests.retain(|_, request| stays(request.end.is_none() || request.created >= before));
+        self.permits.retain(|_, permit| stays(permit.expires >= before));
+        self.codes.retain(|_, code| stays(code.expires >= before));
+        self.links.retain(|_, link| stays(link.expires >= before));
+        self.jams.retain(|_, (jam, _)| stays(jam.expires >= before));
+        Ok(pruned)
+    }
+
+    fn move_times(&mut self, by: Span) -> Result<(), StoreError> {
+        let requests = self.requests.values_mut();
+        requests
+            .flat_map(|request| [&mut request.created, &mut request.expires])
+            .for_each(|time| *time += by);
+        self.receipts.values_mut().for_each(|receipt| receipt.at += by);
+        self.permits.values_mut().for_each(|permit| permit.expires += by);
+        self.codes.values_mut().for_each(|code| code.expires += by);
+        self.links.values_mut().for_each(|link| link.expires += by);
+        self.jams.values_mut().for_each(|(jam, _)| jam.expires += by);
         Ok(())
+    }
+
+    fn bound_times(&mut self, latest: Latest) -> Result<u64, StoreError> {
+        let mut rows = 0;
+        let mut bound = |time: &mut UtcTime, latest: UtcTime| {
+            rows += u64::from(*time > latest);
+            *time = (*time).min(latest);
+        };
+        self.receipts.values_mut().for_each(|receipt| bound(&mut receipt.at, latest.done));
+        for request in self.requests.values_mut() {
+            bound(&mut request.created, latest.done);
+            if request.end.is_none() {
+                bound(&mut request.expires, latest.request);
+            }
+        }
+        self.links.values_mut().for_each(|link| bound(&mut link.expires, latest.link));
+        self.codes.values_mut().for_each(|code| bound(&mut code.expires, latest.code));
+        Ok(rows)
     }
 
     fn set_public_addresses(&mut self, addresses: &[String]) -> Result<(), StoreError> {

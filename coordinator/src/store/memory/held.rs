@@ -9,7 +9,7 @@ use jamsync_protocol::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Known, Receipt, Rows};
+use super::{Known, Rows};
 use crate::store::{
     Account, ContactRow, DeviceCode, Jam, JamRequest, Link, Report, StoreError,
     rows::{bytes, end_number, reason_number, tier_number},
@@ -32,7 +32,7 @@ impl Rows {
             "jams": rows(self.jams.values().filter(|(jam, _)| part(jam)), jam)?,
             "participants": self.participants(id),
             "events": rows(self.events.iter().filter(|((device, _), _)| self.is_of(*device, id)), event)?,
-            "receipts": rows(self.receipts.iter().filter(|((device, _), _)| self.is_of(*device, id)), receipt)?,
+            "receipts": self.receipts_of(id),
             "reports": rows(self.reports.values().filter(|report| report.by == Some(id)), report)?,
         }))
     }
@@ -43,6 +43,14 @@ impl Rows {
         let mine = places.filter(|(_, (_, (account, _)))| *account == id);
         let row = |(jam, (place, (account, device))): (&Jam, (u32, &(AccountId, DeviceKey)))| json!({ "jam": hex(&jam.id.0), "place": place, "account": hex(&account.0), "device": hex(&device.0) });
         mine.map(row).collect()
+    }
+
+    fn receipts_of(&self, id: AccountId) -> Vec<Value> {
+        let devices = self.devices.keys().filter(|device| self.is_of(**device, id));
+        let counted =
+            devices.map(|device| (device, self.receipts.keys().filter(|(of, _)| of == device).count()));
+        let there = counted.filter(|(_, count)| *count > 0);
+        there.map(|(device, count)| json!({ "device": hex(&device.0), "count": count })).collect()
     }
 
     pub(super) fn erase(&mut self, id: AccountId) -> Result<(), StoreError> {
@@ -154,10 +162,6 @@ fn jam((jam, grant): &(Jam, SignedGrant)) -> Result<Value, StoreError> {
 
 fn event(((device, number), event): (&(DeviceKey, EventNumber), &CoordEvent)) -> Result<Value, StoreError> {
     Ok(json!({ "device": hex(&device.0), "number": number.0, "body": coded(event)? }))
-}
-
-fn receipt(((device, _), receipt): (&(DeviceKey, [u8; 16]), &Receipt)) -> Result<Value, StoreError> {
-    Ok(json!({ "device": hex(&device.0), "at": receipt.at.as_nanos() }))
 }
 
 fn report(report: &Report) -> Result<Value, StoreError> {

@@ -1,5 +1,7 @@
 //! [`View`] over collections.
 
+use std::io::Write;
+
 use jamsync_protocol::{
     id::{AccountId, DeviceKey, Handle, JamId},
     identity::{CodeToken, LinkToken},
@@ -168,8 +170,9 @@ impl View for Rows {
         Ok(self.receipts.get(&(device, key.0)).map(|receipt| (receipt.digest, receipt.reply.clone())))
     }
 
-    fn held_about(&self, account: AccountId) -> Result<serde_json::Value, StoreError> {
-        self.held(account)
+    fn held_about(&self, account: AccountId, out: &mut dyn Write) -> Result<(), StoreError> {
+        serde_json::to_writer(out, &self.held(account)?)
+            .map_err(|error| StoreError::Database(error.to_string()))
     }
 
     /// There is no database here whose statements could be counted.

@@ -3,7 +3,7 @@
 use jamsync_protocol::{
     id::{AccountId, DeviceKey, JamId},
     identity::{DeviceLog, LinkToken, SignedGrant, Tier},
-    time::UtcTime,
+    time::{Span, UtcTime},
     wire::coord::{CoordEvent, CoordReply, DeviceName, EventNumber, IdempotencyKey, RequestEnd, RequestId},
 };
 use rusqlite::Params;
@@ -12,8 +12,8 @@ use super::Rows;
 use crate::{
     eligibility::AgeRecord,
     store::{
-        Account, ContactRow, Device, DeviceCode, EVENTS_KEPT_MAX, Jam, JamRequest, JoinPermit, Link, Report,
-        StoreError, Tables,
+        Account, ContactRow, Device, DeviceCode, EVENTS_KEPT_MAX, Jam, JamRequest, JoinPermit, Latest, Link,
+        Report, StoreError, Tables,
         rows::{bytes, db, end_number, reason_number, tier_number},
     },
 };
@@ -26,8 +26,13 @@ impl Rows<'_> {
     }
 
     fn change(&self, sql: &str, params: impl Params) -> Result<(), StoreError> {
-        self.prepare(sql).and_then(|mut s| s.execute(params)).map_err(db)?;
-        Ok(())
+        self.count(sql, params).map(drop)
+    }
+
+    /// Runs `sql`, and returns how many rows it changed.
+    fn count(&self, sql: &str, params: impl Params) -> Result<u64, StoreError> {
+        let changed = self.prepare(sql).and_then(|mut s| s.execute(params)).map_err(db)?;
+        Ok(u64::try_from(changed).unwrap_or(u64::MAX))
     }
 }
 
@@ -251,18 +256,41 @@ impl Tables for Rows<'_> {
         )
     }
 
-    fn prune(&mut self, before: UtcTime) -> Result<(), StoreError> {
-        for sql in [
-            "DELETE FROM receipts WHERE at < ?1",
-            "DELETE FROM requests WHERE ended IS NOT NULL AND created < ?1",
-            "DELETE FROM join_permits WHERE expires < ?1",
-            "DELETE FROM device_codes WHERE expires < ?1",
-            "DELETE FROM links WHERE expires < ?1",
-            "DELETE FROM jams WHERE expires < ?1",
-        ] {
-            self.change(sql, [before.as_nanos()])?;
+    fn prune(&mut self, before: UtcTime, limit: u32) -> Result<u32, StoreError> {
+        let mut pruned = 0;
+        for (table, key, is_old) in PRUNED {
+            let sql = format!(
+                "DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {is_old} LIMIT ?2)"
+            );
+            let count = self.count(&sql, (before.as_nanos(), limit - pruned))?;
+            pruned += u32::try_from(count).unwrap_or(u32::MAX);
+        }
+        Ok(pruned)
+    }
+
+    fn move_times(&mut self, by: Span) -> Result<(), StoreError> {
+        let by = by.as_nanos();
+        // Beyond these a sum would be no integer any more.
+        let (least, most) = (i64::MIN.saturating_sub(by), i64::MAX.saturating_sub(by));
+        for (table, column) in MOVED {
+            let sql = format!("UPDATE {table} SET {column} = min(max({column}, ?2), ?3) + ?1");
+            self.change(&sql, (by, least, most))?;
         }
         Ok(())
+    }
+
+    fn bound_times(&mut self, latest: Latest) -> Result<u64, StoreError> {
+        let mut rows = 0;
+        for (sql, latest) in [
+            ("UPDATE receipts SET at = ?1 WHERE at > ?1", latest.done),
+            ("UPDATE requests SET created = ?1 WHERE created > ?1", latest.done),
+            ("UPDATE requests SET expires = ?1 WHERE ended IS NULL AND expires > ?1", latest.request),
+            ("UPDATE links SET expires = ?1 WHERE expires > ?1", latest.link),
+            ("UPDATE device_codes SET expires = ?1 WHERE expires > ?1", latest.code),
+        ] {
+            rows += self.count(sql, [latest.as_nanos()])?;
+        }
+        Ok(rows)
     }
 
     fn set_public_addresses(&mut self, addresses: &[String]) -> Result<(), StoreError> {
@@ -273,3 +301,24 @@ impl Tables for Rows<'_> {
         Ok(())
     }
 }
+
+/// Each column whose times move with the calendar.
+const MOVED: [(&str, &str); 7] = [
+    ("requests", "created"),
+    ("requests", "expires"),
+    ("receipts", "at"),
+    ("join_permits", "expires"),
+    ("device_codes", "expires"),
+    ("links", "expires"),
+    ("jams", "expires"),
+];
+
+/// What is dropped once it is older than `?1`: the table, its key, and which rows.
+const PRUNED: [(&str, &str, &str); 6] = [
+    ("receipts", "device, key", "at < ?1"),
+    ("requests", "id", "ended IS NOT NULL AND created < ?1"),
+    ("join_permits", "fingerprint", "expires < ?1"),
+    ("device_codes", "token", "expires < ?1"),
+    ("links", "token", "expires < ?1"),
+    ("jams", "id", "expires < ?1"),
+];

@@ -1,5 +1,7 @@
 //! [`View`] over SQLite.
 
+use std::io::Write;
+
 use jamsync_protocol::{
     id::{AccountId, DeviceKey, Handle, JamId},
     identity::{CodeToken, LinkToken},
@@ -241,8 +243,8 @@ impl View for Rows<'_> {
         })
     }
 
-    fn held_about(&self, account: AccountId) -> Result<serde_json::Value, StoreError> {
-        self.held(account)
+    fn held_about(&self, account: AccountId, out: &mut dyn Write) -> Result<(), StoreError> {
+        self.held(account, out)
     }
 
     fn statements(&self) -> u32 {

@@ -1,0 +1,153 @@
+//! A calendar that somebody sets while requests, links, codes and limits are under way.
+
+use jamsync_protocol::{
+    identity::{CodeToken, LinkToken, friend_link::LinkSecret},
+    text::List,
+    time::Span,
+    wire::coord::RequestId,
+};
+
+use super::{manual::ManualEnv, *};
+use crate::store::{DeviceCode, JamRequest, Link};
+
+/// A request, a link and a code.
+type Things = (RequestId, LinkToken, CodeToken);
+
+/// What is under way, by what the rows say of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Left {
+    request: Span,
+    link: Span,
+    code: Span,
+}
+
+impl Left {
+    /// The same `span` later.
+    fn after(self, span: Span) -> Self {
+        Self { request: self.request - span, link: self.link - span, code: self.code - span }
+    }
+}
+
+impl Stage {
+    /// How long all of it has left by the calendar of now.
+    async fn left(&self, env: &ManualEnv, (asked, link, code): Things) -> Left {
+        let look = self.store.read(move |view| {
+            let request = view.request(asked)?.map(|row| row.expires);
+            Ok([
+                request,
+                view.link(link)?.map(|row| row.expires),
+                view.device_code(code)?.map(|row| row.expires),
+            ])
+        });
+        let [request, link, code] =
+            look.await.expect("reads").map(|end| end.expect("it is there") - env.now());
+        Left { request, link, code }
+    }
+
+    /// Waits until it has so much left.
+    async fn until_left(&self, env: &ManualEnv, things: Things, wanted: Left) {
+        let patience = std::time::Instant::now() + PATIENCE;
+        loop {
+            let left = self.left(env, things).await;
+            if left == wanted {
+                return;
+            }
+            assert!(std::time::Instant::now() < patience, "{left:?} in place of {wanted:?}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+const YEAR: Span = Span::from_secs(365 * 86_400);
+const SECOND: Span = Span::from_secs(1);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_calendar_set_ahead_and_back_or_back_and_ahead_takes_and_gives_no_time() {
+    for first in [YEAR, -YEAR] {
+        let env = ManualEnv::start();
+        let stage = Stage::with(&[1, 2, 3], Settings::default(), Arc::clone(&env) as Arc<dyn Env>).await;
+        let (ana, ben, carl) = (stage.log_in(1).await, stage.log_in(2).await, stage.log_in(3).await);
+        let mut events = ben.events().await;
+        let jam = || CoordRequest::RequestJam { to: person(2).0.handle };
+        let reply = ana.ask(jam()).await;
+        let CoordReply::Requested { request, .. } = reply else { panic!("not asked: {reply:?}") };
+        let (mut links, mut codes) = (Vec::new(), Vec::new());
+        for _ in 0..20 {
+            let reply = ana.ask(CoordRequest::CreateFriendLink).await;
+            let CoordReply::FriendLink { token, .. } = reply else { panic!("no link: {reply:?}") };
+            links.push(token);
+        }
+        for _ in 0..5 {
+            let reply = ana.ask(CoordRequest::MakeDeviceCode).await;
+            let CoordReply::DeviceCode { token, .. } = reply else { panic!("no code: {reply:?}") };
+            codes.push(token);
+        }
+        for _ in 0..10 {
+            let told = ana.ask(CoordRequest::Candidates { addresses: List::empty() }).await;
+            assert!(matches!(told, CoordReply::Observed(_)), "{told:?}");
+        }
+        env.advance(SECOND);
+        let mut left = Left {
+            request: Span::from_secs(299),
+            link: Span::from_secs(7 * 86_400 - 1),
+            code: Span::from_secs(599),
+        };
+        assert_eq!(stage.left(&env, (request, links[0], codes[0])).await, left);
+        for step in [first, -first] {
+            env.set_calendar(step);
+            // Whoever asks before it was noticed is answered by the calendar of before.
+            assert_eq!(ana.ask(jam()).await, CoordReply::Refused(Refusal::AlreadyRequested { by_me: true }));
+            env.advance(SECOND);
+            left = left.after(SECOND);
+            stage.until_left(&env, (request, links[0], codes[0]), left).await;
+            assert_eq!(ana.ask(jam()).await, CoordReply::Refused(Refusal::AlreadyRequested { by_me: true }));
+            let passed = Span::from_secs(300) - left.request;
+            let hour = Span::from_secs(3_600);
+            assert_eq!(told_to_wait(&ana, CoordRequest::CreateFriendLink).await, hour - passed);
+            assert_eq!(told_to_wait(&ana, CoordRequest::MakeDeviceCode).await, left.code);
+            let telling = CoordRequest::Candidates { addresses: List::empty() };
+            assert_eq!(told_to_wait(&ana, telling).await, Span::from_secs(60) - passed);
+        }
+        let proof = LinkSecret([1; 16]).prove(ana.log.account(), carl.log.account());
+        let accepted = carl.ask(CoordRequest::AcceptFriendLink { token: links[0], proof }).await;
+        assert!(matches!(accepted, CoordReply::Contact(_)), "{accepted:?}");
+        // The request ends when its time is over, and not before.
+        assert!(matches!(events.next().await.expect("an event").event, CoordEvent::JamRequested(_)));
+        env.advance(left.request);
+        let over = events.next().await.expect("an event").event;
+        assert_eq!(over, CoordEvent::RequestExpired { request });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lies_further_ahead_than_it_can_at_a_start_is_brought_back() {
+    let env = ManualEnv::start();
+    let ahead = env.now() + YEAR;
+    let (from, to) = (person(1), person(2));
+    let (request, link, code) = (RequestId([1; 16]), LinkToken([2; 16]), CodeToken([3; 16]));
+    let rows = move |tables: &mut dyn Tables| {
+        let (account, maker) = (from.0.id, DeviceSecret::from_seed(&[1; 32]).public());
+        let (created, expires, end) = (ahead, ahead + Span::from_secs(300), None);
+        tables.insert_request(JamRequest {
+            id: request,
+            from: account,
+            from_device: maker,
+            to: to.0.id,
+            created,
+            expires,
+            end,
+        })?;
+        tables.insert_link(Link { token: link, creator: account, expires, accepter: None })?;
+        tables.put_device_code(DeviceCode { token: code, account, maker, expires, asks: 0 })
+    };
+    let stage = Stage::prepared(&[1, 2], Settings::default(), Arc::clone(&env) as Arc<dyn Env>, rows).await;
+    let most =
+        Left { request: Span::from_secs(300), link: Span::from_secs(7 * 86_400), code: Span::from_secs(600) };
+    stage.until_left(&env, (request, link, code), most).await;
+    let ana = stage.log_in(1).await;
+    let refused = ana.ask(CoordRequest::RequestJam { to: person(2).0.handle }).await;
+    assert_eq!(refused, CoordReply::Refused(Refusal::AlreadyRequested { by_me: true }));
+    env.advance(Span::from_secs(300));
+    let asked = ana.ask(CoordRequest::RequestJam { to: person(2).0.handle }).await;
+    assert!(matches!(asked, CoordReply::Requested { .. }), "{asked:?}");
+}
