@@ -53,11 +53,21 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`].
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with(path, true, FOLD_AFTER_PAGES)
+    }
+
+    /// As [`open`](Self::open), folded after so many pages, and without a single sync where it is not `synced`: for the
+    /// tests that show what those settings are worth, and for nothing else.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    #[doc(hidden)]
+    pub fn open_with(path: &Path, synced: bool, fold_after_pages: u32) -> Result<Self, StoreError> {
         // SQLite itself would let others read it; its other files take over the mode.
         let created = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
         created.map_err(|error| StoreError::Database(error.to_string()))?;
         let mut connection = Connection::open(path).map_err(db)?;
-        set_up(&connection)?;
+        set_up(&connection, synced, fold_after_pages)?;
         schema::migrate(&mut connection)?;
         let (turns, idle) = (Semaphore::new(READERS_MAX), Mutex::new(Vec::new()));
         let readers = Readers { path: path.to_owned(), turns, idle };
@@ -135,13 +145,14 @@ impl Readers {
     }
 }
 
-fn set_up(connection: &Connection) -> Result<(), StoreError> {
+fn set_up(connection: &Connection, synced: bool, fold_after_pages: u32) -> Result<(), StoreError> {
+    let synchronous = if synced { "FULL" } else { "OFF" };
     connection.busy_timeout(BUSY_TIMEOUT).map_err(db)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     connection
         .execute_batch(&format!(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-             PRAGMA trusted_schema = OFF; PRAGMA wal_autocheckpoint = {FOLD_AFTER_PAGES};
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA foreign_keys = ON;
+             PRAGMA trusted_schema = OFF; PRAGMA wal_autocheckpoint = {fold_after_pages};
              PRAGMA cache_size = -{WRITER_CACHE_KIB};"
         ))
         .map_err(db)
