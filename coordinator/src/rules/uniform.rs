@@ -18,6 +18,8 @@ use crate::{
 
 pub(super) const NOW: UtcTime = UtcTime::from_nanos(1_795_219_200_000_000_000);
 
+mod others;
+
 /// Everybody who is not called offline is online.
 #[derive(Debug)]
 struct Here(Vec<DeviceKey>);
