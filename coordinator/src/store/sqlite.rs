@@ -67,7 +67,11 @@ impl SqliteStore {
         let created = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
         created.map_err(|error| StoreError::Database(error.to_string()))?;
         let mut connection = Connection::open(path).map_err(db)?;
-        set_up(&connection, synced, fold_after_pages)?;
+        set_up(&connection)?;
+        let synchronous = if synced { "FULL" } else { "OFF" };
+        let durable =
+            format!("PRAGMA synchronous = {synchronous}; PRAGMA wal_autocheckpoint = {fold_after_pages};");
+        connection.execute_batch(&durable).map_err(db)?;
         schema::migrate(&mut connection)?;
         let (turns, idle) = (Semaphore::new(READERS_MAX), Mutex::new(Vec::new()));
         let readers = Readers { path: path.to_owned(), turns, idle };
@@ -145,14 +149,12 @@ impl Readers {
     }
 }
 
-fn set_up(connection: &Connection, synced: bool, fold_after_pages: u32) -> Result<(), StoreError> {
-    let synchronous = if synced { "FULL" } else { "OFF" };
+fn set_up(connection: &Connection) -> Result<(), StoreError> {
     connection.busy_timeout(BUSY_TIMEOUT).map_err(db)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     connection
         .execute_batch(&format!(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA foreign_keys = ON;
-             PRAGMA trusted_schema = OFF; PRAGMA wal_autocheckpoint = {fold_after_pages};
+            "PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;
              PRAGMA cache_size = -{WRITER_CACHE_KIB};"
         ))
         .map_err(db)
