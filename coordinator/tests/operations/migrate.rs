@@ -6,7 +6,10 @@
 
 use std::{fs, path::Path};
 
-use jamsync_coordinator::env::{Env, SystemEnv};
+use jamsync_coordinator::{
+    env::{Env, SystemEnv},
+    rules::Settings,
+};
 use jamsync_protocol::{
     id::{JamId, Participant},
     identity::{Grant, LinkToken, Tier, VerifiedLog, Vouch, friend_link::LinkSecret, join_code::JoinSecret},
@@ -94,6 +97,11 @@ impl Older {
         self.now + Span::from_secs(3_600)
     }
 
+    /// When a request that was made just now ends.
+    fn in_time(&self) -> UtcTime {
+        self.now + Settings::default().request_life
+    }
+
     fn accepted(&self) -> AcceptedLink {
         let proof = LinkSecret([1; 16]).prove(self.log_of_ana.account(), log(BEN).account());
         AcceptedLink { token: LinkToken([6; 16]), proof }
@@ -125,7 +133,7 @@ impl Older {
             friend: "ben".parse().expect("a handle"),
             account: log(BEN).account(),
             incoming: true,
-            expires: self.later(),
+            expires: self.in_time(),
         }
     }
 
@@ -250,7 +258,7 @@ impl Older {
             file.execute(
                 "INSERT INTO requests (id, from_account, from_device, to_account, created, expires, ended)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                params![id.0, ben, device_of_ben, ana, now, later, ended],
+                params![id.0, ben, device_of_ben, ana, now, self.in_time().as_nanos(), ended],
             )?;
         }
         let (participants, host) = (List::empty(), Participant::FIRST);
