@@ -11,6 +11,8 @@ mod kill;
 #[cfg(test)]
 mod migrate;
 #[cfg(test)]
+mod older;
+#[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod served;
