@@ -10,7 +10,8 @@ use jamsync_protocol::{
     wire::coord::Refusal,
 };
 
-/// What an account wants to do.
+/// What an account wants to do. Getting out is not among it: whoever declines, cancels, leaves, blocks, removes or reports
+/// somebody is asked for nothing, so that no rule can stand in the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
     /// Accept somebody's friend link.
@@ -19,8 +20,6 @@ pub enum Verb {
     RequestJam,
     /// Accept a contact's request.
     AcceptJam,
-    /// Decline, cancel, leave, block, remove, report: getting out is always permitted.
-    Withdraw,
 }
 
 /// What is known of the age of an account's holder.
@@ -82,6 +81,27 @@ pub struct Friend<'a> {
     pub blocks_me: bool,
     /// Whether it may take part itself.
     pub standing: Standing,
+}
+
+/// What decides whether a contact is shown as online.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Presence {
+    /// Whether one of its devices is connected.
+    pub connected: bool,
+    /// Whether the account that looks has blocked it.
+    pub blocked: bool,
+    /// Whether it has blocked the account that looks.
+    pub blocks_me: bool,
+    /// Whether its holder stays out of Jams.
+    pub opted_out: bool,
+}
+
+impl Presence {
+    /// Whether the contact is shown as online. One that is kept out of sight looks like one that is away.
+    #[must_use]
+    pub const fn is_shown(self) -> bool {
+        self.connected && !self.blocked && !self.blocks_me && !self.opted_out
+    }
 }
 
 impl AgeRecord {
@@ -157,7 +177,6 @@ pub fn is_rolled_out(account: AccountId, percent: u8) -> bool {
 /// opted out, or living elsewhere all read the same.
 pub fn check(verb: Verb, facts: &Facts<'_>) -> Result<(), Refusal> {
     match verb {
-        Verb::Withdraw => Ok(()),
         // Whoever was blocked finds a link that leads nowhere.
         Verb::Befriend => match facts.friend {
             Some(friend) if friend.blocks_me && !friend.is_contact => Err(Refusal::UnknownLink),

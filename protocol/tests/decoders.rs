@@ -7,7 +7,8 @@ use std::{collections::BTreeSet, fmt::Debug, fs, path::Path, str::FromStr};
 
 use jamsync_protocol::{
     chat::ChatMessage,
-    identity::{DeviceCode, DeviceLog, FriendLink, Grant, JoinCode, RecoveryCode, SignedGrant},
+    id::{AccountId, DeviceKey, Handle},
+    identity::{Date, DeviceCode, DeviceLog, FriendLink, Grant, JoinCode, Market, RecoveryCode, SignedGrant},
     limits::PEER_FRAME_BYTES_MAX,
     queue::QueueMessage,
     wire::{
@@ -110,6 +111,13 @@ fn read_code<T: FromStr + ToString + PartialEq>(text: &str) -> bool {
     code.is_some()
 }
 
+/// What is read from a text is read from its own text again.
+fn same_again<T: FromStr + ToString + PartialEq>(text: &str) {
+    if let Ok(value) = text.parse::<T>() {
+        assert!(value.to_string().parse::<T>().is_ok_and(|again| again == value), "{text:?}");
+    }
+}
+
 #[test]
 fn the_golden_files_hold_bytes_for_every_decoder() {
     let kinds: BTreeSet<String> = golden().into_iter().map(|(kind, _)| kind).collect();
@@ -149,6 +157,9 @@ fn an_absurd_length_in_any_place_is_survived() {
         }
     }
 }
+
+/// What a certificate says of an Ed25519 key before the key itself (RFC 8410).
+const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
@@ -206,5 +217,37 @@ proptest! {
     #[test]
     fn random_text_is_a_code_or_a_named_error(text in "(jamsync(-join|-device|-recovery)?:)?\\PC{0,200}") {
         read_codes(&text);
+    }
+
+    #[test]
+    fn a_key_in_a_certificate_is_taken_whole_or_not_at_all(
+        key in any::<[u8; 32]>(),
+        at in any::<Index>(),
+        byte in any::<u8>(),
+        how in 0u8..4,
+    ) {
+        let whole = [&SPKI[..], &key].concat();
+        prop_assert_eq!(DeviceKey::from_spki(&whole), Ok(DeviceKey(key)));
+        let (mut damaged, at) = (whole.clone(), at.index(whole.len()));
+        match how {
+            0 => damaged[at] = byte,
+            1 => damaged.insert(at, byte),
+            2 => damaged.truncate(at),
+            _ => drop(damaged.remove(at)),
+        }
+        let is_key = damaged.len() == whole.len() && damaged.starts_with(&SPKI);
+        prop_assert_eq!(DeviceKey::from_spki(&damaged).is_ok(), is_key);
+        prop_assert!(DeviceKey::from_spki(&key).is_err());
+    }
+
+    #[test]
+    fn random_text_is_a_name_a_date_a_country_or_a_key_that_says_the_same_or_a_named_error(
+        text in "\\PC{0,40}|[0-9]{1,5}-[0-9]{1,3}-[0-9]{1,3}|[A-Za-z]{2}|[0-9a-fA-F]{62,66}"
+    ) {
+        same_again::<Handle>(&text);
+        same_again::<Date>(&text);
+        same_again::<Market>(&text);
+        same_again::<DeviceKey>(&text);
+        same_again::<AccountId>(&text);
     }
 }

@@ -5,6 +5,8 @@ use jamsync_protocol::{
     wire::coord::{CoordEvent, EventNumber, RequestId},
 };
 
+use proptest::{prelude::*, sample::Index};
+
 use super::*;
 use crate::{
     data::DataFolder,
@@ -134,4 +136,38 @@ fn a_newer_database_is_neither_copied_nor_called_sound() {
         assert!(newer.to_string().contains("install that version"), "{newer}");
     }
     assert!(!copy.exists());
+}
+
+#[test]
+fn a_damaged_manifest_says_the_same_or_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [data, copy] = ["data", "copy"].map(|name| folder.path().join(name));
+    drop(DataFolder::open(&data, &SystemEnv).expect("opens"));
+    create(&data, &copy, &SystemEnv).expect("a backup");
+    let path = copy.join(MANIFEST_FILE);
+    let whole = fs::read(&path).expect("reads");
+    let said = |bytes: &[u8]| {
+        let manifest: Manifest = toml::from_slice(bytes).expect("a manifest");
+        (manifest.format, manifest.key, manifest.database)
+    };
+    let changes = prop::collection::vec((any::<Index>(), any::<u8>(), 0u8..3), 0..4);
+    proptest!(ProptestConfig::with_cases(200), |(changes in changes)| {
+        let mut bytes = whole.clone();
+        for (at, byte, how) in changes {
+            let at = at.index(bytes.len());
+            match how {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                _ => drop(bytes.remove(at)),
+            }
+        }
+        fs::write(&path, &bytes).expect("writes");
+        match verify(&copy) {
+            Ok(_) => prop_assert_eq!(said(&bytes), said(&whole)),
+            Err(BackupError::Damaged { path, .. } | BackupError::Unusable { path, .. }) => {
+                prop_assert!(path.starts_with(&copy), "{}", path.display());
+            }
+            Err(other) => prop_assert!(false, "{other}"),
+        }
+    });
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use clap::Parser;
+use proptest::{prelude::*, sample::Index};
 
 use super::*;
 
@@ -95,15 +96,19 @@ fn an_address_has_a_host_and_a_port() {
     }
 }
 
-#[test]
-fn the_example_file_names_every_setting_with_its_default() {
+/// The example file with every setting in force.
+fn example() -> String {
     let example = include_str!("../../coordinator.toml");
     let lines = example
         .lines()
         .map(|line| line.strip_prefix('#').unwrap_or(line))
         .filter(|line| !line.starts_with(' '));
-    let text = lines.collect::<Vec<_>>().join("\n");
-    let file = file(&text);
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_example_file_names_every_setting_with_its_default() {
+    let file = file(&example());
     let of_file = sources(&[], Some(file.path().to_owned())).load().expect("valid");
     assert!(of_file.settings.iter().all(|given| matches!(given.origin, Origin::File(_))), "{of_file:?}");
     let default = sources(&[], None).load().expect("valid").config;
@@ -111,4 +116,57 @@ fn the_example_file_names_every_setting_with_its_default() {
     let expected =
         Config { data: of_file.config.data.clone(), public: of_file.config.public.clone(), ..default };
     assert_eq!(of_file.config, expected);
+}
+
+/// Reads a file of these bytes: settings, or every wrong line by its number, or that it is no text.
+fn read(bytes: &[u8]) {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(bytes).expect("writes");
+    let lines_max = bytes.iter().filter(|byte| **byte == b'\n').count() + 1;
+    match sources(&[], Some(file.path().to_owned())).load() {
+        Ok(loaded) => assert!(std::str::from_utf8(bytes).is_ok() && !loaded.settings.is_empty()),
+        Err(ConfigError::Unreadable { .. }) => assert!(std::str::from_utf8(bytes).is_err()),
+        Err(ConfigError::Wrong { lines, .. }) => {
+            assert!(!lines.is_empty());
+            for line in lines {
+                let words = line.strip_prefix("line ").expect("a line is named");
+                let number = words.split([' ', ':']).next().and_then(|number| number.parse::<usize>().ok());
+                assert!(number.is_some_and(|number| (1..=lines_max).contains(&number)), "{line}");
+            }
+        }
+        // Two lines that are right each, and not together.
+        Err(other) => assert!(matches!(other, ConfigError::Flag(_)), "{other}"),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn random_bytes_are_settings_or_lines_that_are_named(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        read(&bytes);
+    }
+
+    #[test]
+    fn random_lines_are_settings_or_lines_that_are_named(
+        text in "((minimum_age|listen|public|markets|log|x) *[=\\[]{1,2} *[0-9a-zA-Z\"\\[\\]{}.:,_ -]{0,24}\n){0,4}"
+    ) {
+        read(text.as_bytes());
+    }
+
+    #[test]
+    fn a_damaged_file_is_settings_or_lines_that_are_named(
+        changes in prop::collection::vec((any::<Index>(), any::<u8>(), 0u8..3), 1..6),
+    ) {
+        let mut bytes = example().into_bytes();
+        for (at, byte, how) in changes {
+            let at = at.index(bytes.len());
+            match how {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                _ => drop(bytes.drain(at..(at + usize::from(byte)).min(bytes.len() - 1).max(at))),
+            }
+        }
+        read(&bytes);
+    }
 }

@@ -34,17 +34,28 @@ fn standings() -> Vec<Standing> {
 }
 
 /// The rules in the words of the feature list: the first reason that holds, in the order in which they are told.
-fn expected(verb: Verb, facts: &Facts<'_>, friend: &Friend<'_>) -> Option<Refusal> {
-    let (me, them, handle) = (facts.me, friend.standing, friend.handle.clone());
-    let jam = matches!(verb, Verb::RequestJam | Verb::AcceptJam);
+fn expected(verb: Verb, facts: &Facts<'_>) -> Option<Refusal> {
+    let of_me = because_of_me(verb, facts);
+    of_me.or_else(|| facts.friend.as_ref().and_then(|friend| because_of_friend(verb, friend)))
+}
+
+fn because_of_me(verb: Verb, facts: &Facts<'_>) -> Option<Refusal> {
+    let (me, jam) = (facts.me, verb != Verb::Befriend);
     let reasons = [
-        (verb == Verb::Befriend && friend.blocks_me && !friend.is_contact, Refusal::UnknownLink),
         (jam && !me.market_open, Refusal::NotInMarket),
         (jam && !me.rolled_out, Refusal::NotRolledOut),
         (jam && me.age == Age::TooYoung, Refusal::TooYoung { minimum_age: 16 }),
         (jam && me.age == Age::Unknown, Refusal::AgeUnknown { minimum_age: 16 }),
         (jam && me.opted_out, Refusal::OptedOut),
         (verb == Verb::RequestJam && facts.tier == Tier::Free, Refusal::NotPremium),
+    ];
+    reasons.into_iter().find_map(|(holds, refusal)| holds.then_some(refusal))
+}
+
+fn because_of_friend(verb: Verb, friend: &Friend<'_>) -> Option<Refusal> {
+    let (them, handle, jam) = (friend.standing, friend.handle.clone(), verb != Verb::Befriend);
+    let reasons = [
+        (!jam && friend.blocks_me && !friend.is_contact, Refusal::UnknownLink),
         (jam && !friend.is_contact, Refusal::NotContact { handle: handle.clone() }),
         (jam && friend.blocked, Refusal::Blocked { handle: handle.clone() }),
         (jam && friend.blocks_me, Refusal::FriendUnavailable { handle: handle.clone() }),
@@ -59,27 +70,48 @@ fn expected(verb: Verb, facts: &Facts<'_>, friend: &Friend<'_>) -> Option<Refusa
 #[test]
 fn every_combination_of_facts_is_decided_as_the_rules_say() {
     let ben: Handle = "ben".parse().expect("a handle");
-    let (mut decided, mut permitted) = (0, 0);
-    for verb in [Verb::Befriend, Verb::RequestJam, Verb::AcceptJam, Verb::Withdraw] {
+    let mut friends = vec![None];
+    for standing in standings() {
+        for contact in 0..8 {
+            let [is_contact, blocked, blocks_me] = [1, 2, 4].map(|bit| contact & bit != 0);
+            friends.push(Some(Friend { handle: &ben, is_contact, blocked, blocks_me, standing }));
+        }
+    }
+    let (mut decided, mut permitted, mut alone) = (0, 0, 0);
+    for verb in [Verb::Befriend, Verb::RequestJam, Verb::AcceptJam] {
         for me in standings() {
             for tier in [Tier::Free, Tier::Premium] {
-                for standing in standings() {
-                    for contact in 0..8 {
-                        let [is_contact, blocked, blocks_me] = [1, 2, 4].map(|bit| contact & bit != 0);
-                        let friend = Friend { handle: &ben, is_contact, blocked, blocks_me, standing };
-                        let facts = Facts { me, tier, minimum_age: 16, friend: Some(friend) };
-                        let wanted = expected(verb, &facts, &friend).map_or(Ok(()), Err);
-                        let outcome = check(verb, &facts);
-                        assert_eq!(outcome, wanted, "{verb:?} {facts:?}");
-                        (decided, permitted) = (decided + 1, permitted + usize::from(outcome.is_ok()));
-                    }
+                for friend in friends.iter().copied() {
+                    let facts = Facts { me, tier, minimum_age: 16, friend };
+                    let wanted = expected(verb, &facts).map_or(Ok(()), Err);
+                    let outcome = check(verb, &facts);
+                    assert_eq!(outcome, wanted, "{verb:?} {facts:?}");
+                    decided += 1;
+                    permitted += usize::from(outcome.is_ok());
+                    alone += usize::from(outcome.is_ok() && friend.is_none());
                 }
             }
         }
     }
-    assert_eq!(decided, 4 * 24 * 2 * 24 * 8);
-    // Withdrawing always; befriending unless blocked by a stranger; a Jam in one case of all each, for one tier or two.
-    assert_eq!(permitted, 24 * 2 * 24 * 8 + 24 * 2 * 24 * 6 + 1 + 2);
+    assert_eq!(decided, 3 * 24 * 2 * (24 * 8 + 1));
+    // With nobody to befriend, befriending always; a Jam for one standing, to ask in one tier, to accept in two.
+    assert_eq!(alone, 24 * 2 + 1 + 2);
+    // Befriending unless blocked by a stranger; a Jam in one case of all each, for one tier or two.
+    assert_eq!(permitted - alone, 24 * 2 * 24 * 6 + 1 + 2);
+}
+
+#[test]
+fn a_contact_is_seen_online_unless_either_blocks_the_other_or_it_stays_out() {
+    let mut shown = Vec::new();
+    for facts in 0..16 {
+        let [connected, blocked, blocks_me, opted_out] = [1, 2, 4, 8].map(|bit| facts & bit != 0);
+        let presence = Presence { connected, blocked, blocks_me, opted_out };
+        let reasons_against = [!connected, blocked, blocks_me, opted_out];
+        assert_eq!(presence.is_shown(), !reasons_against.contains(&true), "{presence:?}");
+        shown.extend(presence.is_shown().then_some(presence));
+    }
+    let plain = Presence { connected: true, blocked: false, blocks_me: false, opted_out: false };
+    assert_eq!(shown, [plain], "of all sixteen one alone");
 }
 
 /// What a friend's refusal says must not tell why.

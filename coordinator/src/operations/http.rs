@@ -109,19 +109,33 @@ const HEAD_BYTES_MAX: usize = 4 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
+    use rand::{Rng, SeedableRng, rngs::StdRng};
+    use tokio::task::JoinHandle;
+
     use super::*;
 
-    async fn ask(request: &[u8]) -> String {
+    async fn start() -> (JoinHandle<()>, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound");
-        let server = tokio::spawn(serve(listener, |path| Answer::ok(format!("you asked for {path}"))));
-        let mut stream = TcpStream::connect(address).await.expect("connects");
-        stream.write_all(request).await.expect("sends");
-        stream.shutdown().await.expect("ends");
-        let mut answer = String::new();
-        // A server that has refused may reset what it did not read.
-        drop(stream.read_to_string(&mut answer).await);
+        (tokio::spawn(serve(listener, |path| Answer::ok(format!("you asked for {path}")))), address)
+    }
+
+    async fn ask(request: &[u8]) -> String {
+        let (server, address) = start().await;
+        let answer = ask_at(address, request).await;
         server.abort();
+        String::from_utf8(answer).expect("text")
+    }
+
+    async fn ask_at(address: SocketAddr, request: &[u8]) -> Vec<u8> {
+        let mut stream = TcpStream::connect(address).await.expect("connects");
+        // A server that has refused may reset what it did not read.
+        drop(stream.write_all(request).await);
+        drop(stream.shutdown().await);
+        let mut answer = Vec::new();
+        drop(stream.read_to_end(&mut answer).await);
         answer
     }
 
@@ -140,5 +154,39 @@ mod tests {
         assert!(ask(b"\x16\x03\x01\r\n\r\n").await.starts_with("HTTP/1.1 400 "));
         assert!(ask(b"GET / HTTP/1.1\r\n").await.starts_with("HTTP/1.1 400 "), "it never ended");
         assert!(ask(&[b'a'; HEAD_BYTES_MAX + 1]).await.starts_with("HTTP/1.1 431 "));
+    }
+    #[tokio::test]
+    async fn random_and_damaged_heads_are_answered_or_refused_and_the_next_is_answered_as_ever() {
+        const GOOD: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n";
+        let seed = 7;
+        println!("seed {seed}");
+        let mut random = StdRng::seed_from_u64(seed);
+        let (server, address) = start().await;
+        let (mut done, mut refused) = (0, 0);
+        for case in 0..300 {
+            let mut head: Vec<u8> = match case % 3 {
+                0 => (0..random.random_range(0..200)).map(|_| random.random()).collect(),
+                1 => GOOD.repeat(random.random_range(1..200)),
+                _ => GOOD.to_vec(),
+            };
+            for _ in 0..random.random_range(0..4) {
+                let at = random.random_range(0..=head.len());
+                match random.random_range(0..3) {
+                    0 => head.insert(at, random.random()),
+                    1 => head.truncate(at),
+                    _ => head.splice(at..at, b"\r\n ".iter().copied()).for_each(drop),
+                }
+            }
+            let answer = String::from_utf8_lossy(&ask_at(address, &head).await).into_owned();
+            let known = ["200", "400", "405", "431"]
+                .iter()
+                .any(|status| answer.strip_prefix("HTTP/1.1 ").is_some_and(|rest| rest.starts_with(status)));
+            assert!(known || answer.is_empty(), "case {case}: {answer} to {head:?}");
+            done += u32::from(answer.starts_with("HTTP/1.1 200 "));
+            refused += u32::from(answer.starts_with("HTTP/1.1 4"));
+        }
+        assert!(done > 30 && refused > 30, "{done} answered, {refused} refused");
+        assert!(ask_at(address, GOOD).await.starts_with(b"HTTP/1.1 200 OK\r\n"));
+        server.abort();
     }
 }

@@ -14,7 +14,7 @@ use jamsync_protocol::{
 
 use super::{Act, Context, Outcome, devices_of, my_account, named, standing::NOBODY, wait_for};
 use crate::{
-    eligibility::Verb,
+    eligibility::{Presence, Verb},
     store::{Account, ContactRow, Link, StoreError, View},
 };
 
@@ -136,24 +136,25 @@ pub(super) fn list(view: &dyn View, context: &Context, after: Option<&Handle>) -
     Ok(CoordReply::Contacts { contacts, more })
 }
 
-/// A contact as the account whose it is sees it. Where either has blocked the other, or the contact stays out of Jams,
-/// it is never online.
+/// A contact as the account whose it is sees it.
 pub(super) fn as_seen(
     view: &dyn View,
     context: &Context,
     row: &ContactRow,
     account: &Account,
 ) -> Result<Contact, StoreError> {
-    let blocked_back = view.contact(row.with, row.of)?.is_some_and(|back| back.blocked);
-    let hidden = row.blocked || blocked_back || account.opted_out;
-    // Looked for in any case, so that what is hidden does not show in how long it takes.
-    let there = devices_of(account)?.into_iter().any(|device| context.whereabouts.is_online(device));
-    let online = there && !hidden;
+    // Each is looked for in any case, so that what is hidden does not show in how long it takes.
+    let presence = Presence {
+        connected: devices_of(account)?.into_iter().any(|device| context.whereabouts.is_online(device)),
+        blocked: row.blocked,
+        blocks_me: view.contact(row.with, row.of)?.is_some_and(|back| back.blocked),
+        opted_out: account.opted_out,
+    };
     Ok(Contact {
         handle: account.handle.clone(),
         account: account.id,
         log: account.log.clone(),
-        online,
+        online: presence.is_shown(),
         accepted: row.accepted,
         vouch: row.vouch.clone().map(Box::new),
         blocked: row.blocked,

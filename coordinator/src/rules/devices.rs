@@ -55,10 +55,10 @@ impl Act<'_> {
         let now = self.context.now;
         let code = self.tables.device_code(token)?;
         let code = code.filter(|code| now < code.expires && code.asks < ASKS_MAX);
-        let code = code.ok_or(Refusal::UnknownCode)?;
-        if self.tables.account_by_device(code.maker)?.is_none() {
-            return Err(Refusal::UnknownCode.into());
-        }
+        // Looked for in any case, so that a code that never was takes as long as one whose maker is gone. Of the device that
+        // asks it is known that it has no account.
+        let made_by = self.tables.account_by_device(code.map_or(device, |code| code.maker))?;
+        let code = code.filter(|_| made_by.is_some()).ok_or(Refusal::UnknownCode)?;
         self.tables.put_device_code(DeviceCode { asks: code.asks + 1, ..code })?;
         let asks = CoordEvent::DeviceAsks { token, device, consent, code_proof, name: name.clone() };
         self.tables.push_event(code.maker, &asks)?;

@@ -22,6 +22,8 @@ use crate::{
 mod accounts;
 mod contacts;
 mod devices;
+#[cfg(test)]
+mod getting_out;
 mod jams;
 mod requests;
 mod rights;

@@ -16,7 +16,9 @@ use crate::{
     store::{ContactRow, Link, SqliteStore, Store, Whereabouts},
 };
 
-const NOW: UtcTime = UtcTime::from_nanos(1_795_219_200_000_000_000);
+pub(super) const NOW: UtcTime = UtcTime::from_nanos(1_795_219_200_000_000_000);
+
+mod others;
 
 /// Everybody who is not called offline is online.
 #[derive(Debug)]
@@ -32,25 +34,25 @@ impl Whereabouts for Here {
 
 /// What somebody who asks could learn from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Seen {
+pub(super) struct Seen {
     /// The words, with the same name in place of the one asked for.
-    words: String,
+    pub(super) words: String,
     bytes: usize,
     statements: u32,
 }
 
-struct Cast {
+pub(super) struct Cast {
     store: SqliteStore,
     offline: Vec<DeviceKey>,
     _folder: tempfile::TempDir,
 }
 
 /// All names are of the same length.
-fn handle(number: u8) -> Handle {
+pub(super) fn handle(number: u8) -> Handle {
     format!("person{number:03}").parse().expect("a handle")
 }
 
-fn secret(number: u8) -> DeviceSecret {
+pub(super) fn secret(number: u8) -> DeviceSecret {
     DeviceSecret::from_seed(&[number; 32])
 }
 
@@ -58,11 +60,11 @@ fn log(number: u8) -> VerifiedLog {
     DeviceLog::found(&secret(number), [number; 16])
 }
 
-fn id(number: u8) -> AccountId {
+pub(super) fn id(number: u8) -> AccountId {
     log(number).account()
 }
 
-fn adult(number: u8) -> Account {
+pub(super) fn adult(number: u8) -> Account {
     Account {
         id: id(number),
         handle: handle(number),
@@ -75,21 +77,23 @@ fn adult(number: u8) -> Account {
     }
 }
 
-fn contact(of: u8, with: u8) -> ContactRow {
+pub(super) fn contact(of: u8, with: u8) -> ContactRow {
     let (of, with) = (id(of), id(with));
     let since = NOW;
     ContactRow { of, with, accepted: None, vouch: None, blocked: false, muted: false, removed: false, since }
 }
 
 /// Whom the rollout has not reached, or has.
-fn rolled_out(is: bool, but: u8) -> u8 {
+pub(super) fn rolled_out(is: bool, but: u8) -> u8 {
     (but + 1..=250).find(|number| is_rolled_out(id(*number), ROLLOUT) == is).expect("half of all")
 }
 
 const ROLLOUT: u8 = 50;
 
 impl Cast {
-    async fn with(rows: impl FnOnce(&mut dyn Tables) -> Result<(), StoreError> + Send + 'static) -> Self {
+    pub(super) async fn with(
+        rows: impl FnOnce(&mut dyn Tables) -> Result<(), StoreError> + Send + 'static,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let store = SqliteStore::open(&folder.path().join("db")).expect("opens");
         store.write(rows).await.expect("written");
@@ -113,7 +117,7 @@ impl Cast {
     }
 
     /// What `device` sees of the answer, in which `name` is not to be told from another.
-    async fn seen(&self, device: u8, request: CoordRequest, name: &Handle) -> Seen {
+    pub(super) async fn seen(&self, device: u8, request: CoordRequest, name: &Handle) -> Seen {
         let context = self.context(device);
         let is_write = is_write(&request);
         let call = CoordCall { key: IdempotencyKey([0; 16]), request };

@@ -96,3 +96,60 @@ impl ClientCertVerifier for AnyDevice {
         vec![SignatureScheme::ED25519]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::{prelude::*, sample::Index};
+
+    use super::*;
+
+    fn of_seed(seed: u8) -> (DeviceKey, CertificateDer<'static>) {
+        let secret = DeviceSecret::from_seed(&[seed; 32]);
+        let der = PrivatePkcs8KeyDer::from(secret.to_pkcs8().to_vec());
+        let key = rcgen::KeyPair::from_pkcs8_der_and_sign_algo(&der, &rcgen::PKCS_ED25519).expect("a key");
+        let certificate = rcgen::CertificateParams::default().self_signed(&key).expect("a certificate");
+        (secret.public(), certificate.der().clone())
+    }
+
+    #[test]
+    fn a_certificate_is_known_by_its_key_and_none_of_another_kind_is_taken() {
+        let (key, certificate) = of_seed(3);
+        assert_eq!(key_of(&certificate), Ok(key));
+        let other_kind = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).expect("a key");
+        let other_kind = rcgen::CertificateParams::default().self_signed(&other_kind).expect("a certificate");
+        assert!(key_of(other_kind.der()).is_err());
+        let bytes = certificate.to_vec();
+        for end in 0..bytes.len() {
+            assert!(key_of(&CertificateDer::from(bytes[..end].to_vec())).is_err(), "{end} bytes of one");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+        #[test]
+        fn random_bytes_are_no_certificate(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            prop_assert!(key_of(&CertificateDer::from(bytes)).is_err());
+        }
+
+        /// Nothing but the key counts, so damage elsewhere may go unnoticed; the handshake shows whether the key is held.
+        #[test]
+        fn a_damaged_certificate_has_a_key_or_none(
+            changes in prop::collection::vec((any::<Index>(), any::<u8>(), 0u8..3), 1..6),
+        ) {
+            let mut bytes = of_seed(3).1.to_vec();
+            for (at, byte, how) in changes {
+                let at = at.index(bytes.len());
+                match how {
+                    0 => bytes[at] = byte,
+                    1 => bytes.insert(at, byte),
+                    _ => drop(bytes.remove(at)),
+                }
+            }
+            let shown = bytes.windows(32);
+            if let Ok(key) = key_of(&CertificateDer::from(bytes.clone())) {
+                prop_assert!(shown.into_iter().any(|part| part == key.0), "a key that is not in it");
+            }
+        }
+    }
+}

@@ -4,6 +4,7 @@
 use super::{SqliteStore, Store, StoreError, Tables, View, memory::MemoryStore};
 
 mod accounts;
+mod damaged;
 mod histories;
 mod requests;
 mod rows;

@@ -26,7 +26,8 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     transaction.commit().map_err(db)
 }
 
-/// Each step is final once released: a change of the tables is a further step.
+/// Each step is final once released: a change of the tables is a further step, and so is a change of the wire's messages that
+/// are kept in them.
 const MIGRATIONS: [&str; 4] = [
     "
     CREATE TABLE accounts (
@@ -90,6 +91,9 @@ const MIGRATIONS: [&str; 4] = [
     CREATE INDEX device_codes_of ON device_codes (account, expires);
     ALTER TABLE contacts ADD COLUMN vouch BLOB;
     CREATE INDEX contacts_with ON contacts (with_account);
+    -- A contact that waits as an event (0), or was an answer (5), ends with what was vouched: nothing.
+    UPDATE events SET body = CAST(body || x'00' AS BLOB) WHERE substr(body, 1, 1) = x'00';
+    UPDATE receipts SET reply = CAST(reply || x'00' AS BLOB) WHERE substr(reply, 1, 1) = x'05';
 ",
     "
     ALTER TABLE accounts ADD COLUMN opted_out INTEGER NOT NULL DEFAULT 0;
@@ -105,6 +109,11 @@ const MIGRATIONS: [&str; 4] = [
     ) STRICT;
     CREATE INDEX reports_by ON reports (by_account, at);
     CREATE INDEX reports_about ON reports (about_account);
+    -- Behind that stands that it is neither blocked nor muted, in events of changes (11) too; what an account is told of
+    -- itself (3) ends with that it has not opted out.
+    UPDATE events SET body = CAST(body || x'0000' AS BLOB) WHERE substr(body, 1, 1) IN (x'00', x'0b');
+    UPDATE receipts SET reply = CAST(reply || x'0000' AS BLOB) WHERE substr(reply, 1, 1) = x'05';
+    UPDATE receipts SET reply = CAST(reply || x'00' AS BLOB) WHERE substr(reply, 1, 1) = x'03';
 ",
 ];
 

@@ -63,11 +63,25 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`].
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with(path, true, FOLD_AFTER_PAGES)
+    }
+
+    /// As [`open`](Self::open), folded after so many pages, and without a single sync where it is not `synced`: for the
+    /// tests that show what those settings are worth, and for nothing else.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    #[doc(hidden)]
+    pub fn open_with(path: &Path, synced: bool, fold_after_pages: u32) -> Result<Self, StoreError> {
         // SQLite itself would let others read it; its other files take over the mode.
         let created = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
         created.map_err(|error| StoreError::Database(error.to_string()))?;
         let mut connection = Connection::open(path).map_err(db)?;
         set_up(&connection)?;
+        let synchronous = if synced { "FULL" } else { "OFF" };
+        let durable =
+            format!("PRAGMA synchronous = {synchronous}; PRAGMA wal_autocheckpoint = {fold_after_pages};");
+        connection.execute_batch(&durable).map_err(db)?;
         schema::migrate(&mut connection)?;
         let (turns, idle) = (Semaphore::new(READERS_MAX), Mutex::new(Vec::new()));
         let readers = Readers { path: path.to_owned(), turns, idle };
@@ -160,8 +174,7 @@ fn set_up(connection: &Connection) -> Result<(), StoreError> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     connection
         .execute_batch(&format!(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-             PRAGMA trusted_schema = OFF; PRAGMA wal_autocheckpoint = {FOLD_AFTER_PAGES};
+            "PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;
              PRAGMA cache_size = -{WRITER_CACHE_KIB};"
         ))
         .map_err(db)

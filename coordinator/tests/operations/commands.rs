@@ -1,6 +1,6 @@
 //! What an operator does with the program: configure, reload, look at its health, stop, back up and restore.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use jamsync_coordinator::{
     data::DataFolder,
@@ -15,11 +15,7 @@ use jamsync_protocol::{
 };
 use rustix::process::Signal;
 
-use crate::served::{self, Served, run, said};
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("a path in text")
-}
+use crate::served::{self, Served, run, said, text};
 
 #[test]
 fn health_and_metrics_are_told_on_loopback_and_a_stop_is_clean() {

@@ -2,14 +2,17 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     path::Path,
     process::{Child, Command, Output, Stdio},
     sync::mpsc,
     time::{Duration, Instant},
 };
 
+use jamsync_protocol::id::DeviceKey;
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::device::Device;
 
 /// The longest that anything may take here; what is right takes a small part of it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -21,6 +24,8 @@ pub(crate) struct Served {
     log: mpsc::Receiver<String>,
     heard: Vec<String>,
     operations: String,
+    address: SocketAddr,
+    key: DeviceKey,
 }
 
 /// A command of the program.
@@ -42,6 +47,10 @@ pub(crate) fn said(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().expect("a path in text")
+}
+
 impl Served {
     /// Serves `data` on ports of the system's choice, and returns once it is ready.
     pub(crate) fn start(data: &Path, more: &[&str]) -> Self {
@@ -58,8 +67,15 @@ impl Served {
             errors.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
         });
         let ready: serde_json::Value = serde_json::from_str(&ready).expect("the ready line");
-        let operations = ready["operations"].as_str().expect("an address").to_owned();
-        Self { child, log, heard: Vec::new(), operations }
+        let told = |what: &str| ready[what].as_str().expect("told when it is ready").to_owned();
+        let (address, key) =
+            (told("address").parse().expect("an address"), told("key").parse().expect("a key"));
+        Self { child, log, heard: Vec::new(), operations: told("operations"), address, key }
+    }
+
+    /// The device of this number, connected.
+    pub(crate) async fn device(&self, number: u8) -> Device {
+        Device::log_in(number, self.address, self.key).await
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

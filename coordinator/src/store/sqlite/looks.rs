@@ -42,15 +42,15 @@ impl Rows<'_> {
         Ok(values)
     }
 
-    fn jam_row(&self, row: &Row<'_>) -> Result<Jam, StoreError> {
-        let id = rows::jam_id(row)?;
-        let participants = self.many(
-            "SELECT account, device FROM participants WHERE jam = ?1 ORDER BY place",
-            [id.0],
-            |row| Ok((AccountId(column(row, 0)?), DeviceKey(column(row, 1)?))),
-        )?;
-        Ok(Jam { id, participants, expires: UtcTime::from_nanos(column(row, 1)?), ended: column(row, 2)? })
+    fn participants(&self, jam: JamId) -> Result<Vec<(AccountId, DeviceKey)>, StoreError> {
+        let sql = "SELECT account, device FROM participants WHERE jam = ?1 ORDER BY place";
+        self.many(sql, [jam.0], |row| Ok((AccountId(column(row, 0)?), DeviceKey(column(row, 1)?))))
     }
+}
+
+fn jam_row(row: &Row<'_>, participants: Vec<(AccountId, DeviceKey)>) -> Result<Jam, StoreError> {
+    let (id, expires) = (rows::jam_id(row)?, UtcTime::from_nanos(column(row, 1)?));
+    Ok(Jam { id, participants, expires, ended: column(row, 2)? })
 }
 
 impl View for Rows<'_> {
@@ -199,14 +199,16 @@ impl View for Rows<'_> {
     }
 
     fn jam(&self, id: JamId) -> Result<Option<Jam>, StoreError> {
+        // Looked for in any case, so that a Jam that never was takes as long as one of others.
+        let participants = self.participants(id)?;
         let sql = "SELECT id, expires, ended FROM jams WHERE id = ?1";
-        self.one(sql, [id.0], |row| self.jam_row(row))
+        self.one(sql, [id.0], |row| jam_row(row, participants))
     }
 
     fn jams_of(&self, device: DeviceKey, now: UtcTime) -> Result<Vec<Jam>, StoreError> {
         let sql = "SELECT j.id, j.expires, j.ended FROM participants p JOIN jams j ON j.id = p.jam
              WHERE p.device = ?1 AND j.ended = 0 AND j.expires > ?2 ORDER BY j.id";
-        self.many(sql, (device.0, now.as_nanos()), |row| self.jam_row(row))
+        self.many(sql, (device.0, now.as_nanos()), |row| jam_row(row, self.participants(rows::jam_id(row)?)?))
     }
 
     fn newest_event(&self, device: DeviceKey) -> Result<Option<EventNumber>, StoreError> {

@@ -1,0 +1,1 @@
+CREATE INDEX links_of ON links (creator, expires);
