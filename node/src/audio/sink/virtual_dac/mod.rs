@@ -9,23 +9,23 @@
 //! scorer needs; they owe nothing to what the node believes.
 
 mod model;
+mod tape;
 
 use std::{
-    fs::File,
-    io::{BufWriter, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use jamsync_protocol::{
-    media::{Frames, SampleRate},
+    media::SampleRate,
     time::{Ppm, Span},
 };
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{OnLost, Output, Running, Sink, paced::Paced, wav::Recording};
-use crate::audio::{AudioError, playout::Stereo};
+use super::{OnLost, Output, Running, Sink, paced::Paced};
+use crate::audio::AudioError;
 pub use model::{Model, Period};
+use tape::Tape;
 
 /// How a virtual DAC behaves.
 #[derive(Clone, Debug)]
@@ -100,7 +100,7 @@ impl Sink for VirtualDac {
                 model.stand_still_until(period.due);
                 let heard = period.due + config.latency;
                 output.fill(sound.as_flattened_mut(), coarsened(heard - now, config.coarseness));
-                if let Some(Err(reason)) = tape.as_mut().map(|tape| tape.push(&sound, heard)) {
+                if let Some(Err(reason)) = tape.as_ref().map(|tape| tape.push(&sound, heard)) {
                     tape = None;
                     lost(reason);
                 }
@@ -109,39 +109,6 @@ impl Sink for VirtualDac {
             let left = u64::try_from((period.wakes - true_now()).as_nanos()).unwrap_or(0);
             Instant::now() + Duration::from_nanos(left)
         })?))
-    }
-}
-
-/// The recording and the times at which it is heard.
-struct Tape {
-    sound: Recording,
-    stamps: BufWriter<File>,
-    frame: Frames,
-}
-
-impl Tape {
-    fn create(name: &Path, rate: SampleRate) -> Result<Self, AudioError> {
-        let beside = |suffix: &str| {
-            let mut path = name.as_os_str().to_owned();
-            path.push(suffix);
-            PathBuf::from(path)
-        };
-        let path = beside(".stamps.csv");
-        let mut stamps = File::create(&path)
-            .map(BufWriter::new)
-            .map_err(|error| AudioError::Recording { path, reason: error.to_string() })?;
-        // What cannot be buffered now fails again at the first push, and is reported there.
-        let _ = stamps.write_all(b"frame,true_ns\n");
-        Ok(Self { sound: Recording::create(&beside(".wav"), rate)?, stamps, frame: Frames::ZERO })
-    }
-
-    fn push(&mut self, sound: &[Stereo], heard: Span) -> Result<(), String> {
-        writeln!(self.stamps, "{},{}", self.frame.0, heard.as_nanos()).map_err(|error| error.to_string())?;
-        self.frame = self.frame.plus(Frames(sound.len() as u64));
-        if self.sound.push(sound).map_err(|error| error.to_string())? {
-            self.stamps.flush().map_err(|error| error.to_string())?;
-        }
-        Ok(())
     }
 }
 
