@@ -3,7 +3,7 @@
 use jamsync_protocol::time::Span;
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Blow, Case, Deed, EditRecord, Happening, Recovery, case::Who};
+use super::{Action, Blow, Case, Deed, DryCard, EditRecord, Happening, Recovery, case::Who};
 use crate::score::{Score, TrueTime};
 
 /// The version of the JSON of records and reports. It rises when a field changes its meaning or goes away.
@@ -47,6 +47,9 @@ pub struct RunRecord {
     pub commands: Vec<CommandDelay>,
     /// How late the machine ran what was due.
     pub scheduler: Lateness,
+    /// Virtual cards that the machine did not serve in time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dry_cards: Vec<DryCard>,
     /// How late datagrams left the link.
     pub link: Lateness,
     /// Datagrams from A to B and back: handed in, and delivered.

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{Mode, Report};
+use super::{DryCard, Mode, Report};
+use crate::score::TrueTime;
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,6 +80,14 @@ impl Report {
         )
     }
 
+    /// The cards that ran dry: in the run of which seed, and since when that run was scored.
+    fn dry_cards(&self) -> impl Iterator<Item = (u64, DryCard, TrueTime)> {
+        self.runs.iter().flat_map(|run| {
+            let from = run.score.as_ref().map_or(run.link_began_ns, |score| score.from);
+            run.dry_cards.iter().map(move |dry| (run.seed, *dry, from))
+        })
+    }
+
     fn show_goal(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A simulated machine is as late as it was told to be.
         for run in self.runs.iter().filter(|run| run.mode == Mode::Live) {
@@ -86,6 +95,14 @@ impl Report {
                 f,
                 "lateness, seed {:<3} scheduler 99 % {:.0} us, link 99 % {:.0} us",
                 run.seed, run.scheduler.p99_us, run.link.p99_us
+            )?;
+        }
+        for (seed, dry, from) in self.dry_cards() {
+            let after = (dry.at_ns - from).as_secs_f64();
+            writeln!(
+                f,
+                "card ran dry       seed {seed}: {:?}'s stood still for {:.1} ms at {after:.1} s, because this machine did",
+                dry.of, dry.for_ms
             )?;
         }
         for trouble in &self.troubles {

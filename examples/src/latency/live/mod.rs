@@ -16,8 +16,8 @@ use rand_chacha::ChaCha8Rng;
 use course::Run;
 
 use super::{
-    Case, Lateness, Mode, RunRecord, SCHEMA_VERSION, case::Who, happening::faults, measure::measure,
-    music::Music, progress::Played,
+    Case, Lateness, Mode, RunRecord, SCHEMA_VERSION, case::Who, dry::dry, happening::faults,
+    measure::measure, music::Music, progress::Played,
 };
 use crate::{
     lateness::Watcher,
@@ -119,6 +119,7 @@ pub async fn run(case: &Case, seed: u64, places: &Places, played: &Played) -> an
         edits: None,
         commands,
         scheduler,
+        dry_cards: Vec::new(),
         link: Lateness::of(forwarded.lateness),
         datagrams: forwarded.counts.map(|counts| [counts.sent, counts.delivered]),
     };
@@ -134,11 +135,12 @@ pub async fn run(case: &Case, seed: u64, places: &Places, played: &Played) -> an
 }
 
 fn scored(nodes: [&Node; 2], plan: Plan, music: &Music, record: &mut RunRecord) -> Result<Score, ScoreError> {
-    let read = |node: &Node| {
-        let lives = node.lives.iter().map(|life| Recording::read(life));
-        Recording::joined(lives.collect::<Result<_, _>>()?)
+    let mut read = |node: &Node, of: Who| {
+        let lives = node.lives.iter().map(|life| Recording::read(life)).collect::<Result<Vec<_>, _>>()?;
+        record.dry_cards.extend(lives.iter().flat_map(|life| dry(life, of)));
+        Recording::joined(lives)
     };
-    let (a, b) = (read(nodes[0])?, read(nodes[1])?);
+    let (a, b) = (read(nodes[0], Who::A)?, read(nodes[1], Who::B)?);
     measure(&a, &b, plan, music, record)
 }
 

@@ -237,6 +237,7 @@ impl<'a> World<'a> {
             edits: self.editor.as_ref().map(|editor| editor.record(&self.sides)),
             commands: self.commands,
             scheduler: Lateness::default(),
+            dry_cards: Vec::new(),
             link: Lateness::default(),
             datagrams: counts.map(|counts| [counts.sent, counts.delivered]),
         }
