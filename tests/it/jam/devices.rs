@@ -36,7 +36,7 @@ fn devices(node: &Node) -> Vec<AccountDevice> {
 
 fn contacts(node: &Node) -> Vec<String> {
     match node.run(&["contacts"]) {
-        Reply::Contacts { contacts } => contacts.iter().map(|contact| contact.handle.to_string()).collect(),
+        Reply::Contacts { contacts, .. } => contacts.iter().map(|contact| contact.handle.to_string()).collect(),
         other => panic!("no contacts, but {other:?}"),
     }
 }

@@ -21,6 +21,7 @@ mod hostile;
 mod hosts;
 mod killed;
 mod liar;
+mod missed;
 mod moved;
 mod node;
 mod poor_path;

@@ -263,7 +263,7 @@ impl Walk {
 
 fn contacts(node: &Node) -> Vec<jamsync_node::api::Contact> {
     match node.run(&["contacts"]) {
-        Reply::Contacts { contacts } => contacts,
+        Reply::Contacts { contacts, .. } => contacts,
         other => panic!("no contacts, but {other:?}"),
     }
 }

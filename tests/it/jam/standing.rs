@@ -16,7 +16,7 @@ const AT_ONCE: Duration = Duration::from_secs(8);
 
 fn contact(node: &Node, name: &str) -> Option<Contact> {
     match node.run(&["contacts"]) {
-        Reply::Contacts { contacts } => contacts.into_iter().find(|known| known.handle.as_str() == name),
+        Reply::Contacts { contacts, .. } => contacts.into_iter().find(|known| known.handle.as_str() == name),
         other => panic!("no contacts, but {other:?}"),
     }
 }
