@@ -26,6 +26,7 @@ mod moved;
 mod node;
 mod poor_path;
 pub(crate) mod process;
+mod prompt;
 mod readiness;
 mod refusals;
 mod restart;
