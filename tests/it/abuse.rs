@@ -27,6 +27,8 @@ use tokio::{sync::watch, task::JoinHandle, time::MissedTickBehavior};
 
 use super::jam::process::{PATIENCE, binary};
 
+mod mutated;
+
 /// What one connection can make the coordinator keep at most, and what the connection itself needs.
 const KEPT_KIB_MAX: f64 = 384.0 + 96.0;
 /// Streams that one client may have open.

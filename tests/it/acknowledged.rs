@@ -1,7 +1,7 @@
-//! kill -9 of a coordinator under load, after a random number of writes, and each fifth time a stop by SIGTERM. Every
+//! kill -9 of a coordinator under load, after a random number of writes, and after each fourth one a stop by SIGTERM. Every
 //! write that was acknowledged is there after the restart, none took effect twice, and events arrive in order and without
 //! a gap. A write that was under way is repeated under its key, as a node does. `JAMSYNC_KILL_ROUNDS` says how many
-//! rounds, `JAMSYNC_SEED` which.
+//! kills, `JAMSYNC_SEED` which.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -28,8 +28,10 @@ use tokio::sync::watch;
 
 use super::jam::process::{PATIENCE, binary};
 
-/// Rounds where nothing says how many.
-const ROUNDS: u64 = 5;
+/// Kills where nothing says how many.
+const KILLS: u64 = 5;
+/// So many kills come before each stop.
+const KILLS_TO_A_STOP: u64 = 4;
 /// The coordinator is killed after so many writes at most.
 const WRITES_MAX: u64 = 300;
 /// People who are called upon all the time, each by somebody new.
@@ -328,8 +330,8 @@ impl Lane {
 async fn what_a_coordinator_acknowledged_survives_kill_9_once_and_in_order() {
     let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
     let seed = number("JAMSYNC_SEED").unwrap_or(9);
-    let rounds = number("JAMSYNC_KILL_ROUNDS").unwrap_or(ROUNDS);
-    println!("seed {seed}, {rounds} rounds");
+    let wanted = number("JAMSYNC_KILL_ROUNDS").unwrap_or(KILLS);
+    println!("seed {seed}, {wanted} kills");
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let binaries = binary("jamsync-coordinator").parent().expect("a folder").to_owned();
     let folder = tempfile::tempdir().expect("a folder");
@@ -343,7 +345,8 @@ async fn what_a_coordinator_acknowledged_survives_kill_9_once_and_in_order() {
         lane.next_hub(&dialer).await.expect("signs up");
     }
     let acknowledged = |lanes: &[Lane]| lanes.iter().map(|lane| lane.acknowledged).sum::<u64>();
-    for round in 0..rounds {
+    let (mut kills, mut drains) = (0, 0);
+    while kills < wanted {
         let before = acknowledged(&lanes);
         let (tell, gone) = watch::channel(false);
         let (count, mut counted) = watch::channel(0);
@@ -365,10 +368,12 @@ async fn what_a_coordinator_acknowledged_survives_kill_9_once_and_in_order() {
         // Sooner where every lane has come to the end of its hub.
         drop(counted.wait_for(|count| *count >= enough).await);
         // Now and then as a service manager does it, which may lose no more.
-        if round % 5 == 4 {
+        if kills == (drains + 1) * KILLS_TO_A_STOP {
             server.stop().expect("stops");
+            drains += 1;
         } else {
             server.kill().expect("killed");
+            kills += 1;
         }
         // Acknowledgements that are under way count still. Meanwhile the new process is made ready.
         server = Server::start(&binaries, &data, &listen, &[]).expect("serves again");
@@ -379,14 +384,18 @@ async fn what_a_coordinator_acknowledged_survives_kill_9_once_and_in_order() {
         }
         for lane in &mut lanes {
             let checked = tokio::time::timeout(PATIENCE, lane.check(&dialer)).await;
-            checked.expect("in time").unwrap_or_else(|error| panic!("round {round}: {error:#}"));
+            let checked = checked.expect("in time");
+            checked.unwrap_or_else(|error| panic!("kill {kills}, drain {drains}: {error:#}"));
         }
-        println!("round {round}: {} writes", acknowledged(&lanes) - before);
+        println!("kill {kills}, drain {drains}: {} writes", acknowledged(&lanes) - before);
     }
     server.stop().expect("stops");
-    assert!(acknowledged(&lanes) > 2 * rounds, "hardly any load");
+    assert!(acknowledged(&lanes) > 2 * wanted, "hardly any load");
     on_disk(&data, &lanes, code.secret).await;
-    println!("{} acknowledged writes, none lost and none twice in {rounds} rounds", acknowledged(&lanes));
+    println!(
+        "seed {seed}: {} acknowledged writes, none lost and none twice over {kills} kills and {drains} drains",
+        acknowledged(&lanes)
+    );
 }
 
 /// What stands in the database must be what was acknowledged, and no more.

@@ -42,6 +42,7 @@ use jamsync_protocol::{
 use tokio::sync::{mpsc, watch};
 
 mod devices;
+mod resume;
 mod rights;
 mod standing;
 

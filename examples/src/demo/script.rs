@@ -50,7 +50,7 @@ async fn meet(session: &mut Session) {
     }
     for (name, friend) in [("ana", "ben"), ("ben", "ana")] {
         let reply = session.command(name, &["contacts"]).await;
-        let known = matches!(&reply, Some(Reply::Contacts { contacts })
+        let known = matches!(&reply, Some(Reply::Contacts { contacts, .. })
             if contacts.iter().any(|contact| contact.handle.as_str() == friend));
         session.note(&format!("{friend} is {name}'s contact"), expect(known, || format!("found {reply:?}")));
     }

@@ -70,6 +70,16 @@ pub enum Abuser {
 pub const ABUSERS: [Abuser; 5] =
     [Abuser::NeverReads, Abuser::ByteASecond, Abuser::ManyStreams, Abuser::Repeats, Abuser::Handshakes];
 
+/// What others' p99 may be beside an abuser, over the quiet one. Ratio.
+pub const P99_RATIO_MAX: f64 = 2.0;
+
+impl Abused {
+    /// The abusers beside which others waited too long.
+    pub fn exceeded(&self) -> impl Iterator<Item = &Beside> {
+        self.beside.iter().filter(|beside| beside.p99_ratio.is_nan() || beside.p99_ratio > P99_RATIO_MAX)
+    }
+}
+
 /// Measures the mix for `time` quiet, and for as long beside each abuser.
 ///
 /// # Errors
@@ -260,7 +270,7 @@ impl fmt::Display for Abused {
         writeln!(f, "| while | others are answered in | p99 over quiet | goal |\n|---|---|---|---|")?;
         write!(f, "| it is quiet | {} | | |", self.quiet)?;
         for Beside { abuser, latency, p99_ratio } in &self.beside {
-            write!(f, "\n| {abuser} | {latency} | {p99_ratio:.2} | 2 |")?;
+            write!(f, "\n| {abuser} | {latency} | {p99_ratio:.2} | {P99_RATIO_MAX} |")?;
         }
         Ok(())
     }
@@ -276,3 +286,28 @@ const PACE: Duration = Duration::from_millis(60);
 const COME_AGAIN: Duration = Duration::from_millis(10);
 /// As low as a process may go (`nice`).
 const LOWEST_PRIORITY: i32 = 19;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_makes_others_wait_more_than_twice_as_long_is_named() {
+        let ms = |p99_ms| Latencies { p50_ms: 1.0, p90_ms: 2.0, p99_ms, p999_ms: 30.0, worst_ms: 40.0 };
+        let quiet = ms(10.0);
+        let beside = |(abuser, p99_ms): (&Abuser, f64)| Beside {
+            abuser: *abuser,
+            latency: ms(p99_ms),
+            p99_ratio: p99_ms / quiet.p99_ms,
+        };
+        let measured = ABUSERS.iter().zip([9.0, 20.0, 21.0, 11.0, 300.0]).map(beside).collect();
+        let abused = Abused { quiet, beside: measured };
+        let named: Vec<_> = abused.exceeded().map(|beside| beside.abuser).collect();
+        assert_eq!(named, [Abuser::ManyStreams, Abuser::Handshakes]);
+        assert!(
+            abused
+                .to_string()
+                .contains("| ten thousand streams | p50 1.0 ms, p99 21.0 ms, worst 40 ms | 2.10 | 2 |")
+        );
+    }
+}

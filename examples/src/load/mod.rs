@@ -17,12 +17,14 @@ use tokio::{sync::Semaphore, task::JoinSet};
 
 mod abuse;
 mod device;
+mod files;
 mod phases;
 mod report;
 mod server;
 
-pub use abuse::{ABUSERS, Abused, Abuser, Beside, abuse};
+pub use abuse::{ABUSERS, Abused, Abuser, Beside, P99_RATIO_MAX, abuse};
 pub use device::{Device, Dialer, Events, Persona};
+pub use files::raise_open_files;
 pub use report::{Cost, Delivered, Idle, Latencies, Logins, Report, Restart, Writes};
 pub use server::{Counts, Server};
 

@@ -330,6 +330,14 @@ pub enum Reply {
     Contacts {
         /// By name.
         contacts: Vec<Contact>,
+        /// When the coordinator told them last; none where it did so just now, or never.
+        #[serde(
+            rename = "as_of_unix_ms",
+            default,
+            skip_serializing_if = "Option::is_none",
+            with = "unit::unix_ms_or_none"
+        )]
+        as_of: Option<UtcTime>,
     },
     /// To [`Request::Safety`].
     Safety {
@@ -391,7 +399,8 @@ pub struct AccountDevice {
 pub struct Contact {
     /// The name.
     pub handle: Handle,
-    /// Whether a device of the friend is signed in at the coordinator; none where this is not known.
+    /// Whether a device of the friend is signed in at the coordinator, or was when it told last; none where this is not
+    /// known.
     pub online: Option<bool>,
     /// Whether the listener has blocked the friend.
     #[serde(default)]
@@ -575,6 +584,22 @@ mod tests {
                 r#"{"version":1,"event":{"event":"missed","count":3}}"#,
             ),
         ] {
+            let text = serde_json::to_string(&line).expect("encodes");
+            assert_eq!(text, expected);
+            assert_eq!(serde_json::from_str::<ServerLine>(&text).expect("decodes"), line);
+        }
+    }
+
+    #[test]
+    fn contacts_say_how_old_they_are_only_where_they_are_not_live() {
+        for (as_of, expected) in [
+            (None, r#"{"version":1,"reply":{"kind":"contacts","contacts":[]}}"#),
+            (
+                Some(UtcTime::from_nanos(1_795_219_200_007_000_000)),
+                r#"{"version":1,"reply":{"kind":"contacts","contacts":[],"as_of_unix_ms":1795219200007}}"#,
+            ),
+        ] {
+            let line = ServerLine::from(Ok(Reply::Contacts { contacts: Vec::new(), as_of }));
             let text = serde_json::to_string(&line).expect("encodes");
             assert_eq!(text, expected);
             assert_eq!(serde_json::from_str::<ServerLine>(&text).expect("decodes"), line);

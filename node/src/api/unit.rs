@@ -66,6 +66,22 @@ pub(super) mod unix_ms {
     }
 }
 
+/// The same where there may be none.
+pub(super) mod unix_ms_or_none {
+    use jamsync_protocol::time::{Span, UtcTime};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(at: &Option<UtcTime>, serializer: S) -> Result<S::Ok, S::Error> {
+        at.map(|at| (at - UtcTime::ZERO).as_millis()).serialize(serializer)
+    }
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<UtcTime>, D::Error> {
+        let millis = Option::<i64>::deserialize(deserializer)?;
+        Ok(millis.map(|millis| UtcTime::ZERO + Span::from_millis(millis)))
+    }
+}
+
 /// A reaction by its name.
 pub(super) mod reaction {
     use jamsync_protocol::chat::Reaction;

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     api::{ApiError, EntryKey, ErrorCode, Event, Reply, Request, Snapshot, client::Client},
     config::Options,
-    engine::devices,
+    engine::{devices, utc_now},
     paths::Paths,
 };
 
@@ -265,7 +265,9 @@ impl Context {
             Reply::Contact(contact) => {
                 format!("You and {0} are contacts. Next: `jamsync request {0}`.", contact.handle)
             }
-            Reply::Contacts { contacts } => show::contacts(contacts),
+            Reply::Contacts { contacts, as_of } => {
+                show::contacts(contacts, as_of.map(|as_of| utc_now() - as_of))
+            }
             Reply::Safety { .. } => safety::words(reply),
             Reply::Queued(queued) => show::queued(queued, verb),
             Reply::Said { to, away, .. } => show_chat::said(to, *away),

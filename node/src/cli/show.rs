@@ -57,10 +57,12 @@ pub(super) fn queue(snapshot: &Snapshot, columns: Option<usize>) -> String {
     finish(&lines, columns)
 }
 
-/// The contacts, one per line.
-pub(super) fn contacts(contacts: &[Contact]) -> String {
+/// The contacts, one per line; below them how old that is, where the coordinator did not tell it just now.
+pub(super) fn contacts(contacts: &[Contact], old: Option<Span>) -> String {
+    let note = old.map(|old| format!("The coordinator does not answer; this is as of {} ago.", age(old)));
     if contacts.is_empty() {
-        return "No contacts yet. `jamsync link` makes a link to send to a friend.".to_owned();
+        let nobody = "No contacts yet. `jamsync link` makes a link to send to a friend.".to_owned();
+        return [nobody].into_iter().chain(note).collect::<Vec<_>>().join("\n");
     }
     let line = |contact: &Contact| {
         let place = match contact.online {
@@ -73,7 +75,7 @@ pub(super) fn contacts(contacts: &[Contact]) -> String {
         let words: Vec<&str> = [place].into_iter().chain(marks).filter(|word| !word.is_empty()).collect();
         format!("{:<32}  {}", contact.handle, words.join(", ")).trim_end().to_owned()
     };
-    contacts.iter().map(line).collect::<Vec<_>>().join("\n")
+    contacts.iter().map(line).chain(note).collect::<Vec<_>>().join("\n")
 }
 
 /// The audio devices, one per line.

@@ -38,6 +38,9 @@ pub(crate) struct Account {
     pub(crate) log: DeviceLog,
     /// The friends, in the order in which they were made.
     pub(crate) contacts: Vec<KnownContact>,
+    /// When the coordinator told all of them last.
+    #[serde(default)]
+    pub(crate) told_at: Option<UtcTime>,
     /// The links that nobody has taken yet, newest last.
     pub(crate) links: Vec<MadeLink>,
     /// The Jams that are over for this node although their grants still hold, newest last.
@@ -63,6 +66,9 @@ pub(crate) struct KnownContact {
     /// Whether the coordinator has not been told yet how the two stand.
     #[serde(default)]
     pub(crate) untold: bool,
+    /// Whether a device of the friend was signed in when the coordinator told last. Not kept: it is news of the day.
+    #[serde(skip)]
+    pub(crate) online: Option<bool>,
 }
 
 /// A friend link of this account.
@@ -158,7 +164,7 @@ impl Account {
     fn new(addresses: Vec<String>, coordinator: DeviceKey, me: &Me) -> Self {
         let (contacts, links, ended, codes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (handle, log) = (me.handle.clone(), me.log.clone());
-        Self { addresses, coordinator, handle, log, contacts, links, ended, codes }
+        Self { addresses, coordinator, handle, log, contacts, told_at: None, links, ended, codes }
     }
 
     /// The account kept in `path`; none before the first sign-up.

@@ -303,9 +303,7 @@ impl Engine {
             }
         }
         self.judge_again();
-        if let Err(error) = self.save_account() {
-            self.warn(error.to_string());
-        }
+        self.keep_account();
     }
 
     fn own_identity(&self) -> Arc<Identity> {

@@ -1,20 +1,22 @@
-//! Friends and the coordinator: signing up, links, contacts, and what the coordinator tells unasked. What it says is believed only as far as device logs, proofs and signatures carry it.
+//! Friends and the coordinator: signing up, links, and what the coordinator tells unasked. What it says is believed only as
+//! far as device logs, proofs and signatures carry it.
 
 use std::{pin::Pin, str::FromStr};
 
 use jamsync_protocol::{
     id::{DeviceKey, Handle},
     identity::{
-        Date, DeviceLog, FriendLink, JoinCode, Market, Vouch, armour::CodeError, friend_link::LinkSecret,
+        Date, DeviceLog, FriendLink, JoinCode, Market, armour::CodeError, friend_link::LinkSecret,
         join_code::CoordinatorAddress,
     },
     text::{List, Text},
-    wire::coord::{Contact, CoordEvent, CoordReply, CoordRequest, Me, Refusal, RequestEnd, RequestId, Role},
+    wire::coord::{CoordEvent, CoordReply, CoordRequest, Me, Refusal, RequestEnd, RequestId, Role},
 };
 
 use super::{
     Account, Apply, Engine,
-    account::{AccountError, Admitted, KnownContact, LINKS_MAX, MadeLink},
+    account::{LINKS_MAX, MadeLink},
+    contacts::all_contacts,
 };
 use crate::{
     api::{self, ApiError, ErrorCode, Reply, RequestOutcome},
@@ -167,33 +169,6 @@ impl Engine {
         }))
     }
 
-    /// The contacts, with what the coordinator knows of them now.
-    pub(super) fn list_contacts(&self) -> Result<Work, ApiError> {
-        let (_, link) = self.signed_in()?;
-        Ok(Box::pin(async move {
-            // A coordinator that is away leaves the list without presence.
-            let told = all_contacts(&link).await.ok();
-            let apply: Apply = Box::new(move |engine| {
-                told.iter().flatten().for_each(|contact| engine.hear_of_contact(contact));
-                let known =
-                    engine.account.as_ref().map(|account| account.contacts.clone()).unwrap_or_default();
-                let mut contacts: Vec<api::Contact> = known
-                    .into_iter()
-                    .map(|known| {
-                        let told = told.as_ref().map(|told| {
-                            told.iter().any(|contact| contact.account == known.account && contact.online)
-                        });
-                        let KnownContact { handle, blocked, muted, .. } = known;
-                        api::Contact { handle, online: told, blocked, muted }
-                    })
-                    .collect();
-                contacts.sort_by(|a, b| a.handle.cmp(&b.handle));
-                Ok(Reply::Contacts { contacts })
-            });
-            Ok(apply)
-        }))
-    }
-
     /// What the coordinator's link tells.
     pub(super) fn handle_link(&mut self, event: LinkEvent) {
         let address = self.account.as_ref().map(|account| first_of(&account.addresses)).unwrap_or_default();
@@ -214,6 +189,7 @@ impl Engine {
             }
             LinkEvent::Unreachable { reason } => {
                 self.coordinator_state = api::Coordinator::Offline { address, reason: reason.clone() };
+                self.keep_account();
                 self.tell(api::Event::Coordinator { connected: false, reason });
             }
             LinkEvent::Missed => self.catch_up(),
@@ -265,6 +241,7 @@ impl Engine {
         self.tell_candidates(&link);
         self.tell_untold_marks();
         let known: Vec<RequestId> = self.ledger.open().iter().map(|open| open.request).collect();
+        let friends = self.contact_ids();
         self.beside(None, async move {
             let me = link.request(CoordRequest::WhoAmI).await.map_err(link_error)?;
             let contacts = all_contacts(&link).await.map_err(link_error)?;
@@ -272,8 +249,8 @@ impl Engine {
                 if let CoordReply::Me(me) = &me {
                     engine.own_log_shown(&me.log);
                 }
-                // One that is not to be trusted does not hide the others, nor the open requests.
-                contacts.iter().for_each(|contact| engine.hear_of_contact(contact));
+                engine.take_contacts(&contacts, &friends);
+                engine.keep_account();
                 if let CoordReply::Me(me) = me {
                     engine.take_open_requests(me.requests.into_vec(), &known);
                 }
@@ -307,60 +284,17 @@ impl Engine {
         });
     }
 
-    /// Takes the coordinator's word about a contact, as far as it is proven, and tells the listener what came of it.
-    fn hear_of_contact(&mut self, contact: &Contact) {
-        match self.take_contact(contact, None) {
-            Ok(Admitted::New) => {
-                let name = self.account.as_ref().and_then(|account| account.name_of(contact.account));
-                let with = name.unwrap_or(&contact.handle).clone();
-                self.tell(api::Event::ContactAdded { with });
-            }
-            Ok(Admitted::Known | Admitted::Changed) => {}
-            // The device whose link it was checks that, and vouches for the contact then.
-            Err(error @ AccountError::NotInvited { .. })
-                if self.account.as_ref().is_some_and(Account::has_other_devices) =>
-            {
-                tracing::info!(%error, "a contact waits for another device's word");
-            }
-            Err(error) => self.warn(error.to_string()),
-        }
-    }
-
-    /// Believes the coordinator's word about a contact, as far as it is proven, and keeps it.
-    fn take_contact(
-        &mut self,
-        contact: &Contact,
-        invited: Option<jamsync_protocol::id::AccountId>,
-    ) -> Result<Admitted, AccountError> {
-        let Some(account) = &mut self.account else { return Ok(Admitted::Known) };
-        let admitted = account.admit(contact, invited)?;
-        if admitted != Admitted::Known {
-            self.judge_again();
-            if let Err(error) = self.save_account() {
-                self.warn(error.to_string());
-            }
-        }
-        self.vouch_for(contact);
-        Ok(admitted)
-    }
-
-    /// Tells the other devices of this account that the contact is one, where none has said so yet.
-    fn vouch_for(&self, contact: &Contact) {
-        let Ok((account, link)) = self.signed_in() else { return };
-        let Some(((name, pin), id)) = account.lacks_vouch(contact).zip(account.id()) else { return };
-        let vouch = Vouch::signed_by(self.identity.secret(), id, name, pin);
-        tokio::spawn(async move {
-            if let Err(error) = link.request(CoordRequest::VouchForContact { vouch }).await {
-                // It is said again after the next connection.
-                tracing::info!(%error, "the other devices were not told of a contact");
-            }
-        });
-    }
-
     pub(super) fn signed_in(&self) -> Result<(&Account, CoordinatorLink), ApiError> {
         let account = self.account.as_ref().ok_or_else(no_account)?;
         let link = self.coordinator.clone().ok_or_else(no_account)?;
         Ok((account, link))
+    }
+
+    /// Keeps the account, and says so where that fails.
+    pub(super) fn keep_account(&self) {
+        if let Err(error) = self.save_account() {
+            self.warn(error.to_string());
+        }
     }
 
     pub(super) fn save_account(&self) -> Result<(), ApiError> {
@@ -369,23 +303,6 @@ impl Engine {
             ApiError::new(ErrorCode::StateUnwritable, error.to_string(), "make room or mend its permissions")
         })
     }
-}
-
-/// Every contact, page by page.
-async fn all_contacts(link: &CoordinatorLink) -> Result<Vec<Contact>, LinkError> {
-    let mut all: Vec<Contact> = Vec::new();
-    for _ in 0..CONTACT_PAGES_MAX {
-        let after = all.last().map(|contact| contact.handle.clone());
-        let CoordReply::Contacts { contacts, more } = link.request(CoordRequest::Contacts { after }).await?
-        else {
-            return Err(LinkError::Unexpected);
-        };
-        all.extend(contacts);
-        if !more {
-            break;
-        }
-    }
-    Ok(all)
 }
 
 pub(super) fn dials(role: Role) -> bool {
@@ -433,6 +350,3 @@ pub(super) fn link_error(error: LinkError) -> ApiError {
     };
     ApiError::from_sentence(code, &error.to_string())
 }
-
-/// How many pages of contacts are read at most: 64 pages of 64.
-const CONTACT_PAGES_MAX: usize = 64;

@@ -10,6 +10,7 @@ mod account;
 mod away;
 mod calls;
 mod chat;
+mod contacts;
 mod device_rates;
 mod devices;
 mod friends;
@@ -131,7 +132,7 @@ impl Engine {
 }
 
 /// The calendar time. For expiry dates only, never for sound.
-fn utc_now() -> UtcTime {
+pub(crate) fn utc_now() -> UtcTime {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     UtcTime::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }

@@ -282,6 +282,8 @@ impl Engine {
             // A Jam whose peer is away has nobody to tell.
             let _ = self.leave();
         }
+        // With when the coordinator told of its contacts last, for the next start.
+        self.keep_account();
         self.put_jam_state_away().await;
         let farewells = std::mem::take(&mut self.farewells);
         let _ = tokio::time::timeout(FAREWELL, farewells.join_all()).await;

@@ -138,9 +138,7 @@ impl Engine {
         let Some(known) = &mut self.account else { return };
         let with = known.contacts.remove(place).handle;
         self.tell(api::Event::ContactRemoved { with });
-        if let Err(error) = self.save_account() {
-            self.warn(error.to_string());
-        }
+        self.keep_account();
     }
 
     /// A Jam was ended at the coordinator: by the friend, or on another device of the listener.

@@ -29,9 +29,13 @@ const TOKEN: LinkToken = LinkToken([7; 16]);
 const CODE: CodeToken = CodeToken([0xd0; 16]);
 const SOON: UtcTime = UtcTime::from_nanos(1_795_219_500_000_000_000);
 
-pub(super) fn golden() -> Vec<Golden> {
+/// Every pinned call of a node.
+pub(crate) fn calls() -> Vec<(&'static str, CoordCall)> {
     let key = IdempotencyKey([0xc0; 16]);
-    let calls = requests().into_iter().map(|(name, request)| (name, CoordCall { key, request }));
+    requests().into_iter().map(|(name, request)| (name, CoordCall { key, request })).collect()
+}
+
+pub(super) fn golden() -> Vec<Golden> {
     let events = events()
         .into_iter()
         .zip(1..)
@@ -39,7 +43,7 @@ pub(super) fn golden() -> Vec<Golden> {
     let acknowledged = vec![("first", EventNumber(1)), ("newest", EventNumber(u64::MAX))];
     let limit = COORD_FRAME_BYTES_MAX;
     vec![
-        Golden::bytes("coord-call", "CoordCall", limit, calls.collect()),
+        Golden::bytes("coord-call", "CoordCall", limit, calls()),
         Golden::bytes("coord-reply", "CoordReply", limit, replies()),
         Golden::bytes("coord-event", "NumberedEvent", limit, events.collect()),
         Golden::bytes("coord-acknowledgement", "EventNumber", limit, acknowledged),

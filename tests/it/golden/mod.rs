@@ -28,6 +28,8 @@ use jamsync_protocol::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
+pub(crate) use coord::calls as coord_calls;
+
 use crate::tidy;
 
 /// One golden file: values of one type.

@@ -7,11 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jamsync_node::api::{ErrorCode, Event};
+use jamsync_node::api::{Contact, ErrorCode, Event, Reply};
+use jamsync_protocol::time::UtcTime;
 
 use super::{
     chat::{hears, say},
-    stage::{Friends, titles},
+    node::{Node, jamsync},
+    stage::{Friends, now, titles},
 };
 
 /// How long at least: one round of everything where `JAMSYNC_DEAD_SECONDS` does not say otherwise.
@@ -76,4 +78,46 @@ fn killing_the_coordinator_changes_nothing_for_the_listeners() {
     friends.ben.event("the guest's leaving", |event| matches!(event, Event::JamEnded { .. }).then_some(()));
     friends.begin_jam();
     friends.assert_sound();
+}
+
+/// The contacts, and from when that is where it is not live.
+fn contacts(node: &Node) -> (Vec<Contact>, Option<UtcTime>) {
+    match node.run(&["contacts"]) {
+        Reply::Contacts { contacts, as_of } => (contacts, as_of),
+        other => panic!("no contacts, but {other:?}"),
+    }
+}
+
+#[test]
+fn a_node_shows_what_it_knows_of_contacts_with_its_age_while_the_coordinator_is_away() {
+    let Friends { mut ana, ben, mut stage } = Friends::meet();
+    let before = now();
+    let (live, as_of) = contacts(&ana);
+    let after = now();
+    assert_eq!((live.len(), live[0].handle.as_str(), live[0].online), (1, "ben", Some(true)));
+    assert_eq!(as_of, None, "it is live");
+
+    stage.kill_coordinator();
+    let (known, as_of) = contacts(&ana);
+    assert_eq!(known, live, "as it was told last");
+    let told = as_of.expect("it is not live");
+    // Printed in whole milliseconds.
+    assert!((before - told).as_millis() <= 1 && told <= after, "{before:?}, {told:?}, {after:?}");
+    let output = jamsync(&ana.home).arg("contacts").output().expect("runs");
+    let words = String::from_utf8_lossy(&output.stdout).into_owned();
+    println!("{words}");
+    let lines: Vec<_> = words.lines().collect();
+    assert!(lines[0].starts_with("ben") && lines[0].ends_with("online"), "{words}");
+    assert!(lines[1].contains("does not answer") && lines[1].contains("as of ") && lines[1].contains(" ago"));
+
+    // The age outlives the node, presence does not.
+    ana.assert_sound();
+    ana = Node::start("ana", ana.kill());
+    let (known, as_of) = contacts(&ana);
+    assert_eq!(known, [Contact { online: None, ..live[0].clone() }]);
+    assert!(as_of.is_some_and(|as_of| as_of <= after), "{as_of:?}");
+    stage.start_coordinator();
+    ana.until("it is live again", |ana| (contacts(ana) == (live.clone(), None)).then_some(()));
+    ana.assert_sound();
+    drop(ben);
 }

@@ -73,7 +73,7 @@ fn nodes_come_back_to_a_restored_backup_and_lose_nothing_that_it_holds() {
     let Reply::AccountDevices { devices } = ana.run(&["account", "devices"]) else { panic!("no devices") };
     assert_eq!(devices.len(), 2);
     for (node, friends) in [(&ana, 2), (&tablet, 2), (&ben, 2), (&carl, 2)] {
-        let Reply::Contacts { contacts } = node.run(&["contacts"]) else { panic!("no contacts") };
+        let Reply::Contacts { contacts, .. } = node.run(&["contacts"]) else { panic!("no contacts") };
         assert_eq!(contacts.len(), friends, "{}", node.name);
     }
     // What waited at the backup waits still, and is answered as if nothing had been.

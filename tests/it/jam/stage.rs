@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use jamsync_coordinator::{data::DataFolder, store::Store};
@@ -268,6 +269,12 @@ pub(super) fn closed(event: &Event) -> Option<RequestOutcome> {
         Event::RequestClosed { outcome, .. } => Some(*outcome),
         _ => None,
     }
+}
+
+/// The calendar time of this machine, and of every process here.
+pub(super) fn now() -> UtcTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the calendar is set");
+    UtcTime::from_nanos(i64::try_from(since.as_nanos()).expect("this age"))
 }
 
 fn free_port() -> u16 {

@@ -1,22 +1,17 @@
 //! Blocking, muting, removing and reporting a friend, and opting out, by the commands that people type; what came of it
 //! is judged by what the other side's device says.
 
-use std::time::{Duration, Instant};
-
 use jamsync_node::api::{Contact, ErrorCode, Event, JamEnd, Reply, RequestOutcome};
 
 use super::{
     node::Node,
+    prompt::{Stopwatch, promptly},
     stage::{Friends, closed, in_step, opened},
 };
 
-/// How long a block may take to show on the other side: a second where the machine has time, as the printed figure says,
-/// and on any other less than the 10 s after which a silent friend counts as gone.
-const AT_ONCE: Duration = Duration::from_secs(8);
-
 fn contact(node: &Node, name: &str) -> Option<Contact> {
     match node.run(&["contacts"]) {
-        Reply::Contacts { contacts } => contacts.into_iter().find(|known| known.handle.as_str() == name),
+        Reply::Contacts { contacts, .. } => contacts.into_iter().find(|known| known.handle.as_str() == name),
         other => panic!("no contacts, but {other:?}"),
     }
 }
@@ -29,17 +24,31 @@ fn ended(event: &Event) -> Option<JamEnd> {
 }
 
 #[test]
-fn a_block_ends_a_running_jam_at_once_and_says_nothing_of_itself() {
+fn a_block_ends_a_running_jam_within_a_second_and_says_nothing_of_itself() {
     let mut friends = Friends::meet();
     let music = friends.stage.music(1, 60);
     friends.begin_jam_with(&music);
+    promptly(|_| {
+        if friends.ana.status().jam.is_none() {
+            friends.begin_jam();
+        }
+        let prompt = block_in_a_jam(&mut friends);
+        friends.ana.run(&["contacts", "unblock", "ben"]);
+        prompt
+    });
+    friends.begin_jam();
+    friends.assert_sound();
+}
+
+/// Ana blocks Ben in their Jam: whether his node tells of its end at once.
+fn block_in_a_jam(friends: &mut Friends) -> bool {
     let mark = friends.ben.mark();
-    let told = Instant::now();
+    let mut watch = Stopwatch::start();
     friends.ana.run(&["contacts", "block", "ben"]);
-    let blocked = Instant::now();
+    watch.succeeded();
     let reason = friends.ben.event_since(mark, "the end of the Jam", ended);
-    eprintln!("the Jam ended {:?} after the command was given", told.elapsed());
-    assert!(blocked.elapsed() < AT_ONCE, "{:?}", blocked.elapsed());
+    watch.note("the blocked friend's Jam ended");
+    let prompt = watch.was_prompt();
     assert_eq!(reason, JamEnd::PeerLeft, "as if she had left");
     let missed = friends.ben.events_since(mark).iter().any(|event| matches!(event, Event::PeerLost { .. }));
     assert!(!missed, "the Jam was closed, not lost");
@@ -54,9 +63,7 @@ fn a_block_ends_a_running_jam_at_once_and_says_nothing_of_itself() {
         assert!(!told.contains("block"), "{told}");
     }
     assert!(contact(&friends.ana, "ben").is_some_and(|ben| ben.blocked));
-    friends.ana.run(&["contacts", "unblock", "ben"]);
-    friends.begin_jam();
-    friends.assert_sound();
+    prompt
 }
 
 #[test]

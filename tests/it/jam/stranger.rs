@@ -1,11 +1,6 @@
 //! A hostile peer: QUIC with whatever key and whatever bytes, and how it was shown the door.
 
-use std::{
-    net::SocketAddr,
-    path::Path,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use jamsync_coordinator::data::DataFolder;
 use jamsync_node::{
@@ -21,7 +16,7 @@ use jamsync_protocol::{
     },
     limits::PEER_FRAME_BYTES_MAX,
     text::List,
-    time::{Span, UtcTime},
+    time::Span,
     wire::{
         codec,
         peer::{ControlMessage, Hello, PEER_ALPN},
@@ -33,7 +28,7 @@ use quinn::{
 use serde::Serialize;
 use tokio::time::timeout;
 
-use super::process::PATIENCE;
+use super::{process::PATIENCE, stage::now};
 
 /// A hostile peer that holds some key.
 pub(super) struct Stranger {
@@ -131,8 +126,7 @@ pub(super) fn signed_by(
     ana: &Snapshot,
     change: impl FnOnce(&mut Grant),
 ) -> SignedGrant {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the calendar is set");
-    let now = UtcTime::from_nanos(i64::try_from(since.as_nanos()).expect("this age"));
+    let now = now();
     let participant = |of: &Snapshot| GrantParticipant {
         account: of.me.account.expect("signed up"),
         device: of.me.device,

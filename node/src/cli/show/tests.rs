@@ -173,3 +173,22 @@ fn skipped_files_are_named_and_the_rest_counted() {
         "Added 1 track; 7 more are being read.\nNot added: /a.mp3: a text file\nNot added: 2 more files"
     );
 }
+
+#[test]
+fn contacts_that_are_not_live_say_how_old_they_are() {
+    let contact = |handle: &str, online, muted| Contact {
+        handle: handle.parse().expect("valid"),
+        online,
+        blocked: false,
+        muted,
+    };
+    let known = [contact("ana", Some(true), false), contact("carla", None, true)];
+    let live = contacts(&known, None);
+    assert_eq!(
+        live.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).collect::<Vec<_>>(),
+        [["ana", "online"], ["carla", "muted"]]
+    );
+    let old = contacts(&known, Some(Span::from_secs(200)));
+    assert_eq!(old, format!("{live}\nThe coordinator does not answer; this is as of 3 min ago."));
+    assert!(contacts(&[], Some(Span::from_secs(7))).ends_with("as of 7 s ago."));
+}

@@ -262,3 +262,23 @@ fn what_was_said_here_and_not_told_yet_is_not_undone_by_the_coordinator() {
     assert_eq!(account.admit(&ben, None).unwrap(), Admitted::Changed, "another device has said otherwise");
     assert!(!account.has_blocked(ben.account) && account.contacts[0].muted);
 }
+
+#[test]
+fn what_was_told_last_is_kept_with_its_time_and_who_was_left_out_is_named() {
+    let (at, folder) = (UtcTime::from_nanos(7_000_000_000), tempfile::tempdir().unwrap());
+    let file = folder.path().join("account.json");
+    let mut account = account();
+    let (ben, carl, dora) = (contact(2, "ben"), contact(3, "carl"), contact(4, "dora"));
+    for friend in [&ben, &carl, &dora] {
+        assert_eq!(account.admit(friend, Some(friend.account)).unwrap(), Admitted::New);
+    }
+    // Dora became a contact after it was asked.
+    let known = [ben.account, carl.account];
+    let told = [Contact { online: false, ..ben.clone() }];
+    assert_eq!(account.note_told(&told, &known, at), [carl.account]);
+    let online: Vec<_> = account.contacts.iter().map(|known| known.online).collect();
+    assert_eq!(online, [Some(false), Some(false), Some(true)]);
+    account.save(&file).unwrap();
+    let account = Account::load(&file).unwrap().unwrap();
+    assert_eq!((account.told_at, account.contacts[2].online), (Some(at), None), "presence is not kept");
+}

@@ -80,8 +80,31 @@ impl Account {
         }
         let log = contact.log.clone();
         let (account, blocked, muted) = (contact.account, contact.blocked, contact.muted);
-        self.contacts.push(KnownContact { handle, account, log, blocked, muted, untold: false });
+        let (untold, online) = (false, Some(contact.online));
+        self.contacts.push(KnownContact { handle, account, log, blocked, muted, untold, online });
         Ok(Admitted::New)
+    }
+
+    /// Notes what the coordinator told of all contacts at once, and gives those that are none any more: of `known` before it
+    /// was asked, those that it leaves out.
+    pub(crate) fn note_told(
+        &mut self,
+        told: &[Contact],
+        known: &[AccountId],
+        now: UtcTime,
+    ) -> Vec<AccountId> {
+        self.told_at = Some(now);
+        let mut gone = Vec::new();
+        for contact in &mut self.contacts {
+            let found = told.iter().find(|told| told.account == contact.account);
+            if let Some(told) = found {
+                contact.online = Some(told.online);
+            } else if known.contains(&contact.account) {
+                contact.online = Some(false);
+                gone.push(contact.account);
+            }
+        }
+        gone
     }
 
     /// The name and the pin to vouch for, where the contact is known here and no device of this account has said so of
