@@ -115,7 +115,7 @@ pub(super) async fn serve<S: Store>(
         tokio::select! {
             accepted = connection.accept_bi() => match accepted {
                 Ok((send, receive)) => {
-                    let limited = session.meter.request(&session.shared.live.limits(), session.shared.env.uptime()).err();
+                    let limited = session.limited();
                     let session = Arc::clone(&session);
                     streams.spawn(async move { session.serve_stream(send, receive, limited).await });
                     if limited.is_some() {
@@ -139,6 +139,11 @@ pub(super) async fn serve<S: Store>(
 }
 
 impl<S: Store> Session<S> {
+    /// Takes one request, and says how long the device has to wait where it asks too fast.
+    fn limited(&self) -> Option<Span> {
+        self.meter.request(&self.shared.live.limits(), self.shared.env.uptime()).err()
+    }
+
     async fn serve_stream(&self, mut send: SendStream, mut receive: RecvStream, limited: Option<Span>) {
         if let Err(fault) = self.answer(&mut send, &mut receive, limited).await {
             tracing::info!(device = ?self.device, %fault, "stream closed");

@@ -72,29 +72,27 @@ impl<S: Store> Timekeeper<S> {
         }
         if self.shared.env.uptime() >= self.prune_at {
             self.prune().await?;
-            self.prune_at = self.shared.env.uptime() + PRUNE_INTERVAL;
         }
-        if !store.is_writable() {
+        if !self.shared.store.is_writable() {
             // Rewrites what is there, because only a change shows whether there is room.
             let rewrite = |tables: &mut dyn Tables| {
                 let addresses = tables.public_addresses()?;
                 tables.set_public_addresses(&addresses)
             };
-            store.write(rewrite).await?;
+            self.shared.store.write(rewrite).await?;
         }
         Ok(next)
     }
 
-    /// Forgets what is of no more use, a little at a time, because others wait to write.
-    async fn prune(&self) -> Result<(), StoreError> {
-        loop {
-            let calendar = Arc::clone(&self.shared.calendar);
-            let prune =
-                move |tables: &mut dyn Tables| tables.prune(calendar.now() - KEPT_SPAN, PRUNED_TOGETHER_MAX);
-            if self.shared.store.write(prune).await? < PRUNED_TOGETHER_MAX {
-                return Ok(());
-            }
+    /// Forgets what is of no more use, a little each time, because others wait to write.
+    async fn prune(&mut self) -> Result<(), StoreError> {
+        let calendar = Arc::clone(&self.shared.calendar);
+        let prune =
+            move |tables: &mut dyn Tables| tables.prune(calendar.now() - KEPT_SPAN, PRUNED_TOGETHER_MAX);
+        if self.shared.store.write(prune).await? < PRUNED_TOGETHER_MAX {
+            self.prune_at = self.shared.env.uptime() + PRUNE_INTERVAL;
         }
+        Ok(())
     }
 
     /// Takes over a calendar that somebody has set. What is under way is moved with it, and keeps the time it had left.
@@ -139,8 +137,8 @@ impl<S: Store> Timekeeper<S> {
 
     /// How long nothing is to be done.
     fn wait_until(&self, next: Option<UtcTime>) -> Span {
-        let wait = next.map_or(LOOK_INTERVAL, |next| next - self.shared.calendar.now());
-        wait.clamp(SHORTEST_SLEEP, LOOK_INTERVAL)
+        let due = next.map_or(LOOK_INTERVAL, |next| next - self.shared.calendar.now());
+        due.min(self.prune_at - self.shared.env.uptime()).clamp(SHORTEST_SLEEP, LOOK_INTERVAL)
     }
 }
 
