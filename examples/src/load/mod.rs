@@ -88,13 +88,28 @@ where
     O: Send + 'static,
     F: Future<Output = anyhow::Result<O>> + Send + 'static,
 {
+    all_within(PATIENCE, what, items, in_flight, work).await
+}
+
+/// The same, where each may take as long as `patience`.
+async fn all_within<T, O, F>(
+    patience: Duration,
+    what: &str,
+    items: impl IntoIterator<Item = T>,
+    in_flight: usize,
+    work: impl Fn(T) -> F,
+) -> anyhow::Result<Vec<O>>
+where
+    O: Send + 'static,
+    F: Future<Output = anyhow::Result<O>> + Send + 'static,
+{
     let turns = Arc::new(Semaphore::new(in_flight));
     let mut tasks = JoinSet::new();
     for item in items {
         let (turns, work) = (Arc::clone(&turns), work(item));
         tasks.spawn(async move {
             let _turn = turns.acquire_owned().await?;
-            tokio::time::timeout(PATIENCE, work).await.context("no answer in time")?
+            tokio::time::timeout(patience, work).await.context("no answer in time")?
         });
     }
     let (count, mut done, mut told) = (tasks.len(), Vec::new(), Instant::now());

@@ -14,7 +14,7 @@ use jamsync_protocol::{
 use tokio::time::{sleep, timeout};
 
 use super::{
-    Device, Dialer, Events, Persona, Server, all,
+    Device, Dialer, Events, Persona, Server, all, all_within,
     report::{Cost, Delivered, Idle, Latencies, Logins, Restart, Writes},
 };
 
@@ -298,7 +298,7 @@ pub(super) async fn restart(
     });
     let away = Times::new()?;
     let returning = online.into_iter().zip(crowd.people.clone());
-    let back = all("coming back", returning, crowd.people.len(), |(online, who)| {
+    let back = all_within(RETURN_PATIENCE, "coming back", returning, crowd.people.len(), |(online, who)| {
         let (dialer, away) = (Arc::clone(&crowd.dialer), away.clone());
         async move {
             online.device.connection.closed().await;
@@ -339,6 +339,9 @@ async fn come_back(dialer: &Dialer, who: &Persona) -> Device {
 const PAUSE_LEAST: Duration = Duration::from_millis(300);
 const PAUSE_MOST: Duration = Duration::from_secs(30);
 const ATTEMPT_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long all of them may take to be back: ten times the goal, so that a machine which is too busy for it gives a figure
+/// all the same.
+const RETURN_PATIENCE: Duration = Duration::from_secs(300);
 /// How long everything is left alone before memory is read.
 const REST: Duration = Duration::from_secs(3);
 /// How often one asks the other: five at once is what the rules permit.
