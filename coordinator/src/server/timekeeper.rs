@@ -21,6 +21,8 @@ pub(super) async fn keep_time<S: Store>(
 ) {
     let mut keeper = Timekeeper { prune_at: shared.env.uptime(), started: false, others: false, shared };
     loop {
+        // Time that passes during a look counts, or a slow one would put the next off.
+        let began = keeper.shared.env.uptime();
         let (wait, works) = match keeper.look().await {
             Ok(next) => (keeper.wait_until(next), true),
             Err(StoreError::Closed) => {
@@ -32,7 +34,7 @@ pub(super) async fn keep_time<S: Store>(
         };
         let shared = &keeper.shared;
         tokio::select! {
-            () = shared.env.sleep_until(shared.env.uptime() + wait) => {}
+            () = shared.env.sleep_until(began + wait) => {}
             () = shared.look_again.notified(), if works => {}
             () = stopped(&mut stopping) => return,
         }
