@@ -30,7 +30,7 @@ use super::{
     side::Side,
 };
 pub(super) use change::by_right;
-use change::{judge_host, sounds_the_same};
+use change::{judge_host, lacks_what_plays, sounds_the_same};
 use ledger::Ledger;
 pub use outcome::{Counters, Failure, Score};
 use step::Step;
@@ -170,6 +170,8 @@ impl Checks {
         self.counters.epochs += 1;
         self.distrusted[1 - who] = Some(now);
         self.troubled = now;
+        // The first probe after it may come before the next sample.
+        self.learns = now;
         self.disturb(now, Span::from_secs(4));
     }
 
@@ -348,6 +350,9 @@ impl Checks {
             self.learns = now;
         }
         if sides.iter().any(|side| side.wishes) {
+            self.disturb(now, Span::from_millis(1_500));
+        }
+        if sides.iter().any(lacks_what_plays) {
             self.disturb(now, Span::from_millis(1_500));
         }
         let same = sounds_the_same(host, guest);

@@ -81,3 +81,10 @@ pub(super) fn sounds_the_same(here: &Side, there: &Side) -> bool {
     };
     last(here) == last(there)
 }
+
+/// Whether a side has been told what plays before it has the queue in which that stands. It waits behind whatever else is on
+/// the path, and until it is there nothing can sound.
+pub(super) fn lacks_what_plays(side: &Side) -> bool {
+    let plays = side.session.timeline().last().and_then(|anchor| anchor.entry);
+    plays.is_some_and(|entry| side.session.queue().entry(entry).is_none())
+}
