@@ -58,6 +58,8 @@ pub(super) async fn serve(sources: &Sources, json: bool) -> Result<(), CliError>
         }
         if let Some(now) = reload(sources, &loaded) {
             server.change(now.config.rules(), now.config.limits());
+            // Whoever waits for this line finds the settings in force.
+            tracing::info!("the configuration was read again");
             log.change(&now.config);
             loaded = now;
             if let Err(error) = note_addresses(&store, &server, &loaded.config).await {
@@ -87,7 +89,6 @@ fn reload(sources: &Sources, before: &Loaded) -> Option<Loaded> {
             tracing::info!(setting = is.name, was = %was, is = %is, "changed");
         }
     }
-    tracing::info!("the configuration was read again");
     Some(now)
 }
 
