@@ -15,6 +15,7 @@ mod handle;
 mod jam;
 mod line;
 mod message;
+mod reply;
 pub mod server;
 mod snapshot;
 mod unit;
@@ -26,9 +27,9 @@ pub use handle::{Call, Engine, EngineHandle};
 pub use jam::{BothQualities, BothReadiness, Jam, Path, Peer, Quality, Readiness, Role, SideReadiness};
 pub use line::{LineError, encode};
 pub use message::{
-    AccountDevice, Body, Contact, ContactMark, Device, EntryKey, Percent, Queued, Reply, ReportReason,
-    Request, RequestLine, SeekTo, ServerLine, Skipped, VERSION,
+    Body, ContactMark, EntryKey, Percent, ReportReason, Request, RequestLine, SeekTo, ServerLine, VERSION,
 };
+pub use reply::{AccountDevice, Contact, Device, Queued, Reply, Skipped};
 pub use snapshot::{
     Coordinator, Direction, EntryState, JamRequest, Me, NowPlaying, Output, Precision, QueueEntry, Side,
     Snapshot, Sync, Who,
