@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use super::{
     fit::{Fit, Prior, Sample, fit},
+    halt::{Halt, Sight},
     pace::Pace,
     suspects::{RUN, Suspects},
     window::{Bin, Stamp, Window, seconds_between},
@@ -37,6 +38,7 @@ pub struct AudibleLine {
     suspects: Suspects,
     scratch: Vec<f64>,
     pace: Option<Pace>,
+    halt: Halt,
     /// Whether the machine has slept since the last stamp.
     slept: bool,
 }
@@ -79,6 +81,7 @@ impl AudibleLine {
             suspects: Suspects::default(),
             scratch: Vec::new(),
             pace: None,
+            halt: Halt::default(),
             slept: false,
         }
     }
@@ -95,12 +98,33 @@ impl AudibleLine {
 
     /// A callback that came at `entered`, and the sink's report that its first frame, `frame`, is heard `delay` later.
     /// Unlike [`handle_stamp`](Self::handle_stamp) this sees through reports that are wrong for seconds, as those of
-    /// sound servers are, by the pace at which the callbacks come.
+    /// sound servers are, by the pace at which the callbacks come; and it knows a device that stood still within 0.3 s.
     pub fn handle_callback(&mut self, frame: Frames, entered: NodeTime, delay: Span) -> LineEvent {
+        let report = self.sight(Stamp { frame, audible: entered + delay });
         let rate = self.rate;
         let pace = self.pace.get_or_insert_with(|| Pace::new(rate));
+        let callback = pace.sight(Stamp { frame, audible: entered });
+        if let (Some(report), Some(callback), false) = (report, callback, self.coarse)
+            && let Some([report, callback]) = self.halt.handle(rate, report, callback)
+        {
+            pace.follow(callback);
+            self.follow(report);
+            return LineEvent::Restarted;
+        }
         let audible = pace.audible(frame, entered, delay);
         self.handle_stamp(frame, audible)
+    }
+
+    /// How the line sees `stamp`; `None` before the first one, and of a frame that is not new.
+    pub(super) fn sight(&self, stamp: Stamp) -> Option<Sight> {
+        let late = self.above(self.origin?, stamp);
+        (stamp.frame > self.newest).then_some(Sight { stamp, late, fit: self.fit })
+    }
+
+    /// The device has moved to where `seen` is: the line begins anew there, with its slope of before.
+    pub(super) fn follow(&mut self, seen: Sight) {
+        self.fit = seen.fit;
+        self.restart(&[seen.stamp]);
     }
 
     /// A stamp: `frame` will be audible (or was) at `audible`, as far as the sink can tell. The time is that of
@@ -127,9 +151,12 @@ impl AudibleLine {
                 return LineEvent::Restarted;
             }
             if forward && libm::fabs(late) < SCATTER_MAX {
-                // The bins are proof against late stamps, and must see the scatter as it is.
                 self.newest = frame;
-                self.learn(stamp);
+                // The bins must see the scatter as it is, but not a device that may have moved: the line would bend
+                // towards where it is now, and soon its stamps would be none to be suspected.
+                if self.window.len() < BINS_YOUNG || !self.suspects.are_undecided() {
+                    self.learn(stamp);
+                }
             }
             return LineEvent::Ignored;
         }
@@ -216,17 +243,33 @@ impl AudibleLine {
     /// Adds a stamp to the window and fits the line where that may change it.
     fn learn(&mut self, stamp: Stamp) {
         let closed = self.window.push(stamp, self.fit.slope, self.coarse);
-        let young = self.window.len() < BINS_YOUNG;
-        if !closed && !young {
-            return;
-        }
         if closed {
             self.judge_scatter();
         }
+        let young = self.window.len() < BINS_YOUNG;
+        if closed || young {
+            self.draw(young);
+        }
+        if closed {
+            self.remember_slope();
+        }
+    }
+
+    /// Fits the line to the window, a `young` one with the open bin.
+    fn draw(&mut self, young: bool) {
+        if let Some((mut line, origin)) = self.fitted(self.prior, young) {
+            line.slope = line.slope.clamp(-SLOPE_MAX, SLOPE_MAX);
+            self.fit = line;
+            self.origin = Some(origin);
+        }
+    }
+
+    /// The line that the window shows to one who believes `prior`, and the stamp that it counts from.
+    fn fitted(&mut self, prior: Prior, young: bool) -> Option<(Fit, Stamp)> {
         let open = if young { self.window.open_bin(self.fit.slope) } else { None };
         let coarse = self.coarse;
         let pick = move |bin: &Bin| if coarse { bin.centre } else { bin.low };
-        let Some(origin) = open.as_ref().or(self.window.bins().last()).map(pick) else { return };
+        let origin = open.as_ref().or(self.window.bins().last()).map(pick)?;
         let rate = self.rate;
         let samples = self.window.bins().chain(open.as_ref()).map(|bin| {
             let stamp = pick(bin);
@@ -236,15 +279,8 @@ impl AudibleLine {
                 * 1e9;
             Sample { x, y, weight: f64::from(bin.count.min(RUN)) / f64::from(RUN) }
         });
-        let prior = Prior { late_weight: if coarse { 1.0 } else { LATE_WEIGHT }, ..self.prior };
-        if let Some(mut line) = fit(samples, prior, &mut self.scratch) {
-            line.slope = line.slope.clamp(-SLOPE_MAX, SLOPE_MAX);
-            self.fit = line;
-            self.origin = Some(origin);
-        }
-        if closed {
-            self.remember_slope();
-        }
+        let prior = Prior { late_weight: if coarse { 1.0 } else { LATE_WEIGHT }, ..prior };
+        Some((fit(samples, prior, &mut self.scratch)?, origin))
     }
 
     /// Sets the tolerance and decides whether the device is coarse.
@@ -262,19 +298,21 @@ impl AudibleLine {
         self.coarse = plain || (scatter.depth > COARSE_DEPTH && scatter.sidedness > limit);
     }
 
-    /// Lets the prior follow what a full window says of the slope, slowly: crystals wander by some ppm in minutes,
-    /// so a window that suddenly says otherwise is a window full of trouble. A coarse device's is believed no more than
-    /// such a window can know, or the line would be held to whatever the first one said.
+    /// Lets the prior follow what a full window says of the slope by itself, slowly: crystals wander by some ppm in
+    /// minutes, so a window that suddenly says otherwise is a window full of trouble. What it says together with the prior
+    /// would not do: a wrong prior holds the line off its points, and so far off they seem to know nothing. A coarse
+    /// device's is believed no more than such a window can know, or the line would be held to whatever the first one said.
     fn remember_slope(&mut self) {
-        if self.window.is_full() {
-            let square = |x: f64| x * x;
-            let told = 1.0 / square(self.fit.slope_se) - 1.0 / square(self.prior.slope_sd);
-            let alone = if self.coarse { libm::sqrt(1.0 / told.max(TOLD_LEAST)) } else { 0.0 };
-            let share = if self.slope_shown { SLOPE_SHARE } else { 1.0 };
-            self.prior.slope += share * (self.fit.slope - self.prior.slope);
-            self.prior.slope_sd = alone.max(SLOPE_SD_KNOWN);
-            self.slope_shown = true;
+        if !self.window.is_full() {
+            return;
         }
+        let unbiased = Prior { slope_sd: SLOPE_SD_UNKNOWN, ..self.prior };
+        let Some((told, _)) = self.fitted(unbiased, false) else { return };
+        let alone = if self.coarse { told.slope_se } else { 0.0 };
+        let share = if self.slope_shown { SLOPE_SHARE } else { 1.0 };
+        self.prior.slope += share * (told.slope.clamp(-SLOPE_MAX, SLOPE_MAX) - self.prior.slope);
+        self.prior.slope_sd = alone.max(SLOPE_SD_KNOWN);
+        self.slope_shown = true;
     }
 
     /// How much later than the line `stamp` is, in nanoseconds.
@@ -316,8 +354,6 @@ const SLOPE_SD_UNKNOWN: f64 = 100_000.0;
 const SLOPE_SD_REMEMBERED: f64 = 10_000.0;
 /// Spread about the slope that full windows have shown, in ns/s: 5 ppm.
 const SLOPE_SD_KNOWN: f64 = 5_000.0;
-/// The least precision that a window gives the slope, as the inverse of a variance in (ns/s)²: that of no knowledge.
-const TOLD_LEAST: f64 = 1.0 / (SLOPE_SD_UNKNOWN * SLOPE_SD_UNKNOWN);
 /// Share of a full window's slope that enters the prior at each bin: a time constant of 10 s.
 const SLOPE_SHARE: f64 = 0.01;
 /// A remembered rate beyond this is a mistake; no converter is that far off.
@@ -361,88 +397,4 @@ const COARSE_DEPTH_PLAIN: f64 = 3_000_000.0;
 const COARSE_BINS_PLAIN: usize = 3;
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn one_stamp_is_enough_and_time_runs_at_the_declared_rate() {
-        let mut line = AudibleLine::new(SampleRate::HZ_48000, None);
-        assert_eq!(line.audible_at(Frames(0)), None);
-        let start = NodeTime::from_nanos(3_600_000_000_000_007);
-        let event = line.handle_stamp(Frames(9_600), start);
-        assert_eq!(event, LineEvent::Fine);
-        assert_eq!(line.audible_at(Frames(57_600)), Some(start + Span::from_secs(1)));
-        assert_eq!(line.audible_at(Frames(0)), Some(start - Span::from_millis(200)));
-    }
-
-    #[test]
-    fn a_late_stamp_is_ignored_and_a_lasting_shift_restarts_the_line() {
-        let mut line = AudibleLine::new(SampleRate::HZ_48000, None);
-        let at = |n: u64, late: i64| {
-            (
-                Frames(480 * n),
-                NodeTime::ZERO + Span::from_micros(10_000 * i64::try_from(n).expect("small") + late),
-            )
-        };
-        for n in 0..200 {
-            let (frame, audible) = at(n, if n == 150 { 4_000 } else { 0 });
-            let expected = if n == 150 { LineEvent::Ignored } else { LineEvent::Fine };
-            assert_eq!(line.handle_stamp(frame, audible), expected);
-        }
-        let mut restarted = 0;
-        for n in 200..230 {
-            let (frame, audible) = at(n, 10_000);
-            restarted += u32::from(line.handle_stamp(frame, audible) == LineEvent::Restarted);
-        }
-        assert_eq!(restarted, 1);
-        let (frame, audible) = at(300, 10_000);
-        assert!((line.audible_at(frame).expect("stamps were given") - audible).abs() < Span::from_micros(1));
-    }
-
-    proptest! {
-        #[test]
-        fn no_stamp_breaks_the_line(
-            stamps in proptest::collection::vec((any::<u64>(), any::<i64>(), any::<bool>()), 0..300),
-            hz in SampleRate::MIN..SampleRate::MAX,
-            remembered in proptest::option::of(any::<f64>()),
-        ) {
-            let rate = SampleRate::new(hz).expect("within the limits");
-            let mut line = AudibleLine::new(rate, remembered.map(Ppm));
-            let mut frame = 0_u64;
-            for (wild, time, sane) in stamps {
-                frame = if sane { frame.saturating_add(wild % 100_000) } else { wild };
-                let time = if sane { rate.span_of(Frames(frame)).as_nanos() } else { time };
-                let _ = line.handle_stamp(Frames(frame), NodeTime::from_nanos(time));
-                prop_assert!(line.dac().0.is_finite() && line.dac().0.abs() < 2_100.0);
-                prop_assert!(line.spread() >= Span::ZERO);
-                prop_assert!(line.audible_at(Frames(wild)).is_some());
-                let position = line.frame_at(NodeTime::from_nanos(time)).expect("a stamp was given");
-                prop_assert!(position.0.is_finite());
-                prop_assert!(line.window.is_bounded());
-            }
-        }
-
-        #[test]
-        fn position_and_time_are_inverse_after_a_thousand_hours(
-            late in 0_i64..1_000_000,
-            ahead in 0_u64..480_000,
-            fraction in 0.0..1.0,
-        ) {
-            let hours = 3_600_000_000_000_000 + late;
-            let first = 48_000 * 3_600_000;
-            let mut line = AudibleLine::new(SampleRate::HZ_48000, Some(Ppm(150.0)));
-            for n in 0..100_u64 {
-                let at = hours + i64::try_from(n * 9_998_500).expect("small");
-                let _ = line.handle_stamp(Frames(first + 480 * n), NodeTime::from_nanos(at));
-            }
-            let position = FramePosition(Frames(first + ahead).as_f64() + fraction);
-            let audible = line.audible_at_position(position).expect("stamps were given");
-            let back = line.frame_at(audible).expect("stamps were given");
-            // A nanosecond is 0.000048 frames; an f64 of this size steps by 0.00003.
-            prop_assert!((back.0 - position.0).abs() < 0.000_2, "{back:?} for {position:?}");
-            prop_assert!((line.dac().0 - 150.0).abs() < 0.1);
-        }
-    }
-}
+mod tests;

@@ -50,6 +50,7 @@
 
 mod control;
 mod fit;
+mod halt;
 mod line;
 mod pace;
 mod suspects;

@@ -7,7 +7,7 @@
 
 use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
 
-use super::{AudibleLine, LineEvent, fit::median};
+use super::{AudibleLine, LineEvent, fit::median, halt::Sight, window::Stamp};
 use crate::{
     media::{Frames, SampleRate},
     time::{NodeTime, Span},
@@ -62,6 +62,17 @@ impl Pace {
             }
             _ => reported,
         }
+    }
+
+    /// How the line of the callbacks sees one.
+    pub(super) fn sight(&self, callback: Stamp) -> Option<Sight> {
+        self.callbacks.sight(callback)
+    }
+
+    /// The device has moved, and its callbacks are where `seen` is. What the reports give beyond them is as before.
+    pub(super) fn follow(&mut self, seen: Sight) {
+        self.callbacks.follow(seen);
+        self.part.clear();
     }
 
     /// The machine slept: the callbacks may come at other times than foretold.

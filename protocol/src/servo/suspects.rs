@@ -8,6 +8,8 @@ use crate::media::SampleRate;
 pub(super) struct Suspects {
     run: Run,
     before: Run,
+    /// Whether two runs disagreed.
+    disagreed: bool,
 }
 
 /// Consecutive stamps off the line: how many, since when, and the least late of them.
@@ -19,6 +21,11 @@ struct Run {
 }
 
 impl Suspects {
+    /// Whether these may still be a device that has moved once and for all: no two runs have disagreed yet.
+    pub(super) fn are_undecided(&self) -> bool {
+        !self.disagreed
+    }
+
     /// Adds a stamp that is `late` against the line by so many nanoseconds (negative if early). Once two runs of
     /// `length` stamps are complete and their least late stamps are within `agreement` nanoseconds of each other,
     /// returns those two stamps.
@@ -49,6 +56,7 @@ impl Suspects {
         let (earlier_late, earlier) = before.low?;
         let (later_late, later) = self.before.low?;
         let agree = libm::fabs(later_late - earlier_late) <= agreement && later.frame > earlier.frame;
+        self.disagreed |= !agree;
         agree.then_some([earlier, later])
     }
 }

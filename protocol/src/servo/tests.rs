@@ -239,3 +239,66 @@ fn a_card_that_stood_still_for_a_little_less_than_the_clock_is_found_where_it_is
         assert!(told < Span::from_micros(150), "seed {seed}: off by {told}");
     }
 }
+
+/// What a line is told at a callback.
+#[derive(Clone, Copy, PartialEq)]
+enum Told {
+    /// When the callback came and a delay, together true.
+    CallbackAndDelay,
+    /// A stamp, as late as the callback.
+    Stamp,
+}
+
+/// A card 60 ppm fast that stands still for `stop` after `at` seconds: how many seconds later its line is within 150 µs of
+/// it for good. Callbacks are `late_us` late on average, some by milliseconds.
+fn found_after_a_stop(seed: u64, told: Told, at: f64, stop: f64, late_us: f64) -> f64 {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut line = AudibleLine::new(SampleRate::HZ_48000, None);
+    let node = |seconds: f64| NodeTime::ZERO + Span::from_secs_f64(seconds);
+    let mut found = 0.0;
+    for callback in 0..7_000_u32 {
+        let due = f64::from(callback) * 0.009_999_4;
+        let due = if due > at { due + stop } else { due };
+        let spike = if rng.random_bool(0.01) { rng.random_range(0.001..0.005) } else { 0.0 };
+        let late = spike - late_us * 1e-6 * libm::log(1.0 - rng.random::<f64>());
+        let (entered, audible) = (node(due + late), node(due + 0.02));
+        let frame = Frames(480 * u64::from(callback));
+        let _ = match told {
+            Told::CallbackAndDelay => line.handle_callback(frame, entered, audible - entered),
+            Told::Stamp => line.handle_stamp(frame, entered + Span::from_millis(20)),
+        };
+        let off = (line.audible_at(frame).expect("stamped") - audible).abs();
+        if due > at && off > Span::from_micros(150) {
+            found = due - at;
+        }
+    }
+    found
+}
+
+/// The longest time until a card is found, of stops of various lengths after various times.
+fn slowest_to_find(told: Told, late_us: f64) -> f64 {
+    let mut slowest = 0.0_f64;
+    for (seed, stop) in (1..).zip([0.000_4, 0.001, 0.001_9, 0.002_9, 0.005, 0.02]) {
+        for at in [1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 30.0] {
+            slowest = slowest.max(found_after_a_stop(seed, told, at, stop, late_us));
+        }
+    }
+    println!("late by {late_us} µs on average: found after {slowest:.1} s at the latest");
+    slowest
+}
+
+#[test]
+fn a_card_that_stood_still_is_found_at_once_by_its_callbacks_and_reports() {
+    // Of callbacks so late that even the least late of a quarter of a second tells little, a stop of 0.4 ms is not.
+    for (late_us, limit) in [(20.0, 0.35), (100.0, 0.35), (250.0, 0.35), (600.0, 6.0)] {
+        assert!(slowest_to_find(Told::CallbackAndDelay, late_us) < limit, "late by {late_us} us");
+    }
+}
+
+#[test]
+fn a_card_that_stood_still_is_found_by_stamps_alone_however_late_they_are() {
+    // A wrong rate, learned while the line stood half before and half after the stop, held it off for minutes once.
+    for (late_us, limit) in [(20.0, 7.0), (100.0, 8.0), (250.0, 25.0), (600.0, 35.0)] {
+        assert!(slowest_to_find(Told::Stamp, late_us) < limit, "late by {late_us} us");
+    }
+}
