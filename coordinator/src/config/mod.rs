@@ -70,6 +70,10 @@ pub struct Config {
     /// address, more let fewer machines take every place.
     #[arg(long, value_name = "N", env = "JAMSYNC_COORDINATOR_CONNECTIONS_PER_ORIGIN_MAX", default_value = "256", value_parser = whole::<u32>(16..=200_000))]
     pub connections_per_origin_max: u32,
+    /// Whether what holds for one address holds for those of this machine (127.0.0.0/8, `::1`) too. Limited where a proxy
+    /// on this machine passes strangers on, trusted where only its operator comes from there.
+    #[arg(long, value_name = "HOW", env = "JAMSYNC_COORDINATOR_LOOPBACK", default_value = "trusted")]
+    pub loopback: Loopback,
     /// Requests of one device in the long run, 1 to 100,000 a second. Fewer slow a node that starts, more let one device
     /// keep the disk busy.
     #[arg(long, value_name = "N", env = "JAMSYNC_COORDINATOR_REQUESTS_PER_SECOND_MAX", default_value = "20", value_parser = whole::<u32>(1..=100_000))]
@@ -94,6 +98,15 @@ pub enum Operations {
     Off,
     /// On this address, which other machines cannot reach.
     At(SocketAddr),
+}
+
+/// How connections from this machine's own addresses are treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Loopback {
+    /// No limit of an address holds for them.
+    Trusted,
+    /// As those from any address.
+    Limited,
 }
 
 /// How a line of the log looks.
@@ -149,6 +162,7 @@ impl Config {
         Limits {
             connections_max: self.connections_max,
             connections_per_origin_max: self.connections_per_origin_max,
+            loopback_limited: self.loopback == Loopback::Limited,
             requests_per_second_max: self.requests_per_second_max,
             requests_burst_max: self.requests_burst_max,
             writes_per_second_max: self.writes_per_second_max,

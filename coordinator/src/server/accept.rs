@@ -75,7 +75,7 @@ fn admit<S: Store>(
         return Err(Arrival::Retried);
     }
     let address = incoming.remote_address().ip();
-    match origins.enter(address, proved, limits.connections_per_origin_max, shared.env.uptime()) {
+    match origins.enter(address, proved, &limits, shared.env.uptime()) {
         Admission::Granted(place) => Ok(place),
         Admission::Unproved => Err(Arrival::Retried),
         Admission::Full => Err(Arrival::OriginFull),

@@ -12,6 +12,8 @@ pub struct Limits {
     pub connections_max: u32,
     /// Connections of one origin. Count, 16 to 200,000, default 256.
     pub connections_per_origin_max: u32,
+    /// Whether the limits of an origin hold for this machine's own addresses too; default false.
+    pub loopback_limited: bool,
     /// Requests of one device in the long run. Count per second, 1 to 100,000, default 20.
     pub requests_per_second_max: u32,
     /// Requests of one device at once. Count, 16 to 100,000, default 120.
@@ -27,6 +29,7 @@ impl Default for Limits {
         Self {
             connections_max: 20_000,
             connections_per_origin_max: 256,
+            loopback_limited: false,
             requests_per_second_max: 20,
             requests_burst_max: 120,
             writes_per_second_max: 1,

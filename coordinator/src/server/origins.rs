@@ -11,7 +11,7 @@ use std::{
 
 use jamsync_protocol::time::NodeTime;
 
-use super::limits::{Bucket, Rate};
+use super::limits::{Bucket, Limits, Rate};
 
 /// Connections and handshakes by origin.
 #[derive(Debug, Default)]
@@ -47,13 +47,12 @@ pub(super) enum Admission {
 }
 
 impl Origins {
-    /// Asks for a place for `address`, which is `proved` where a packet sent to it was answered. An origin may hold
-    /// `held_max` places.
+    /// Asks for a place for `address`, which is `proved` where a packet sent to it was answered.
     pub(super) fn enter(
         self: &Arc<Self>,
         address: IpAddr,
         proved: bool,
-        held_max: u32,
+        limits: &Limits,
         now: NodeTime,
     ) -> Admission {
         let origin = origin_of(address);
@@ -62,9 +61,8 @@ impl Origins {
             known.retain(|_, origin| origin.is_of_use(now));
         }
         let entry = known.entry(origin).or_default();
-        // Whoever comes over loopback is on the operator's own machine, as a load test is.
-        if !origin.is_loopback() {
-            if entry.held >= held_max {
+        if limits.loopback_limited || !origin.is_loopback() {
+            if entry.held >= limits.connections_per_origin_max {
                 return Admission::Full;
             }
             let (bucket, rate, refused) = if proved {
@@ -130,7 +128,8 @@ mod tests {
     const NOW: NodeTime = NodeTime::from_nanos(3_600_000_000_000);
 
     fn enter(origins: &Arc<Origins>, address: &str, proved: bool, now: NodeTime) -> Admission {
-        origins.enter(address.parse().expect("an address"), proved, HELD_MAX, now)
+        let limits = Limits { connections_per_origin_max: HELD_MAX, ..Limits::default() };
+        origins.enter(address.parse().expect("an address"), proved, &limits, now)
     }
 
     fn fill(origins: &Arc<Origins>, address: &str, count: u32) -> Vec<Place> {
@@ -197,5 +196,9 @@ mod tests {
         let origins = Arc::default();
         assert_eq!(fill(&origins, "::1", 2 * HELD_MAX).len(), 400);
         assert_eq!(fill(&origins, "127.0.0.1", 2 * HELD_MAX).len(), 400);
+        let limits = Limits { loopback_limited: true, ..Limits::default() };
+        let stranger = "127.0.0.9".parse().expect("an address");
+        let granted = |_: &u32| matches!(origins.enter(stranger, true, &limits, NOW), Admission::Granted(_));
+        assert_eq!((0..1_000).filter(granted).count(), 256, "unless the operator says otherwise");
     }
 }

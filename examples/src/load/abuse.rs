@@ -6,7 +6,7 @@
 
 use std::{
     fmt,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -88,7 +88,8 @@ pub async fn abuse(load: &Load, time: Duration) -> anyhow::Result<Abused> {
     let folder = tempfile::Builder::new().prefix("jamsync-load-").tempdir()?;
     let server = Server::start(&load.binaries, folder.path(), "127.0.0.1:0", &SETTINGS)?;
     let code = Server::join_code(&load.binaries, folder.path(), 2 * OTHERS)?;
-    let dialer = Arc::new(Dialer::new(server.address, code.coordinator, 4)?);
+    let homes = (1..=OTHERS).map(|number| IpAddr::from([127, 0, 1, number.to_be_bytes()[3]]));
+    let dialer = Arc::new(Dialer::at(server.address, code.coordinator, homes)?);
     let mut others = Vec::new();
     for number in 0..OTHERS {
         let who = Arc::new(Persona::new(0, number)?);
@@ -163,7 +164,7 @@ fn begin(abuser: Abuser, run: u32, server: SocketAddr, code: &JoinCode) -> anyho
         .enable_all()
         .build()?;
     let _inside = runtime.enter();
-    let mut own = Dialer::new(server, code.coordinator, 4)?;
+    let mut own = Dialer::at(server, code.coordinator, [ABUSERS_HOME; 4])?;
     if abuser == Abuser::NeverReads {
         let mut transport = TransportConfig::default();
         transport.stream_receive_window(0u8.into()).receive_window(0u8.into());
@@ -276,8 +277,10 @@ impl fmt::Display for Abused {
     }
 }
 
-/// Every second thing that anybody does here is a write.
-const SETTINGS: [&str; 2] = ["--writes-per-second-max", "20"];
+/// Every second thing that anybody does here is a write. Everybody has an address, as on the internet.
+const SETTINGS: [&str; 4] = ["--writes-per-second-max", "20", "--loopback", "limited"];
+/// Where the abusers come from; each of the others comes from an address of its own.
+const ABUSERS_HOME: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 2, 1));
 /// Those who are to be served meanwhile. Count.
 const OTHERS: u32 = 16;
 /// How long each of them waits between two things: under what one connection may ask in the long run, 20 a second.

@@ -1,7 +1,8 @@
 //! One simulated device: the coordinator's wire over real QUIC, and nothing that a node does beside it.
 
 use std::{
-    net::SocketAddr,
+    iter,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -92,8 +93,21 @@ impl Dialer {
     /// # Errors
     /// Where the system gives none.
     pub fn new(server: SocketAddr, key: DeviceKey, sockets: usize) -> anyhow::Result<Self> {
-        let local = SocketAddr::new(if server.is_ipv6() { [0u16; 8].into() } else { [0u8; 4].into() }, 0);
-        let sockets = (0..sockets.max(1)).map(|_| Endpoint::client(local)).collect::<Result<_, _>>()?;
+        let any = if server.is_ipv6() { [0u16; 8].into() } else { [0u8; 4].into() };
+        Self::at(server, key, iter::repeat_n(any, sockets.max(1)))
+    }
+
+    /// Opens a socket at each of `addresses` to dial `server`, which must show `key`.
+    ///
+    /// # Errors
+    /// Where the system gives none.
+    pub fn at(
+        server: SocketAddr,
+        key: DeviceKey,
+        addresses: impl IntoIterator<Item = IpAddr>,
+    ) -> anyhow::Result<Self> {
+        let open = |address| Endpoint::client(SocketAddr::new(address, 0));
+        let sockets = addresses.into_iter().map(open).collect::<Result<_, _>>()?;
         let mut transport = TransportConfig::default();
         // As a node does.
         transport.keep_alive_interval(Some(Duration::from_secs(15)));
