@@ -2,7 +2,7 @@
 
 use std::{
     iter,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, UdpSocket},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -25,7 +25,10 @@ use jamsync_protocol::{
         },
     },
 };
-use quinn::{ClientConfig, Connection, Endpoint, RecvStream, SendStream, TransportConfig};
+use quinn::{
+    ClientConfig, Connection, Endpoint, EndpointConfig, RecvStream, SendStream, TokioRuntime, TransportConfig,
+};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 
 /// Who a simulated device is: everything follows from its number.
 #[derive(Debug)]
@@ -106,7 +109,12 @@ impl Dialer {
         key: DeviceKey,
         addresses: impl IntoIterator<Item = IpAddr>,
     ) -> anyhow::Result<Self> {
-        let open = |address| Endpoint::client(SocketAddr::new(address, 0));
+        let open = |address| {
+            let socket = UdpSocket::bind(SocketAddr::new(address, 0))?;
+            // Many devices share a socket; the system gives what it permits.
+            let _ = set_socket_recv_buffer_size(&socket, SOCKET_BUFFER_BYTES);
+            Endpoint::new(EndpointConfig::default(), None, socket, Arc::new(TokioRuntime))
+        };
         let sockets = addresses.into_iter().map(open).collect::<Result<_, _>>()?;
         let mut transport = TransportConfig::default();
         // As a node does.
@@ -247,3 +255,5 @@ async fn next_frame(receive: &mut RecvStream, frames: &mut FrameReader) -> anyho
 
 /// Names nobody: the coordinator is known by its key.
 const TLS_NAME: &str = "jamsync.invalid";
+/// What the system may keep of packets that a socket's devices have not read: a few hundred devices are answered at once.
+const SOCKET_BUFFER_BYTES: usize = 4 << 20;

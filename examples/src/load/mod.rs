@@ -135,7 +135,7 @@ const UNLIMITED: [&str; 8] = [
     "--writes-burst-max",
     "100000",
 ];
-/// Sockets of the devices: a few, because a thousand devices on one would wait for each other.
+/// Sockets of the devices: some, because a thousand devices on one would wait for each other.
 const SOCKETS: usize = 64;
 /// Writes under way at once: as many friends as may be busy at a time, and as many as fill the common commits.
 const CALM_IN_FLIGHT: usize = 32;
