@@ -4,7 +4,7 @@ use divan::{Bencher, black_box};
 use jamsync_protocol::{
     id::{Participant, TrackId},
     media::{Frames, SampleRate, Track},
-    queue::{ENTRIES_MAX, EntryId, Intent, Place, Replica},
+    queue::{EntryId, Intent, Place, Replica, TO_COME_MAX},
     text::Text,
 };
 
@@ -61,7 +61,7 @@ fn exchange(host: &mut Replica, guest: &mut Replica) {
 
 #[divan::bench]
 fn host_moves_an_entry(bencher: Bencher) {
-    let (mut host, middle) = host(ENTRIES_MAX);
+    let (mut host, middle) = host(TO_COME_MAX);
     let mut places = [Place::Start, Place::End].into_iter().cycle();
     bencher.bench_local(|| {
         let place = places.next().expect("endless");
@@ -71,7 +71,7 @@ fn host_moves_an_entry(bencher: Bencher) {
 
 #[divan::bench]
 fn host_adds_and_takes_back(bencher: Bencher) {
-    let (mut host, middle) = host(ENTRIES_MAX - 1);
+    let (mut host, middle) = host(TO_COME_MAX - 1);
     bencher.bench_local(|| {
         host.edit(Intent::PlayNext { after: Some(middle), tracks: vec![track()] }).expect("room");
         black_box(host.edit(Intent::Undo)).expect("an addition");
@@ -80,7 +80,7 @@ fn host_adds_and_takes_back(bencher: Bencher) {
 
 #[divan::bench]
 fn host_shuffles_all(bencher: Bencher) {
-    let (mut host, _) = host(ENTRIES_MAX);
+    let (mut host, _) = host(TO_COME_MAX);
     let mut seed = 0;
     bencher.bench_local(|| {
         seed += 1;
@@ -90,7 +90,7 @@ fn host_shuffles_all(bencher: Bencher) {
 
 #[divan::bench]
 fn guest_moves_and_host_orders(bencher: Bencher) {
-    let (mut host, middle) = host(ENTRIES_MAX);
+    let (mut host, middle) = host(TO_COME_MAX);
     let mut guest = guest(&mut host);
     let mut places = [Place::Start, Place::End].into_iter().cycle();
     bencher.bench_local(|| {
@@ -102,7 +102,7 @@ fn guest_moves_and_host_orders(bencher: Bencher) {
 
 #[divan::bench]
 fn guest_rebases_over_an_edit_of_the_host(bencher: Bencher) {
-    let (mut host, middle) = host(ENTRIES_MAX);
+    let (mut host, middle) = host(TO_COME_MAX);
     let mut guest = guest(&mut host);
     let mut places = [Place::Start, Place::End].into_iter().cycle();
     bencher.bench_local(|| {
@@ -115,6 +115,6 @@ fn guest_rebases_over_an_edit_of_the_host(bencher: Bencher) {
 
 #[divan::bench]
 fn a_save_is_made(bencher: Bencher) {
-    let (host, _) = host(ENTRIES_MAX);
+    let (host, _) = host(TO_COME_MAX);
     bencher.bench_local(|| black_box(host.snapshot()));
 }

@@ -6,7 +6,7 @@ use jamsync_protocol::{
     id::{EntryId, Participant, TrackId},
     limits::{DATAGRAM_BYTES_MAX, PEER_FRAME_BYTES_MAX, TRACKS_PER_EDIT_MAX},
     media::{Frames, SampleRate, Track},
-    queue::{ENTRIES_MAX, Intent, Place, QueueMessage},
+    queue::{Intent, Place, QueueMessage, TO_COME_MAX},
     session::{Channel, Command, Session},
     text::Text,
     time::{JamTime, NodeTime, Span},
@@ -179,8 +179,8 @@ fn host_takes_a_probe_and_drains(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn guest_moves_an_entry_and_both_agree(bencher: Bencher<'_, '_>) {
-    let mut pair = Pair::with_entries(ENTRIES_MAX);
-    let entry = pair.sessions[0].queue().entries().nth(ENTRIES_MAX / 2).expect("not empty").id;
+    let mut pair = Pair::with_entries(TO_COME_MAX);
+    let entry = pair.sessions[0].queue().entries().nth(TO_COME_MAX / 2).expect("not empty").id;
     let mut places = [Place::Start, Place::End].into_iter().cycle();
     bencher.bench_local(|| {
         let place = places.next().expect("endless");

@@ -179,6 +179,34 @@ fn a_minute_apart_with_edits_and_seeks_on_both_sides_ends_with_the_host_that_liv
 }
 
 #[test]
+fn a_queue_that_lets_go_of_what_was_played_is_the_same_on_both_sides_after_partitions_and_kills() {
+    let sides = [0, 1].into_iter().cycle();
+    let mut deeds: Vec<_> = (20..26).zip(sides).map(|(at, side)| (at, side, Deed::Append(48))).collect();
+    deeds.extend([
+        (40, 0, Deed::Play(150)),
+        (60, 0, Deed::Befalls(Fate::Partition(Span::from_secs(40)))),
+        // Each of both goes on alone, by another way, and lets go of other entries.
+        (75, 0, Deed::Play(110)),
+        (76, 1, Deed::Play(140)),
+        (77, 1, Deed::Append(5)),
+        (80, 0, Deed::Remove(50)),
+        (82, 1, Deed::Undo),
+        (84, 1, Deed::Move(3, 130)),
+        (120, 1, Deed::Befalls(Fate::Kill(Span::from_secs(5)))),
+        (121, 0, Deed::Play(120)),
+        (150, 1, Deed::Append(48)),
+        (155, 1, Deed::Play(125)),
+        (160, 0, Deed::Befalls(Fate::HandOver)),
+        (165, 1, Deed::Skip),
+    ]);
+    for scenario in ["lan", "wifi", "wan50"] {
+        let outcome = troubled(scenario, 1, Fault::None, &deeds);
+        assert!(outcome.failure.is_none(), "{scenario}: {:?}", outcome.failure);
+        assert!(outcome.counters.let_go > 30, "{scenario}: {:?}", outcome.counters);
+    }
+}
+
+#[test]
 fn a_host_that_is_killed_finds_the_jam_going_on() {
     for lasts in [3, 30] {
         let deeds = [(70, 0, Deed::Append(2)), (71, 0, Deed::Befalls(Fate::Kill(Span::from_secs(lasts))))];

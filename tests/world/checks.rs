@@ -254,6 +254,9 @@ impl Checks {
         event: &Event,
         now: Span,
     ) -> Result<(), String> {
+        if let Event::Queue(event) = event {
+            self.ledger.shows(who, side.session.queue().queue(), *event == QueueEvent::Replaced);
+        }
         match event {
             Event::Moved(announcement) => {
                 let revision = announcement.anchor.revision;
@@ -417,6 +420,7 @@ impl Checks {
         if once.len() != shown.len() {
             return Err(format!("an edit applied twice: {shown:?}"));
         }
+        self.counters.let_go = self.ledger.let_go();
         self.ledger.judge(&once)
     }
 }

@@ -150,10 +150,11 @@ impl Total {
         let Counters { reanchors, outages, epochs, stale, accepted, refused, doubts: _, .. } =
             outcome.counters;
         let Counters { steps, handovers, takeovers, returns, restarts, lefts, kills, .. } = outcome.counters;
+        let let_go = u32::from(outcome.counters.let_go > 0);
         self.worlds += 1;
         self.actions += u64::from(accepted + refused);
-        let counts =
-            [reanchors, outages, epochs, steps, stale, handovers, takeovers, returns, restarts, lefts, kills];
+        let hosts = [handovers, takeovers, returns, restarts, lefts, kills];
+        let counts = [reanchors, outages, epochs, steps, stale].into_iter().chain(hosts).chain([let_go]);
         for (seen, count) in self.seen.iter_mut().zip(counts) {
             *seen += u64::from(count > 0);
         }
@@ -205,7 +206,7 @@ impl Total {
 }
 
 /// What must happen often enough for the rules about it to be tried, in the order of [`Total::seen`].
-const SEEN: [&str; 11] = [
+const SEEN: [&str; 12] = [
     "a re-anchor",
     "an outage",
     "a new clock epoch",
@@ -217,6 +218,7 @@ const SEEN: [&str; 11] = [
     "a host that came back without its session",
     "a host that left",
     "a process that was killed",
+    "a queue that let go of what was played",
 ];
 /// From so many seeds on, what happens too rarely is a failure.
 const SEEDS_TOLD: u64 = 100;

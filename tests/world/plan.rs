@@ -162,6 +162,7 @@ impl Plan {
             dacs.iter_mut().for_each(|dac| spoil(dac, &mut random));
             actions = deeds(lasts, &mut random);
             actions.extend(clock_step(seed, lasts));
+            actions.extend(long_queue(seed, lasts));
             actions.sort_by_key(|action| action.at);
         }
         for link in [&mut path.a_to_b, &mut path.b_to_a] {
@@ -240,6 +241,22 @@ fn clock_step(seed: u64, lasts: Span) -> Option<Action> {
     let (at, side) = (instant(lasts, &mut random), random.random_range(0..2));
     steps.then_some(Action { at, side, deed: Deed::ClockStep(by) })
 }
+
+/// One world in ten has hundreds of entries, so that its queue lets go of what was played. Drawn by itself, as the above.
+fn long_queue(seed: u64, lasts: Span) -> Vec<Action> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed ^ 0x1009);
+    if !random.random_bool(0.1) {
+        return Vec::new();
+    }
+    let adds = (0..FOLDERS).map(|_| {
+        let (at, side) = (instant(lasts, &mut random).scaled(0.5), random.random_range(0..2));
+        Action { at, side, deed: Deed::Append(48) }
+    });
+    adds.collect()
+}
+
+/// How many times 48 tracks somebody adds to a long queue.
+const FOLDERS: u32 = 10;
 
 fn instant(lasts: Span, random: &mut ChaCha8Rng) -> Span {
     lasts.scaled(random.random_range(0.15..0.75))

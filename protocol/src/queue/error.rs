@@ -2,7 +2,7 @@
 
 use super::{
     edit::{EditId, EntryId},
-    limits::{ENTRIES_MAX, PENDING_MAX},
+    limits::{PENDING_MAX, TO_COME_MAX},
 };
 use crate::{id::Participant, limits::TRACKS_PER_EDIT_MAX};
 
@@ -11,10 +11,12 @@ use crate::{id::Participant, limits::TRACKS_PER_EDIT_MAX};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The queue would grow beyond [`ENTRIES_MAX`].
-    #[error("the queue would have {would_have} entries and holds at most {ENTRIES_MAX}: remove some first")]
+    /// More than [`TO_COME_MAX`] would be to come.
+    #[error(
+        "{would_have} entries would be to come, and a queue holds at most {TO_COME_MAX}: remove some first"
+    )]
     Full {
-        /// How many entries there would be.
+        /// How many entries there would be from the frozen one on.
         would_have: usize,
     },
     /// New entries under numbers that their author has used.

@@ -1,13 +1,22 @@
 //! Every bound of the queue, with its reason.
 
-/// Entries in the queue at once, played ones included: three days of music, and a scan of it takes microseconds.
-pub const ENTRIES_MAX: usize = 1_000;
+/// Entries from the frozen one on: three days of music, and a scan of it takes microseconds. Above it additions are
+/// refused. What has been played does not count.
+pub const TO_COME_MAX: usize = 1_000;
 
-/// Removed entries that are remembered. Above it the ones removed first are forgotten on all sides alike; an edit
-/// that still names one finds it unknown.
+/// Played entries that stay in the queue, so that somebody can go back a few hours. Above it the queue lets go of those
+/// played first, on all sides alike.
+pub const PLAYED_MAX: usize = 100;
+
+/// Entries in the queue at once. All of them are to come where somebody goes back to the first one that stayed.
+pub const ENTRIES_MAX: usize = TO_COME_MAX + PLAYED_MAX;
+
+/// Entries that are remembered although they were removed or let go of. Above it the ones that went first are forgotten
+/// on all sides alike; an edit that still names one finds it unknown. It is well above [`ENTRIES_MAX`], so that what still
+/// sounds is not forgotten, however far ahead somebody goes.
 pub const TOMBSTONES_MAX: usize = 4_000;
 
-/// Entries remembered in all, live and removed.
+/// Entries remembered in all, those that are gone included.
 pub const SLOTS_MAX: usize = ENTRIES_MAX + TOMBSTONES_MAX;
 
 /// Edits that can still be undone. Above it the oldest become final.

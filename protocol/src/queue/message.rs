@@ -55,7 +55,7 @@ pub enum Piece {
         numbers: List<Numbers, PARTICIPANTS_MAX>,
         /// The frozen entry.
         frozen: Option<EntryId>,
-        /// How many edits have removed something.
+        /// How often entries were removed or let go of.
         removals: u64,
     },
     /// The next entries in order, removed ones included.

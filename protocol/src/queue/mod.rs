@@ -52,6 +52,7 @@ mod log;
 mod message;
 mod replica;
 mod role;
+mod settled;
 mod shuffle;
 mod state;
 mod undo;

@@ -58,7 +58,7 @@ impl Replica {
     /// at least 1.
     ///
     /// # Errors
-    /// [`Refusal::Full`](super::Refusal::Full) above [`ENTRIES_MAX`](super::ENTRIES_MAX) tracks.
+    /// [`Refusal::Full`](super::Refusal::Full) above [`TO_COME_MAX`](super::TO_COME_MAX) tracks.
     pub fn adopting(me: Participant, epoch: u32, tracks: Vec<Track>) -> Result<Self, QueueError> {
         let term = Term { epoch, host: me };
         let queue = Queue::adopting(me, tracks)?;
@@ -112,7 +112,7 @@ impl Replica {
         self.shown.as_ref().unwrap_or(&self.ordered)
     }
 
-    /// The entries in order, played ones included.
+    /// The entries in order, the last played ones included.
     pub fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> + Clone {
         self.queue().entries()
     }

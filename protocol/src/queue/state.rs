@@ -25,7 +25,7 @@ pub struct Queue {
     pub(super) slots: Vec<Slot>,
     /// How many slots are live.
     pub(super) live: usize,
-    /// How many edits have removed something: stamps tombstones, so that the oldest are forgotten first.
+    /// How often entries were removed or let go of: stamps tombstones, so that the oldest are forgotten first.
     pub(super) removals: u64,
     /// Playback is settled up to and including this entry.
     pub(super) frozen: Option<EntryId>,
@@ -64,7 +64,7 @@ impl Queue {
         Ok(queue)
     }
 
-    /// The entries in order, played ones included.
+    /// The entries in order, the last played ones included.
     pub fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> + Clone {
         self.slots.iter().filter(|slot| slot.removed.is_none()).map(|slot| &*slot.entry)
     }
@@ -107,12 +107,6 @@ impl Queue {
         self.slots.iter().take(position).rev().find(|slot| slot.removed.is_none()).map(|slot| &*slot.entry)
     }
 
-    /// The entry up to which playback is settled.
-    #[must_use]
-    pub const fn frozen(&self) -> Option<EntryId> {
-        self.frozen
-    }
-
     /// The number of the newest edit by `author` that was applied or refused.
     #[must_use]
     pub fn seen(&self, author: Participant) -> u32 {
@@ -130,13 +124,10 @@ impl Queue {
         }
         let outcome = self.check(edit);
         self.used.entry(edit.id.author).or_default().edit = edit.id.number;
-        outcome.map(|()| self.change(edit))
-    }
-
-    /// Settles playback up to and including `entry`: no later edit puts anything before it or moves it. Where the
-    /// entry is unknown nothing is settled.
-    pub fn freeze(&mut self, entry: EntryId) {
-        self.frozen = Some(entry);
+        outcome?;
+        let what = self.change(edit);
+        self.let_go();
+        Ok(what)
     }
 
     /// Forgets what was removed, what stands before `heard`, and how to take any edit back; `heard` itself stays in
@@ -185,7 +176,7 @@ impl Queue {
             }
             Change::Undo { edit: target } => match self.effects.of(*target) {
                 None => Err(Refusal::NotUndoable(*target)),
-                Some(Reverse::Restore(ids)) => self.room_for(self.count(ids, |slot| slot.removed.is_some())),
+                Some(Reverse::Restore(ids)) => self.room_for(self.restorable_to_come(ids)),
                 Some(Reverse::Move { entry, .. }) if self.frozen == Some(*entry) => {
                     Err(Refusal::Frozen(*entry))
                 }
@@ -197,20 +188,9 @@ impl Queue {
         }
     }
 
-    /// The entries behind the frozen one, in order.
-    pub(super) fn unsettled(&self) -> Vec<EntryId> {
-        let behind = self.slots.iter().skip(self.floor());
-        behind.filter(|slot| slot.removed.is_none()).map(|slot| slot.id).collect()
-    }
-
     /// The newest edit of `author` that can be undone.
     pub(super) fn last_undoable(&self, author: Participant) -> Option<EditId> {
         self.effects.last_of(author)
-    }
-
-    /// The index of the first slot that may still change: the one behind the frozen entry.
-    fn floor(&self) -> usize {
-        self.frozen.and_then(|id| self.position(id)).map_or(0, |position| position.saturating_add(1))
     }
 
     pub(super) fn used(&self, author: Participant) -> Used {
@@ -359,8 +339,8 @@ impl Queue {
         what
     }
 
-    /// Forgets the entries removed first where there are more than [`TOMBSTONES_MAX`].
-    fn forget(&mut self) {
+    /// Forgets the entries that went first where more than [`TOMBSTONES_MAX`] are gone.
+    pub(super) fn forget(&mut self) {
         let surplus = self.slots.len().saturating_sub(self.live).saturating_sub(TOMBSTONES_MAX);
         if surplus == 0 {
             return;
@@ -386,17 +366,11 @@ impl Queue {
         index.max(self.floor())
     }
 
-    fn position(&self, id: EntryId) -> Option<usize> {
+    pub(super) fn position(&self, id: EntryId) -> Option<usize> {
         self.slots.iter().position(|slot| slot.id == id)
     }
 
-    fn count(&self, ids: &[EntryId], is: impl Fn(&Slot) -> bool) -> usize {
-        let named: BTreeSet<EntryId> = ids.iter().copied().collect();
-        self.slots.iter().filter(|slot| is(slot) && named.contains(&slot.id)).count()
-    }
-
     fn room_for(&self, more: usize) -> Result<(), Refusal> {
-        let would_have = self.live.saturating_add(more);
-        if would_have > ENTRIES_MAX { Err(Refusal::Full { would_have }) } else { Ok(()) }
+        self.too_many_to_come(more).map_or(Ok(()), |would_have| Err(Refusal::Full { would_have }))
     }
 }

@@ -59,7 +59,9 @@ impl Session {
         let heard = self.intended(now);
         match *command {
             Command::Play(entry) => {
-                self.replica.entry(entry).ok_or(SessionError::UnknownEntry)?;
+                if !self.replica.queue().contains(entry) {
+                    return Err(SessionError::UnknownEntry);
+                }
                 if !self.availabilities.is_playable(entry) {
                     return Err(SessionError::Unplayable);
                 }

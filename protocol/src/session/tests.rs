@@ -2,6 +2,7 @@
 
 mod history;
 mod hostile;
+mod lasting;
 mod partition;
 mod takeover;
 

@@ -1,8 +1,12 @@
-//! What became of every entry: none that was accepted may be lost, none that was removed may stay.
+//! What became of every entry: none that was accepted may be lost, none that was removed may stay, and none that the
+//! queue let go of, because it was played long ago, may come back.
 
 use std::collections::BTreeSet;
 
-use jamsync_protocol::{id::EntryId, queue::Intent};
+use jamsync_protocol::{
+    id::EntryId,
+    queue::{Intent, PLAYED_MAX, Queue},
+};
 
 /// What became of the entries that were added.
 #[derive(Debug, Default)]
@@ -12,6 +16,9 @@ pub(super) struct Ledger {
     /// An undo or a refusal touched them: either is right.
     open: BTreeSet<EntryId>,
     edits: [Vec<BTreeSet<EntryId>>; 2],
+    /// What each side showed last, and what has gone from its front since.
+    shown: [Vec<EntryId>; 2],
+    let_go: [BTreeSet<EntryId>; 2],
 }
 
 impl Ledger {
@@ -43,9 +50,33 @@ impl Ledger {
         self.open.extend(self.edits[who].drain(..).flatten());
     }
 
+    /// The queue of `who` has changed, or was replaced as a whole: by a branch in which less may have been played.
+    pub(super) fn shows(&mut self, who: usize, queue: &Queue, replaced: bool) {
+        let now: Vec<EntryId> = queue.entries().map(|entry| entry.id).collect();
+        if replaced {
+            self.let_go[who].retain(|entry| !now.contains(entry));
+        } else if queue.played() >= PLAYED_MAX {
+            let is_there: BTreeSet<EntryId> = now.iter().copied().collect();
+            let front = self.shown[who].iter().take_while(|entry| !is_there.contains(entry));
+            self.let_go[who].extend(front);
+        }
+        self.shown[who] = now;
+    }
+
+    /// How many entries both sides have let go of, or somebody took away at the queue's front.
+    pub(super) fn let_go(&self) -> usize {
+        self.let_go[0].intersection(&self.let_go[1]).count()
+    }
+
     /// Holds what is shown at the end against what was accepted.
     pub(super) fn judge(&self, shown: &BTreeSet<EntryId>) -> Result<(), String> {
-        for entry in self.added.difference(&self.open) {
+        for entry in self.added.difference(&self.open).filter(|entry| !self.removed.contains(entry)) {
+            if shown.contains(entry) && self.let_go.iter().any(|gone| gone.contains(entry)) {
+                return Err(format!("what was let go of came back: {entry:?}"));
+            }
+        }
+        let let_go = |entry| self.let_go.iter().any(|gone| gone.contains(entry));
+        for entry in self.added.difference(&self.open).filter(|entry| !let_go(entry)) {
             if self.removed.contains(entry) == shown.contains(entry) {
                 let what =
                     if shown.contains(entry) { "removed and still there" } else { "added and not there" };

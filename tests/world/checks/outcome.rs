@@ -42,6 +42,8 @@ pub struct Counters {
     pub kills: u32,
     /// Warnings that the other side's clock makes no sense.
     pub doubts: u32,
+    /// Entries that both sides let go of, because they had been played long ago.
+    pub let_go: usize,
 }
 
 /// How far apart the outputs were, beside half the path's asymmetry.

@@ -31,9 +31,9 @@ fn host_of(count: usize) -> Replica {
 
 #[test]
 fn a_full_queue_refuses_more_and_takes_it_once_there_is_room() {
-    assert!(Replica::adopting(who(0), 1, (0..=ENTRIES_MAX).map(|_| track("x")).collect()).is_err());
-    let mut host = host_of(ENTRIES_MAX);
-    let full = Err(QueueError::Refused(Refusal::Full { would_have: ENTRIES_MAX + 1 }));
+    assert!(Replica::adopting(who(0), 1, (0..=TO_COME_MAX).map(|_| track("x")).collect()).is_err());
+    let mut host = host_of(TO_COME_MAX);
+    let full = Err(QueueError::Refused(Refusal::Full { would_have: TO_COME_MAX + 1 }));
     assert_eq!(host.edit(Intent::Append(tracks("x"))), full);
     let first = host.first().expect("full").id;
     host.edit(Intent::Remove(Vec::from([first]))).expect("there");
@@ -41,12 +41,12 @@ fn a_full_queue_refuses_more_and_takes_it_once_there_is_room() {
     let second = host.first().expect("full").id;
     host.edit(Intent::Remove(Vec::from([second]))).expect("there");
     host.edit(Intent::Undo).expect("room for what was removed");
-    assert_eq!(host.queue().len(), ENTRIES_MAX);
+    assert_eq!(host.queue().len(), TO_COME_MAX);
 }
 
 #[test]
 fn an_edit_that_finds_the_queue_full_at_its_turn_is_refused_on_all_sides_alike() {
-    let mut host = host_of(ENTRIES_MAX - 1);
+    let mut host = host_of(TO_COME_MAX - 1);
     let mut guest = Replica::new(who(1));
     guest.become_guest(who(0));
     host.handle_connected(who(1));
@@ -56,7 +56,7 @@ fn an_edit_that_finds_the_queue_full_at_its_turn_is_refused_on_all_sides_alike()
     let late = guest.edit(Intent::Append(tracks("y"))).expect("room as the guest knows");
     settle(&mut host, &mut guest);
     assert!(host.queue() == guest.queue());
-    assert_eq!(guest.queue().len(), ENTRIES_MAX);
+    assert_eq!(guest.queue().len(), TO_COME_MAX);
     for replica in [&mut host, &mut guest] {
         let told = core::iter::from_fn(|| replica.poll_event())
             .any(|event| matches!(event, QueueEvent::Refused { edit, reason: Refusal::Full { .. } } if edit == late));
@@ -75,10 +75,18 @@ fn an_edit_carries_so_many_tracks_and_no_more() {
 
 #[test]
 fn the_largest_messages_fit_a_frame() {
-    let mut host = host_of(ENTRIES_MAX);
-    host.edit(Intent::Clear).expect("always");
+    let mut host = host_of(TO_COME_MAX);
+    let ids: Vec<EntryId> = host.entries().map(|entry| entry.id).collect();
+    // Somebody goes on by as many as stay, fills the room that makes, and goes back: more are to come than ever otherwise.
+    for entry in [ids[PLAYED_MAX], ids[0]] {
+        host.freeze(entry).expect("there");
+        while host.edit(Intent::Append(Vec::from([largest_track()]))).is_ok() {}
+    }
+    assert_eq!(host.queue().len(), ENTRIES_MAX);
+    host.edit(Intent::Shuffle { seed: 5 }).expect("fits an edit");
+    host.edit(Intent::Clear).expect("fits an edit");
     for _ in 0..=PIECE_EFFECTS {
-        for _ in 0..ENTRIES_MAX / TRACKS_PER_EDIT_MAX {
+        for _ in 0..TO_COME_MAX / TRACKS_PER_EDIT_MAX {
             let tracks = (0..TRACKS_PER_EDIT_MAX).map(|_| largest_track()).collect();
             host.edit(Intent::Append(tracks)).expect("room");
         }
@@ -170,9 +178,9 @@ fn the_entries_removed_first_are_forgotten_first_on_all_sides() {
 #[test]
 fn what_was_removed_first_is_forgotten_first_whoever_added_it_when() {
     let mut host =
-        Replica::adopting(who(0), 1, (0..ENTRIES_MAX).map(|_| track("x")).collect()).expect("fits");
+        Replica::adopting(who(0), 1, (0..TO_COME_MAX).map(|_| track("x")).collect()).expect("fits");
     let ids: Vec<EntryId> = host.entries().map(|entry| entry.id).collect();
-    let (first, last) = (ids[0], ids[ENTRIES_MAX - 1]);
+    let (first, last) = (ids[0], ids[TO_COME_MAX - 1]);
     host.edit(Intent::Remove(Vec::from([last]))).expect("there");
     while host.entry(last).is_some() {
         host.edit(Intent::Clear).expect("always");

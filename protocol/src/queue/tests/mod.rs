@@ -14,6 +14,7 @@ use crate::{
 mod hostile;
 mod limits;
 mod rules;
+mod settled;
 mod world;
 
 /// The participant at `index`.
