@@ -98,7 +98,8 @@ impl Drop for Place {
     }
 }
 
-fn origin_of(address: IpAddr) -> IpAddr {
+/// The origin of an address.
+pub(super) fn origin_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) if !v6.is_loopback() => {
             IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)))

@@ -252,7 +252,7 @@ impl<S: Store> Session<S> {
             }
             self.shared.presence.tell(self.device, addresses);
         }
-        self.shared.write(self.context()?, call).await
+        self.shared.write(self.context()?, self.connection.remote_address().ip(), call).await
     }
 
     async fn look(&self, request: CoordRequest) -> Result<CoordReply, StoreError> {

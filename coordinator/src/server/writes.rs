@@ -3,7 +3,7 @@
 //! A write runs in a task of its own. A client that goes away ends the stream on which it asked, but its change may be
 //! made all the same, and whoever has to hear of that change must not depend on who asked for it.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use jamsync_protocol::{
     id::DeviceKey,
@@ -17,18 +17,25 @@ use crate::{
 };
 
 impl<S: Store> Shared<S> {
-    /// Does a write with all that follows from it. Whoever stops waiting for the answer stops nothing.
+    /// Does a write that came `from` an address, with all that follows from it. Whoever stops waiting for the answer stops
+    /// nothing.
     pub(super) async fn write(
         self: &Arc<Self>,
         context: Context,
+        from: IpAddr,
         call: CoordCall,
     ) -> Result<CoordReply, StoreError> {
         let shared = Arc::clone(self);
-        let done = tokio::spawn(async move { shared.carry_out(context, call).await });
+        let done = tokio::spawn(async move { shared.carry_out(context, from, call).await });
         done.await.map_err(|_| StoreError::Closed)?
     }
 
-    async fn carry_out(&self, context: Context, call: CoordCall) -> Result<CoordReply, StoreError> {
+    async fn carry_out(
+        &self,
+        context: Context,
+        from: IpAddr,
+        call: CoordCall,
+    ) -> Result<CoordReply, StoreError> {
         let (device, speaks) = (context.device, speaks_after(&call.request));
         let (calendar, env, misses) =
             (Arc::clone(&self.calendar), Arc::clone(&self.env), Arc::clone(&self.misses));
@@ -38,12 +45,12 @@ impl<S: Store> Shared<S> {
             // One write follows the other here, so that of two sign-ups the second sees the miss of the first.
             let permit = permit_of(&*tables, device, &call)?;
             if let Some(permit) = permit {
-                let checked = misses.check(permit, env.uptime());
+                let checked = misses.check(permit, from, env.uptime());
                 checked.map_err(|retry_after| Refusal::TooMany { retry_after })?;
             }
             let outcome = rules::apply(tables, &context, &call);
             if let (Some(permit), Err(Stop::Refused(Refusal::HandleTaken { .. }))) = (permit, &outcome) {
-                misses.note(permit, env.uptime());
+                misses.note(permit, from, env.uptime());
             }
             outcome
         };

@@ -1,6 +1,10 @@
 //! A device as the server sees it: the wire over real QUIC on loopback, and nothing that a node does beside it.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use jamsync_protocol::{
     id::DeviceKey,
@@ -30,6 +34,9 @@ use serde::de::DeserializeOwned;
 /// The longest that anything may take here; what is right takes a small part of it.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Where devices connect from if nothing else is said.
+const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
 /// A connected device.
 pub(super) struct Client {
     pub(super) secret: DeviceSecret,
@@ -49,7 +56,12 @@ pub(super) struct Events {
 impl Client {
     /// Connects to the server at `address` as the device made of `seed`, and says hello.
     pub(super) async fn log_in(address: SocketAddr, seed: u8) -> Self {
-        let client = Self::connect(address, seed).await;
+        Self::log_in_from(HERE, address, seed).await
+    }
+
+    /// The same `from` another address of this machine.
+    pub(super) async fn log_in_from(from: Ipv4Addr, address: SocketAddr, seed: u8) -> Self {
+        let client = Self::connect_from(from, address, seed).await;
         let welcome = client.hello().await;
         assert!(matches!(welcome, CoordReply::Welcome { .. }), "{welcome:?}");
         client
@@ -57,9 +69,13 @@ impl Client {
 
     /// Connects, and says nothing.
     pub(super) async fn connect(address: SocketAddr, seed: u8) -> Self {
+        Self::connect_from(HERE, address, seed).await
+    }
+
+    async fn connect_from(from: Ipv4Addr, address: SocketAddr, seed: u8) -> Self {
         let secret = DeviceSecret::from_seed(&[seed; 32]);
         let log = DeviceLog::found(&secret, [seed; 16]);
-        let endpoint = Endpoint::client("127.0.0.1:0".parse().expect("an address")).expect("a socket");
+        let endpoint = Endpoint::client((from, 0).into()).expect("a socket");
         let connecting = endpoint.connect_with(config(&secret), address, "jamsync.invalid").expect("dials");
         let connection =
             tokio::time::timeout(PATIENCE, connecting).await.expect("in time").expect("connects");

@@ -1,5 +1,7 @@
 //! What one device may take of the server.
 
+use std::net::Ipv4Addr;
+
 use jamsync_protocol::{id::Handle, identity::join_code::JoinSecret, text::List};
 
 use super::{manual::ManualEnv, *};
@@ -86,11 +88,15 @@ async fn a_join_code_does_not_tell_of_every_name_whether_it_is_taken() {
     for who in people.iter().cycle().take(20) {
         assert_eq!(who.ask(sign_up(who, code, "person1")).await, taken);
     }
-    // Whoever asks now learns nothing, whatever the name and whoever it is.
+    // Whoever asks now from there learns nothing, whatever the name and whoever it is.
     let wait = Span::from_secs(180);
     for (who, name) in people.iter().flat_map(|who| ["person1", "free"].map(|name| (who, name))) {
         assert_eq!(told_to_wait(who, sign_up(who, code, name)).await, wait);
     }
+    // The others who were given the code are not kept out by that.
+    let carol = Client::log_in_from(Ipv4Addr::new(127, 0, 0, 2), stage.server.address(), 10).await;
+    assert_eq!(carol.ask(sign_up(&carol, code, "person1")).await, taken);
+    assert!(matches!(carol.ask(sign_up(&carol, code, "carol")).await, CoordReply::Me(_)));
     let [eve, mallory] = &people;
     assert_eq!(eve.ask(sign_up(eve, other, "person1")).await, taken, "another code has its own");
     let refused = CoordReply::Refused(Refusal::UnknownJoinCode);
