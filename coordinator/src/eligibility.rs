@@ -27,8 +27,19 @@ pub enum Verb {
 pub struct AgeRecord {
     /// The minimum age that was met when it was checked last, in years; zero for none.
     pub met: u8,
-    /// The birth date of someone who did not meet it; erased once it is met.
+    /// The birth date of someone who did not meet it; erased once it is met by a calendar that is [proven](Trust::Proven).
     pub birth_date: Option<Date>,
+}
+
+/// How far the calendar is to be trusted with what cannot be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// It has gone on for long enough as a clock does that nobody sets.
+    Proven,
+    /// It has not been watched for long enough.
+    Unproven,
+    /// It was set by much not long ago, and may be put right again.
+    Jumped,
 }
 
 /// An account's age against the minimum in force.
@@ -105,10 +116,10 @@ impl Presence {
 }
 
 impl AgeRecord {
-    /// What is kept of `birth_date`: nothing where the minimum is met.
+    /// What is kept of `birth_date`: nothing where the minimum is met, unless the calendar has just jumped.
     #[must_use]
-    pub fn of(birth_date: Date, minimum_age: u8, now: UtcTime) -> Self {
-        if Date::of(now) >= birth_date.birthday(minimum_age) {
+    pub fn of(birth_date: Date, minimum_age: u8, now: UtcTime, calendar: Trust) -> Self {
+        if Date::of(now) >= birth_date.birthday(minimum_age) && calendar != Trust::Jumped {
             Self { met: minimum_age, birth_date: None }
         } else {
             Self { met: 0, birth_date: Some(birth_date) }
@@ -126,10 +137,12 @@ impl AgeRecord {
         }
     }
 
-    /// The record without a date that is no longer needed, if there is one.
+    /// The record without a date that is no longer needed, if there is one. A date is gone for ever, so the calendar has to
+    /// be proven: until then the age is reckoned anew at every use, and follows a calendar that is put right.
     #[must_use]
-    pub fn settled(&self, minimum_age: u8, now: UtcTime) -> Option<Self> {
-        (self.birth_date.is_some() && self.age(minimum_age, now) == Age::Enough)
+    pub fn settled(&self, minimum_age: u8, now: UtcTime, calendar: Trust) -> Option<Self> {
+        let is_over = self.birth_date.is_some() && self.age(minimum_age, now) == Age::Enough;
+        (is_over && calendar == Trust::Proven)
             .then_some(Self { met: self.met.max(minimum_age), birth_date: None })
     }
 }

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::{AccountAction, CliError, JoinCodeOptions, say};
 use crate::{
     data::{DataError, DataFolder},
+    eligibility::Trust,
     env::{Env, SystemEnv},
     rules::{self, Context},
     store::{Account, JoinPermit, SqliteStore, Store, StoreError, Whereabouts},
@@ -72,6 +73,7 @@ async fn delete(
 ) -> Result<(), CliError> {
     let context = Context {
         now: SystemEnv.now(),
+        calendar: Trust::Unproven,
         device: secret.public(),
         entropy: SystemEnv.entropy().map_err(DataError::from)?,
         settings: Arc::default(),

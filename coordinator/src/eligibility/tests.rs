@@ -157,18 +157,36 @@ fn jams_are_open_everywhere_or_where_the_operator_says() {
 
 #[test]
 fn an_adult_leaves_no_birth_date() {
-    let record = AgeRecord::of(date("2000-01-01"), 16, at("2026-11-21"));
-    assert_eq!(record, AgeRecord { met: 16, birth_date: None });
-    assert_eq!(record.age(16, at("2026-11-21")), Age::Enough);
+    for calendar in [Trust::Proven, Trust::Unproven] {
+        let record = AgeRecord::of(date("2000-01-01"), 16, at("2026-11-21"), calendar);
+        assert_eq!(record, AgeRecord { met: 16, birth_date: None });
+        assert_eq!(record.age(16, at("2026-11-21")), Age::Enough);
+    }
 }
 
 #[test]
 fn a_birthday_opens_the_door_and_erases_the_date() {
-    let record = AgeRecord::of(date("2010-11-22"), 16, at("2026-11-21"));
+    let record = AgeRecord::of(date("2010-11-22"), 16, at("2026-11-21"), Trust::Proven);
     assert_eq!(record.age(16, at("2026-11-21")), Age::TooYoung);
-    assert_eq!(record.settled(16, at("2026-11-21")), None);
+    assert_eq!(record.settled(16, at("2026-11-21"), Trust::Proven), None);
     assert_eq!(record.age(16, at("2026-11-22")), Age::Enough);
-    assert_eq!(record.settled(16, at("2026-11-22")), Some(AgeRecord { met: 16, birth_date: None }));
+    let settled = record.settled(16, at("2026-11-22"), Trust::Proven);
+    assert_eq!(settled, Some(AgeRecord { met: 16, birth_date: None }));
+}
+
+#[test]
+fn a_calendar_that_jumps_a_year_ahead_makes_nobody_of_age_for_good() {
+    let (today, ahead) = (at("2026-11-21"), at("2027-11-21"));
+    let before = AgeRecord::of(date("2011-05-05"), 16, today, Trust::Proven);
+    let meanwhile = AgeRecord::of(date("2011-05-05"), 16, ahead, Trust::Jumped);
+    for record in [before, meanwhile] {
+        assert_eq!(record.age(16, ahead), Age::Enough, "by that calendar");
+        for calendar in [Trust::Jumped, Trust::Unproven] {
+            assert_eq!(record.settled(16, ahead, calendar), None, "the date is kept");
+        }
+        assert_eq!(record.age(16, today), Age::TooYoung, "by the calendar that was put right");
+        assert!(record.settled(16, ahead, Trust::Proven).is_some(), "a year later");
+    }
 }
 
 #[test]

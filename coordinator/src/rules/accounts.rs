@@ -48,7 +48,7 @@ impl Act<'_> {
             id: verified.account(),
             handle: handle.clone(),
             tier: context.settings.tier_default,
-            age: AgeRecord::of(birth_date, context.settings.minimum_age, context.now),
+            age: AgeRecord::of(birth_date, context.settings.minimum_age, context.now, context.calendar),
             market,
             created: context.now,
             log: log.clone(),
@@ -67,7 +67,7 @@ impl Act<'_> {
             Age::Enough => Ok(CoordReply::Done),
             Age::Unknown => {
                 let met = account.age.met;
-                let told = AgeRecord::of(birth_date, minimum_age, now);
+                let told = AgeRecord::of(birth_date, minimum_age, now, self.context.calendar);
                 self.tables.set_age(account.id, AgeRecord { met: told.met.max(met), ..told })?;
                 Ok(CoordReply::Done)
             }

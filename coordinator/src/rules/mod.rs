@@ -15,7 +15,7 @@ use jamsync_protocol::{
 };
 
 use crate::{
-    eligibility::Markets,
+    eligibility::{Markets, Trust},
     store::{Account, Latest, StoreError, Tables, View, Whereabouts},
 };
 
@@ -69,6 +69,8 @@ impl Default for Settings {
 pub struct Context {
     /// The time.
     pub now: UtcTime,
+    /// How far that is to be trusted.
+    pub calendar: Trust,
     /// The device that asks.
     pub device: DeviceKey,
     /// Random bytes for the one identity that a request may make.
@@ -257,7 +259,8 @@ impl Act<'_> {
     /// The account that asks. A birth date that is no longer needed is erased on the way.
     fn me(&mut self) -> Result<Account, Stop> {
         let mut account = my_account(&*self.tables, self.context)?;
-        if let Some(settled) = account.age.settled(self.context.settings.minimum_age, self.context.now) {
+        let Context { now, calendar, settings, .. } = self.context;
+        if let Some(settled) = account.age.settled(settings.minimum_age, *now, *calendar) {
             self.tables.set_age(account.id, settled)?;
             account.age = settled;
         }

@@ -12,7 +12,7 @@ use jamsync_protocol::{
 
 use super::*;
 use crate::{
-    eligibility::{AgeRecord, is_rolled_out},
+    eligibility::{AgeRecord, Trust, is_rolled_out},
     store::{ContactRow, Link, SqliteStore, Store, Whereabouts},
 };
 
@@ -108,6 +108,7 @@ impl Cast {
         };
         Context {
             now: NOW,
+            calendar: Trust::Unproven,
             device: secret(device).public(),
             entropy: [9; 32],
             settings: Arc::new(settings),

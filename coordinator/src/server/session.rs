@@ -265,6 +265,7 @@ impl<S: Store> Session<S> {
         let whereabouts = Arc::clone(&shared.presence);
         Ok(Context {
             now: shared.calendar.now(),
+            calendar: shared.calendar.trust(),
             device: self.device,
             entropy: shared.env.entropy().map_err(|error| StoreError::Database(error.to_string()))?,
             settings: shared.live.settings(),

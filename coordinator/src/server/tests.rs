@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::{
+    eligibility::Trust,
     env::SystemEnv,
     rules::{self, Context},
     store::{ContactRow, Device, SqliteStore, StoreError, Tables, fixture::person},
@@ -168,6 +169,7 @@ async fn what_another_process_does_is_told_and_whoever_it_deletes_is_cut_off() {
     let mut events = ben.events().await;
     let context = Context {
         now: UtcTime::ZERO,
+        calendar: Trust::Unproven,
         device: stage.server.key(),
         entropy: [0; 32],
         settings: Arc::default(),

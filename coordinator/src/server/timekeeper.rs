@@ -104,6 +104,7 @@ impl<S: Store> Timekeeper<S> {
             self.shared.calendar.set_origin(before + step);
             return Ok(());
         }
+        self.shared.calendar.note_step(step);
         let calendar = Arc::clone(&self.shared.calendar);
         let moved = self.shared.store.write(move |tables| {
             tables.move_times(step)?;

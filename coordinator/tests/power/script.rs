@@ -5,6 +5,7 @@
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
 use jamsync_coordinator::{
+    eligibility::Trust,
     rules::{self, Context, Settings, Stop},
     store::{JoinPermit, SqliteStore, Store, StoreError, View, Whereabouts},
 };
@@ -154,6 +155,7 @@ pub(crate) async fn perform(store: &SqliteStore, lane: u8, number: usize, step: 
         Step::Ask(device, call) => {
             let context = Context {
                 now: START + Span::from_secs(seconds),
+                calendar: Trust::Proven,
                 device,
                 entropy: entropy(lane, number),
                 settings: Arc::new(Settings::default()),

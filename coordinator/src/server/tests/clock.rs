@@ -1,17 +1,44 @@
 //! A calendar that somebody sets while requests, links, codes and limits are under way.
 
 use jamsync_protocol::{
-    identity::{CodeToken, LinkToken, friend_link::LinkSecret},
+    identity::{CodeToken, Date, LinkToken, friend_link::LinkSecret},
     text::List,
     time::Span,
     wire::coord::RequestId,
 };
 
 use super::{manual::ManualEnv, *};
-use crate::store::{DeviceCode, JamRequest, Link};
+use crate::{
+    eligibility::AgeRecord,
+    store::{DeviceCode, JamRequest, Link},
+};
 
 /// A request, a link and a code.
 type Things = (RequestId, LinkToken, CodeToken);
+
+/// How old somebody is, by what the rows and the answers say.
+struct Young<'a> {
+    stage: &'a Stage,
+    client: &'a Client,
+}
+
+impl Young<'_> {
+    /// Asks for a Jam, which looks at the age, until that is as `wanted`; and what is kept of it then.
+    async fn kept_once(&self, wanted: bool) -> AgeRecord {
+        let patience = std::time::Instant::now() + PATIENCE;
+        loop {
+            let reply = self.client.ask(CoordRequest::RequestJam { to: person(2).0.handle }).await;
+            let is_young = reply == CoordReply::Refused(Refusal::TooYoung { minimum_age: 16 });
+            if is_young == wanted {
+                break;
+            }
+            assert!(std::time::Instant::now() < patience, "{reply:?}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let look = self.stage.store.read(|view| view.account(person(1).0.id));
+        look.await.expect("reads").expect("it is there").age
+    }
+}
 
 /// What is under way, by what the rows say of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,4 +177,30 @@ async fn what_lies_further_ahead_than_it_can_at_a_start_is_brought_back() {
     env.advance(Span::from_secs(300));
     let asked = ana.ask(CoordRequest::RequestJam { to: person(2).0.handle }).await;
     assert!(matches!(asked, CoordReply::Requested { .. }), "{asked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_calendar_that_was_a_year_ahead_for_hours_makes_nobody_of_age_for_good() {
+    let env = ManualEnv::start();
+    // Sixteen in the middle of the year that is leapt over.
+    let born = Date::of(env.now() - Span::from_secs(16 * 31_557_600) + YEAR.scaled(0.5));
+    let age = AgeRecord { met: 0, birth_date: Some(born) };
+    let rows = move |tables: &mut dyn Tables| tables.set_age(person(1).0.id, age);
+    let stage = Stage::prepared(&[1, 2], Settings::default(), Arc::clone(&env) as Arc<dyn Env>, rows).await;
+    let client = stage.log_in(1).await;
+    let young = Young { stage: &stage, client: &client };
+    // Long enough for the calendar to be believed.
+    env.advance(Span::from_secs(86_400));
+    assert_eq!(young.kept_once(true).await, age);
+    env.set_calendar(YEAR);
+    env.advance(SECOND);
+    assert_eq!(young.kept_once(false).await, age, "of age by that calendar, and nothing is forgotten");
+    env.advance(Span::from_secs(20 * 3_600));
+    assert_eq!(young.kept_once(false).await, age);
+    env.set_calendar(-YEAR);
+    env.advance(SECOND);
+    assert_eq!(young.kept_once(true).await, age, "as young as before");
+    // The birthday itself erases the date.
+    env.advance(YEAR);
+    assert_eq!(young.kept_once(false).await, AgeRecord { met: 16, birth_date: None });
 }
