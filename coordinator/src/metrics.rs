@@ -19,6 +19,7 @@ pub struct ServerMetrics {
     pub(crate) durations: [Histogram; KINDS.len()],
     pub(crate) events_sent: Counter,
     pub(crate) streams_reset: Counter,
+    pub(crate) damaged_accounts: Gauge,
     pub(crate) draining: Switch,
 }
 
@@ -109,6 +110,12 @@ impl ServerMetrics {
         page.value("jamsync_events_sent_total", "", self.events_sent.now());
         page.head("jamsync_streams_reset_total", "counter", "Streams closed for what was sent on them.");
         page.value("jamsync_streams_reset_total", "", self.streams_reset.now());
+        page.head(
+            "jamsync_damaged_accounts",
+            "gauge",
+            "Accounts whose device log was found damaged since the start.",
+        );
+        page.value("jamsync_damaged_accounts", "", self.damaged_accounts.now());
         page.head("jamsync_draining", "gauge", "1 once the server is shutting down.");
         page.value("jamsync_draining", "", u8::from(self.draining.is_on()));
     }

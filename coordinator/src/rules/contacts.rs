@@ -1,7 +1,7 @@
 //! Friend links and the contacts that they make.
 
 use jamsync_protocol::{
-    id::Handle,
+    id::{AccountId, DeviceKey, Handle},
     identity::{LinkProof, LinkToken, Vouch},
     limits::COORD_FRAME_BYTES_MAX,
     text::List,
@@ -113,8 +113,14 @@ impl Act<'_> {
     }
 }
 
-/// As many contacts after `after` as one frame holds.
-pub(super) fn list(view: &dyn View, context: &Context, after: Option<&Handle>) -> Outcome {
+/// As many contacts after `after` as one frame holds. Those whose device log is damaged are named in `damaged`; they keep their
+/// place, for whoever is left out counts as no contact any more.
+pub(super) fn list(
+    view: &dyn View,
+    context: &Context,
+    after: Option<&Handle>,
+    damaged: &mut Vec<AccountId>,
+) -> Outcome {
     let me = my_account(view, context)?;
     let limit = u32::try_from(CONTACTS_PER_REPLY_MAX + 1).unwrap_or(u32::MAX);
     let found = view.contacts_after(me.id, after, limit)?;
@@ -122,7 +128,11 @@ pub(super) fn list(view: &dyn View, context: &Context, after: Option<&Handle>) -
     let mut contacts = Vec::new();
     let mut room = COORD_FRAME_BYTES_MAX - REPLY_BYTES;
     for (row, account) in found.iter().take(CONTACTS_PER_REPLY_MAX) {
-        let contact = as_seen(view, context, row, account)?;
+        let devices = devices_of(account).unwrap_or_else(|_| {
+            damaged.push(account.id);
+            Vec::new()
+        });
+        let contact = with_devices(view, context, row, account, &devices)?;
         let needed =
             codec::encode(&contact, COORD_FRAME_BYTES_MAX).map_err(|_| StoreError::Corrupt("contact"))?.len();
         if needed > room && !contacts.is_empty() {
@@ -143,9 +153,19 @@ pub(super) fn as_seen(
     row: &ContactRow,
     account: &Account,
 ) -> Result<Contact, StoreError> {
+    with_devices(view, context, row, account, &devices_of(account)?)
+}
+
+fn with_devices(
+    view: &dyn View,
+    context: &Context,
+    row: &ContactRow,
+    account: &Account,
+    devices: &[DeviceKey],
+) -> Result<Contact, StoreError> {
     // Each is looked for in any case, so that what is hidden does not show in how long it takes.
     let presence = Presence {
-        connected: devices_of(account)?.into_iter().any(|device| context.whereabouts.is_online(device)),
+        connected: devices.iter().any(|device| context.whereabouts.is_online(*device)),
         blocked: row.blocked,
         blocks_me: view.contact(row.with, row.of)?.is_some_and(|back| back.blocked),
         opted_out: account.opted_out,

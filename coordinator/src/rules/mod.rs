@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use jamsync_protocol::{
-    id::DeviceKey,
+    id::{AccountId, DeviceKey},
     identity::{DeviceSecret, Tier},
     limits::COORD_FRAME_BYTES_MAX,
     time::{Span, UtcTime},
@@ -158,21 +158,31 @@ pub fn bring_back(tables: &mut dyn Tables, settings: &Settings, now: UtcTime) ->
     tables.bound_times(Latest { done: now, request: now + settings.request_life, link, code })
 }
 
+/// What came of a request that changes nothing.
+#[derive(Clone, Debug)]
+pub struct Looked {
+    /// The answer.
+    pub reply: CoordReply,
+    /// Accounts beside the one that asks whose device log cannot be read, of which the operator has to know.
+    pub damaged: Vec<AccountId>,
+}
+
 /// Answers a request that changes nothing.
 ///
 /// # Errors
 /// [`StoreError`].
-pub fn look(view: &dyn View, context: &Context, request: &CoordRequest) -> Result<CoordReply, StoreError> {
+pub fn look(view: &dyn View, context: &Context, request: &CoordRequest) -> Result<Looked, StoreError> {
+    let mut damaged = Vec::new();
     #[expect(clippy::wildcard_enum_match_arm, reason = "`is_write` has sorted out every other request")]
     let outcome = match request {
         CoordRequest::WhoAmI => accounts::who_am_i(view, context),
-        CoordRequest::Contacts { after } => contacts::list(view, context, after.as_ref()),
+        CoordRequest::Contacts { after } => contacts::list(view, context, after.as_ref(), &mut damaged),
         CoordRequest::Devices => devices::list(view, context),
         CoordRequest::LookUpLog { account } => devices::look_up(view, *account),
         CoordRequest::Export { from } => rights::export(view, context, *from),
         _ => Err(Stop::Store(StoreError::Corrupt("request"))),
     };
-    outcome.or_else(Stop::answer)
+    Ok(Looked { reply: outcome.or_else(Stop::answer)?, damaged })
 }
 
 /// Why a rule goes no further. Nothing that it did by then is kept.
@@ -307,7 +317,7 @@ fn devices_of(account: &Account) -> Result<Vec<DeviceKey>, StoreError> {
 }
 
 /// An account that another row names.
-fn named(view: &dyn View, id: jamsync_protocol::id::AccountId) -> Result<Account, StoreError> {
+fn named(view: &dyn View, id: AccountId) -> Result<Account, StoreError> {
     view.account(id)?.ok_or(StoreError::Corrupt("account"))
 }
 

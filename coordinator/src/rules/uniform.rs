@@ -126,7 +126,7 @@ impl Cast {
             let reply = if is_write {
                 apply(tables, &context, &call).map(|applied| applied.reply).or_else(Stop::answer)
             } else {
-                look(&*tables, &context, &call.request)
+                look(&*tables, &context, &call.request).map(|looked| looked.reply)
             };
             // Taken back in any case, so that one case says nothing of the next.
             Err::<(), _>(Counted(Box::new(reply.map(|reply| (reply, tables.statements())))))

@@ -18,6 +18,7 @@ use tokio::{
 
 mod accept;
 mod calendar;
+mod damaged;
 mod limits;
 mod meters;
 mod misses;
@@ -33,6 +34,7 @@ mod writes;
 
 use crate::{env::Env, metrics::ServerMetrics, rules::Settings, store::Store};
 use calendar::Calendar;
+use damaged::Damaged;
 pub use limits::Limits;
 use meters::Meters;
 use misses::Misses;
@@ -88,6 +90,7 @@ struct Shared<S> {
     presence: Arc<Presence>,
     meters: Meters,
     misses: Arc<Misses>,
+    damaged: Damaged,
     /// A request may expire sooner than any did, or the store has failed.
     look_again: Notify,
 }
@@ -130,6 +133,7 @@ impl Server {
             presence: Arc::default(),
             meters: Meters::default(),
             misses: Arc::default(),
+            damaged: Damaged::default(),
             look_again: Notify::new(),
         });
         let ((stop, stopping), (breaks, broken)) = (watch::channel(false), watch::channel(false));

@@ -257,7 +257,9 @@ impl<S: Store> Session<S> {
 
     async fn look(&self, request: CoordRequest) -> Result<CoordReply, StoreError> {
         let context = self.context()?;
-        self.shared.store.read(move |view| rules::look(view, &context, &request)).await
+        let looked = self.shared.store.read(move |view| rules::look(view, &context, &request)).await?;
+        self.shared.damaged.note(&looked.damaged, &self.shared.metrics);
+        Ok(looked.reply)
     }
 
     fn context(&self) -> Result<Context, StoreError> {

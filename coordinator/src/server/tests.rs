@@ -20,6 +20,7 @@ use crate::{
 
 mod client;
 mod clock;
+mod damaged;
 mod limits;
 mod manual;
 

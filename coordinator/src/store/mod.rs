@@ -122,7 +122,8 @@ pub trait View {
     fn link_ends(&self, creator: AccountId, after: UtcTime) -> Result<Vec<UtcTime>, StoreError>;
     /// The contact `with` of `of`, also one that has ended.
     fn contact(&self, of: AccountId, with: AccountId) -> Result<Option<ContactRow>, StoreError>;
-    /// Contacts of `of` in the order of their names, at most `limit` after `after`.
+    /// Contacts of `of` in the order of their names, at most `limit` after `after`. One whose device log cannot be read has an
+    /// empty one.
     fn contacts_after(
         &self,
         of: AccountId,

@@ -2,7 +2,7 @@
 
 use jamsync_protocol::{
     id::{AccountId, DeviceKey, JamId},
-    identity::{CodeToken, LinkToken, Tier},
+    identity::{CodeToken, DeviceLog, LinkToken, Tier},
     text::Text,
     time::UtcTime,
     wire::{
@@ -42,6 +42,10 @@ pub(super) fn db(error: rusqlite::Error) -> StoreError {
 }
 
 pub(super) fn account(row: &Row<'_>) -> Result<Account, StoreError> {
+    account_with(row, value(&column::<Vec<u8>>(row, 7)?, "device log")?)
+}
+
+fn account_with(row: &Row<'_>, log: DeviceLog) -> Result<Account, StoreError> {
     let corrupt = |_| StoreError::Corrupt("account");
     let birth_date: Option<String> = column(row, 4)?;
     Ok(Account {
@@ -54,9 +58,15 @@ pub(super) fn account(row: &Row<'_>) -> Result<Account, StoreError> {
         },
         market: column::<String>(row, 5)?.parse().map_err(corrupt)?,
         created: UtcTime::from_nanos(column(row, 6)?),
-        log: value(&column::<Vec<u8>>(row, 7)?, "device log")?,
+        log,
         opted_out: column(row, 8)?,
     })
+}
+
+/// An account among others. Where its device log cannot be read it has an empty one, which does not verify: so one that is
+/// damaged does not hide the others.
+pub(super) fn account_among(row: &Row<'_>) -> Result<Account, StoreError> {
+    account_with(row, value(&column::<Vec<u8>>(row, 7)?, "device log").unwrap_or_default())
 }
 
 pub(super) fn permit(row: &Row<'_>) -> Result<JoinPermit, StoreError> {

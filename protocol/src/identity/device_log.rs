@@ -31,8 +31,8 @@ pub const ENTRIES_MAX: usize = 64;
 /// The most bytes of one entry; the largest kind has 162.
 pub const ENTRY_BYTES_MAX: usize = 176;
 
-/// A device log as it travels, not yet verified.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A device log as it travels, not yet verified. The default one is empty, which never verifies.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DeviceLog(List<SignedEntry, ENTRIES_MAX>);
 

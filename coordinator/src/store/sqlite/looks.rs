@@ -127,7 +127,7 @@ impl View for Rows<'_> {
              WHERE c.of_account = ?1 AND c.removed = 0 AND a.handle > ?2 ORDER BY a.handle LIMIT ?3"
         );
         self.many(&sql, (of.0, after.map_or("", Handle::as_str), limit), |row| {
-            Ok((rows::contact(row, rows::ACCOUNT_COLUMNS)?, rows::account(row)?))
+            Ok((rows::contact(row, rows::ACCOUNT_COLUMNS)?, rows::account_among(row)?))
         })
     }
 
