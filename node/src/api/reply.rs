@@ -38,6 +38,14 @@ pub enum Reply {
     AccountDevices {
         /// In the order in which they were added.
         devices: Vec<AccountDevice>,
+        /// When the coordinator told of them last; none where it did so just now.
+        #[serde(
+            rename = "as_of_unix_ms",
+            default,
+            skip_serializing_if = "Option::is_none",
+            with = "unit::unix_ms_or_none"
+        )]
+        as_of: Option<UtcTime>,
     },
     /// To [`Request::RecoveryCode`](super::Request::RecoveryCode).
     RecoveryCode {
@@ -118,8 +126,8 @@ pub struct AccountDevice {
     /// Since when it is in.
     #[serde(rename = "added_unix_ms", with = "unit::unix_ms")]
     pub added: UtcTime,
-    /// Whether it is connected to the coordinator now.
-    pub online: bool,
+    /// Whether it is connected to the coordinator, or was when that told last; none where this is not known.
+    pub online: Option<bool>,
     /// Whether it is this one.
     pub this: bool,
 }

@@ -6,9 +6,12 @@ use jamsync_protocol::id::Handle;
 use super::{
     parse::BirthDate,
     run::{Context, Failure},
-    show::{age, plain},
+    show::{age, is_old, plain},
 };
-use crate::api::{AccountDevice, Reply, Request};
+use crate::{
+    api::{AccountDevice, Reply, Request},
+    engine::utc_now,
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Account {
@@ -125,7 +128,10 @@ pub(super) fn words(reply: &Reply) -> Option<String> {
             plain(code)
         ),
         Reply::Export { data } => serde_json::to_string_pretty(data).unwrap_or_default(),
-        Reply::AccountDevices { devices } => devices.iter().map(device).collect::<Vec<_>>().join("\n"),
+        Reply::AccountDevices { devices, as_of } => {
+            let note = as_of.map(|as_of| is_old(utc_now() - as_of));
+            devices.iter().map(device).chain(note).collect::<Vec<_>>().join("\n")
+        }
         _ => return None,
     })
 }
@@ -134,11 +140,12 @@ fn device(device: &AccountDevice) -> String {
     let name = if device.name.is_empty() { "(no name)".to_owned() } else { plain(&device.name) };
     let place = match (device.this, device.online) {
         (true, _) => "this device",
-        (false, true) => "online",
-        (false, false) => "offline",
+        (false, Some(true)) => "online",
+        (false, Some(false)) => "offline",
+        (false, None) => "",
     };
     let key: String = device.key.to_string().chars().take(KEY_DIGITS).collect();
-    format!("{key}  {name:<24}  {place}")
+    format!("{key}  {name:<24}  {place}").trim_end().to_owned()
 }
 
 /// How many digits of a key are shown: enough to tell the devices of one account apart.

@@ -59,7 +59,7 @@ pub(super) fn queue(snapshot: &Snapshot, columns: Option<usize>) -> String {
 
 /// The contacts, one per line; below them how old that is, where the coordinator did not tell it just now.
 pub(super) fn contacts(contacts: &[Contact], old: Option<Span>) -> String {
-    let note = old.map(|old| format!("The coordinator does not answer; this is as of {} ago.", age(old)));
+    let note = old.map(is_old);
     if contacts.is_empty() {
         let nobody = "No contacts yet. `jamsync link` makes a link to send to a friend.".to_owned();
         return [nobody].into_iter().chain(note).collect::<Vec<_>>().join("\n");
@@ -76,6 +76,11 @@ pub(super) fn contacts(contacts: &[Contact], old: Option<Span>) -> String {
         format!("{:<32}  {}", contact.handle, words.join(", ")).trim_end().to_owned()
     };
     contacts.iter().map(line).chain(note).collect::<Vec<_>>().join("\n")
+}
+
+/// What stands below what the coordinator told some time ago.
+pub(super) fn is_old(old: Span) -> String {
+    format!("The coordinator does not answer; this is as of {} ago.", age(old))
 }
 
 /// The audio devices, one per line.

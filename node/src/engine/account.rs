@@ -15,7 +15,7 @@ use jamsync_protocol::{
         friend_link::{LinkSecret, LinkToken},
     },
     time::UtcTime,
-    wire::coord::Me,
+    wire::coord::{Device, Me},
 };
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +41,12 @@ pub(crate) struct Account {
     /// When the coordinator told all of them last.
     #[serde(default)]
     pub(crate) told_at: Option<UtcTime>,
+    /// The account's devices, in the order in which they were added.
+    #[serde(default)]
+    pub(crate) devices: Vec<KnownDevice>,
+    /// When the coordinator told of them last.
+    #[serde(default)]
+    pub(crate) devices_told_at: Option<UtcTime>,
     /// The links that nobody has taken yet, newest last.
     pub(crate) links: Vec<MadeLink>,
     /// The Jams that are over for this node although their grants still hold, newest last.
@@ -67,6 +73,18 @@ pub(crate) struct KnownContact {
     #[serde(default)]
     pub(crate) untold: bool,
     /// Whether a device of the friend was signed in when the coordinator told last. Not kept: it is news of the day.
+    #[serde(skip)]
+    pub(crate) online: Option<bool>,
+}
+
+/// A device of this account, by the word of the coordinator. Whether it speaks for the account, the log says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KnownDevice {
+    pub(crate) key: DeviceKey,
+    /// Empty where it has no name, or none is known yet.
+    pub(crate) name: String,
+    pub(crate) added: UtcTime,
+    /// Whether it was signed in when the coordinator told last. Not kept: it is news of the day.
     #[serde(skip)]
     pub(crate) online: Option<bool>,
 }
@@ -128,6 +146,14 @@ pub(crate) enum AccountError {
     NotFoundedHere { handle: Handle },
 }
 
+impl KnownDevice {
+    /// A device as the coordinator tells of it.
+    pub(crate) fn told(told: &Device) -> Self {
+        let (name, online) = (told.name.as_str().to_owned(), Some(told.online));
+        Self { key: told.device, name, added: told.added, online }
+    }
+}
+
 impl Account {
     /// The account that `device` has just founded at the coordinator. The log that friends will be asked to trust
     /// must be this device's own: in any other, whoever made it could speak for the account.
@@ -164,7 +190,20 @@ impl Account {
     fn new(addresses: Vec<String>, coordinator: DeviceKey, me: &Me) -> Self {
         let (contacts, links, ended, codes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (handle, log) = (me.handle.clone(), me.log.clone());
-        Self { addresses, coordinator, handle, log, contacts, told_at: None, links, ended, codes }
+        let (devices, devices_told_at, told_at) = (Vec::new(), None, None);
+        Self {
+            addresses,
+            coordinator,
+            handle,
+            log,
+            contacts,
+            told_at,
+            devices,
+            devices_told_at,
+            links,
+            ended,
+            codes,
+        }
     }
 
     /// The account kept in `path`; none before the first sign-up.

@@ -32,7 +32,7 @@ impl Engine {
         let known = self.contact_ids();
         Ok(Box::pin(async move {
             // Of a coordinator that is away, what it told last is shown.
-            let told = all_contacts(&link).await.ok();
+            let told = link.unless_away(all_contacts(&link)).await.ok();
             let apply: Apply = Box::new(move |engine| {
                 if let Some(told) = &told {
                     engine.take_contacts(told, &known);

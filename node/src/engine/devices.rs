@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     Account, Apply, Engine,
-    account::{CODES_MAX, Grown, MadeCode},
+    account::{CODES_MAX, Grown, KnownDevice, MadeCode},
     friends::{Work, copied, first_of, link_error, no_account, refused, usage},
     utc_now,
 };
@@ -116,20 +116,39 @@ impl Engine {
 
     /// The devices as the log has them, with what the coordinator knows beside it.
     pub(super) fn list_devices(&self) -> Result<Work, ApiError> {
-        let (account, link) = self.signed_in()?;
-        let (this, log) = (self.identity.key(), verified(&account.log)?);
+        let (_, link) = self.signed_in()?;
         Ok(Box::pin(async move {
-            let told = devices(&link).await?;
-            let apply: Apply = Box::new(move |_| {
-                let devices = told.into_iter().filter(|known| log.is_active(known.device)).map(|known| {
-                    let (key, this) = (known.device, known.device == this);
-                    let name = known.name.as_str().to_owned();
-                    api::AccountDevice { key, name, added: known.added, online: known.online, this }
-                });
-                Ok(Reply::AccountDevices { devices: devices.collect() })
+            // Of a coordinator that is away, what it told last is shown.
+            let told = link.unless_away(devices(&link)).await;
+            let apply: Apply = Box::new(move |engine| match told {
+                Ok(told) => {
+                    engine.take_devices(&told);
+                    engine.devices_as_known(true)
+                }
+                Err(error) => engine.devices_as_known(false).map_err(|_| link_error(error)),
             });
             Ok(apply)
         }))
+    }
+
+    /// Keeps what the coordinator says of this account's devices.
+    pub(super) fn take_devices(&mut self, told: &[coord::Device]) {
+        let Some(account) = &mut self.account else { return };
+        account.devices = told.iter().map(KnownDevice::told).collect();
+        account.devices_told_at = Some(utc_now());
+    }
+
+    /// The devices as far as they are known here; where that is not `live`, with the time from which it is.
+    fn devices_as_known(&self, live: bool) -> Result<Reply, ApiError> {
+        let account = self.account.as_ref().ok_or_else(no_account)?;
+        let (this, log) = (self.identity.key(), verified(&account.log)?);
+        let as_of = account.devices_told_at.ok_or_else(no_account)?;
+        let known = account.devices.iter().filter(|known| log.is_active(known.key));
+        let devices = known.map(|known| {
+            let KnownDevice { key, name, added, online } = known.clone();
+            api::AccountDevice { key, name, added, online, this: key == this }
+        });
+        Ok(Reply::AccountDevices { devices: devices.collect(), as_of: (!live).then_some(as_of) })
     }
 
     /// Calls a device something else.
@@ -137,7 +156,7 @@ impl Engine {
         let (_, link) = self.signed_in()?;
         let name = device_name(name)?;
         Ok(Box::pin(async move {
-            let device = find(&devices(&link).await?, &device)?;
+            let device = find(&devices(&link).await.map_err(link_error)?, &device)?;
             link.request(CoordRequest::RenameDevice { device, name }).await.map_err(link_error)?;
             let apply: Apply = Box::new(|_| Ok(Reply::Done));
             Ok(apply)
@@ -149,7 +168,7 @@ impl Engine {
         let (account, link) = self.signed_in()?;
         let (source, identity) = (LogSource::Own(verified(&account.log)?.pin()), self.own_identity());
         Ok(Box::pin(async move {
-            let device = find(&devices(&link).await?, &device)?;
+            let device = find(&devices(&link).await.map_err(link_error)?, &device)?;
             if device == identity.key() {
                 let what = "this is the device that you are working on";
                 return Err(ApiError::new(ErrorCode::Usage, what, "revoke it from another of your devices"));
@@ -295,6 +314,9 @@ impl Engine {
             Grown::Contact => {}
             Grown::Own { added, gone } => {
                 if let Some(key) = added {
+                    if let Some(account) = &mut self.account {
+                        account.note_device(key, utc_now());
+                    }
                     self.tell(api::Event::DeviceAdded { key });
                 }
                 if let Some(key) = gone {
@@ -403,9 +425,10 @@ async fn who_am_i(link: &CoordinatorLink) -> Result<Me, ApiError> {
     if let CoordReply::Me(me) = reply { Ok(me) } else { Err(link_error(LinkError::Unexpected)) }
 }
 
-async fn devices(link: &CoordinatorLink) -> Result<Vec<coord::Device>, ApiError> {
-    let reply = link.request(CoordRequest::Devices).await.map_err(link_error)?;
-    let CoordReply::Devices(devices) = reply else { return Err(link_error(LinkError::Unexpected)) };
+/// This account's devices with their names.
+pub(super) async fn devices(link: &CoordinatorLink) -> Result<Vec<coord::Device>, LinkError> {
+    let reply = link.request(CoordRequest::Devices).await?;
+    let CoordReply::Devices(devices) = reply else { return Err(LinkError::Unexpected) };
     Ok(devices.into_vec())
 }
 

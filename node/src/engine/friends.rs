@@ -17,6 +17,7 @@ use super::{
     Account, Apply, Engine,
     account::{LINKS_MAX, MadeLink},
     contacts::all_contacts,
+    devices::devices,
 };
 use crate::{
     api::{self, ApiError, ErrorCode, Reply, RequestOutcome},
@@ -245,11 +246,16 @@ impl Engine {
         self.beside(None, async move {
             let me = link.request(CoordRequest::WhoAmI).await.map_err(link_error)?;
             let contacts = all_contacts(&link).await.map_err(link_error)?;
+            // Without them the rest is as good.
+            let devices = devices(&link).await.ok();
             let apply: Apply = Box::new(move |engine| {
                 if let CoordReply::Me(me) = &me {
                     engine.own_log_shown(&me.log);
                 }
                 engine.take_contacts(&contacts, &friends);
+                if let Some(devices) = devices {
+                    engine.take_devices(&devices);
+                }
                 engine.keep_account();
                 if let CoordReply::Me(me) = me {
                     engine.take_open_requests(me.requests.into_vec(), &known);

@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jamsync_node::api::{Contact, ErrorCode, Event, Reply};
+use jamsync_node::{
+    api::{AccountDevice, Contact, Coordinator, ErrorCode, Event, Reply},
+    net::coordinator::REQUEST_TIME_MAX,
+};
 use jamsync_protocol::time::UtcTime;
 
 use super::{
@@ -88,8 +91,16 @@ fn contacts(node: &Node) -> (Vec<Contact>, Option<UtcTime>) {
     }
 }
 
+/// The account's devices, and from when that is where it is not live.
+fn devices(node: &Node) -> (Vec<AccountDevice>, Option<UtcTime>) {
+    match node.run(&["account", "devices"]) {
+        Reply::AccountDevices { devices, as_of } => (devices, as_of),
+        other => panic!("no devices, but {other:?}"),
+    }
+}
+
 #[test]
-fn a_node_shows_what_it_knows_of_contacts_with_its_age_while_the_coordinator_is_away() {
+fn a_node_shows_what_it_knows_of_contacts_and_devices_with_its_age_while_the_coordinator_is_away() {
     let Friends { mut ana, ben, mut stage } = Friends::meet();
     let before = now();
     let (live, as_of) = contacts(&ana);
@@ -97,6 +108,9 @@ fn a_node_shows_what_it_knows_of_contacts_with_its_age_while_the_coordinator_is_
     assert_eq!((live.len(), live[0].handle.as_str(), live[0].online), (1, "ben", Some(true)));
     assert_eq!(as_of, None, "it is live");
 
+    let (own, as_of) = devices(&ana);
+    assert_eq!((own.len(), own[0].online, own[0].this, as_of), (1, Some(true), true, None));
+    let asked = now();
     stage.kill_coordinator();
     let (known, as_of) = contacts(&ana);
     assert_eq!(known, live, "as it was told last");
@@ -110,14 +124,33 @@ fn a_node_shows_what_it_knows_of_contacts_with_its_age_while_the_coordinator_is_
     assert!(lines[0].starts_with("ben") && lines[0].ends_with("online"), "{words}");
     assert!(lines[1].contains("does not answer") && lines[1].contains("as of ") && lines[1].contains(" ago"));
 
+    // Once that is known nobody waits for it.
+    ana.until("it is known to be away", |ana| {
+        matches!(ana.status().coordinator, Coordinator::Offline { .. }).then_some(())
+    });
+    let begun = Instant::now();
+    assert_eq!(contacts(&ana), (known, Some(told)));
+    let (known, as_of) = devices(&ana);
+    assert_eq!(known, own, "as it was told last");
+    assert!(as_of.is_some_and(|as_of| as_of <= asked), "{as_of:?}");
+    assert!(begun.elapsed() < REQUEST_TIME_MAX / 2, "{:?}", begun.elapsed());
+    let output = jamsync(&ana.home).args(["account", "devices"]).output().expect("runs");
+    let words = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lines: Vec<_> = words.lines().collect();
+    assert!(lines[0].ends_with("this device") && lines[1].contains("does not answer"), "{words}");
+
     // The age outlives the node, presence does not.
     ana.assert_sound();
     ana = Node::start("ana", ana.kill());
     let (known, as_of) = contacts(&ana);
     assert_eq!(known, [Contact { online: None, ..live[0].clone() }]);
     assert!(as_of.is_some_and(|as_of| as_of <= after), "{as_of:?}");
+    let (known, as_of) = devices(&ana);
+    assert_eq!(known, [AccountDevice { online: None, ..own[0].clone() }]);
+    assert!(as_of.is_some_and(|as_of| as_of <= asked), "{as_of:?}");
     stage.start_coordinator();
     ana.until("it is live again", |ana| (contacts(ana) == (live.clone(), None)).then_some(()));
+    assert_eq!(devices(&ana), (own, None));
     ana.assert_sound();
     drop(ben);
 }

@@ -24,7 +24,7 @@ pub(super) fn second_device(stage: &Stage, first: &Node, name: &str) -> Node {
 
 fn devices(node: &Node) -> Vec<AccountDevice> {
     match node.run(&["account", "devices"]) {
-        Reply::AccountDevices { devices } => devices,
+        Reply::AccountDevices { devices, .. } => devices,
         other => panic!("no devices, but {other:?}"),
     }
 }

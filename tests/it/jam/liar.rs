@@ -35,7 +35,7 @@ fn account(node: &Node) -> AccountId {
 
 fn devices(node: &Node) -> usize {
     match node.run(&["account", "devices"]) {
-        Reply::AccountDevices { devices } => devices.len(),
+        Reply::AccountDevices { devices, .. } => devices.len(),
         other => panic!("no devices, but {other:?}"),
     }
 }

@@ -70,7 +70,9 @@ fn nodes_come_back_to_a_restored_backup_and_lose_nothing_that_it_holds() {
         });
     }
     assert!(!stage.operate("account", &["list"]).contains("dora"), "she signed up after the backup");
-    let Reply::AccountDevices { devices } = ana.run(&["account", "devices"]) else { panic!("no devices") };
+    let Reply::AccountDevices { devices, .. } = ana.run(&["account", "devices"]) else {
+        panic!("no devices")
+    };
     assert_eq!(devices.len(), 2);
     for (node, friends) in [(&ana, 2), (&tablet, 2), (&ben, 2), (&carl, 2)] {
         let Reply::Contacts { contacts, .. } = node.run(&["contacts"]) else { panic!("no contacts") };

@@ -12,7 +12,7 @@ use jamsync_protocol::{
     wire::coord::Contact,
 };
 
-use super::{Account, AccountError, KnownContact};
+use super::{Account, AccountError, KnownContact, KnownDevice};
 
 /// What became of the coordinator's word about a contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +105,16 @@ impl Account {
             }
         }
         gone
+    }
+
+    /// Notes a device that the log has grown by, until the coordinator tells of it.
+    pub(crate) fn note_device(&mut self, key: DeviceKey, now: UtcTime) {
+        // What is no longer in the log is of no use, and so there are no more than the log has.
+        let log = self.log.verify();
+        self.devices.retain(|known| log.as_ref().is_ok_and(|log| log.is_active(known.key)));
+        if !self.devices.iter().any(|known| known.key == key) {
+            self.devices.push(KnownDevice { key, name: String::new(), added: now, online: None });
+        }
     }
 
     /// The name and the pin to vouch for, where the contact is known here and no device of this account has said so of

@@ -212,6 +212,28 @@ impl CoordinatorLink {
         }
     }
 
+    /// Does something with the coordinator, but gives up as soon as it is known to be away: for whoever has another answer and
+    /// need not wait until it is back.
+    ///
+    /// # Errors
+    /// [`LinkError::Unreachable`] where it is away, else whatever `work` gives.
+    pub async fn unless_away<T>(
+        &self,
+        work: impl Future<Output = Result<T, LinkError>>,
+    ) -> Result<T, LinkError> {
+        let mut states = self.shared.state.subscribe();
+        let away = states.wait_for(|state| matches!(state, LinkState::Unreachable { .. }));
+        tokio::select! {
+            biased;
+            _ = away => {
+                // Somebody asked, so it is tried again now; the next answer may be a new one.
+                self.hurry();
+                Err(LinkError::Unreachable { reason: self.reason() })
+            }
+            done = work => done,
+        }
+    }
+
     /// Says that all events up to `number` are dealt with and kept, so that they need not be sent again.
     pub fn acknowledge(&self, number: EventNumber) {
         self.shared.acknowledged.send_if_modified(|newest| {
@@ -265,3 +287,33 @@ fn transport() -> Arc<TransportConfig> {
 /// How long a request may take in all, reconnecting included. Seconds, default 10: shorter gives up on a bad
 /// mobile link, longer leaves a person in front of a silent command.
 pub const REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use jamsync_protocol::identity::DeviceSecret;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_need_not_wait_for_a_coordinator_that_is_away_is_answered_at_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let identity = Identity::load_or_create(folder.path()).expect("a key");
+        let endpoint = Endpoint::client(([127, 0, 0, 1], 0).into()).expect("a socket");
+        let (events, mut inbox) = mpsc::channel(8);
+        // It is looked for nowhere, and so found away at once.
+        let config = LinkConfig {
+            addresses: Vec::new(),
+            coordinator: DeviceSecret::from_seed(&[9; 32]).public(),
+            program: Text::truncated("test"),
+            clock: NodeClock::system(),
+        };
+        let link = CoordinatorLink::spawn(endpoint, config, &identity, events).expect("an identity of ours");
+        let never = std::future::pending::<Result<(), LinkError>>;
+        // The first is asked before anybody knows, the second after.
+        for _ in 0..2 {
+            let outcome = link.unless_away(never()).await;
+            assert_eq!(outcome, Err(LinkError::Unreachable { reason: "no address is known".to_owned() }));
+        }
+        assert!(matches!(inbox.recv().await, Some(LinkEvent::Unreachable { .. })));
+    }
+}

@@ -196,7 +196,7 @@ impl Walk {
 
 fn named_devices(node: &Node) -> Vec<String> {
     match node.run(&["account", "devices"]) {
-        Reply::AccountDevices { devices } => devices.into_iter().map(|device| device.name).collect(),
+        Reply::AccountDevices { devices, .. } => devices.into_iter().map(|device| device.name).collect(),
         other => panic!("no devices, but {other:?}"),
     }
 }
