@@ -17,7 +17,7 @@ use jamsync_protocol::{
     time::Span,
     wire::{
         codec::{self, FrameReader},
-        coord::{CoordCall, CoordReply, CoordRequest, EventNumber, Fault, Features, Refusal},
+        coord::{CoordCall, CoordReply, CoordRequest, Fault, Features, Refusal},
     },
 };
 use quinn::{RecvStream, SendStream};
@@ -26,6 +26,8 @@ use tokio::{
     sync::{Notify, watch},
     task::JoinSet,
 };
+
+mod events;
 
 use super::{
     Shared,
@@ -42,21 +44,15 @@ use crate::{
 /// How long a stream may take to deliver its request. Seconds, default 10: shorter fails on a bad mobile
 /// link, longer lets a silent client hold its streams.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
-/// How long a client may take to read a reply, or to read on in its events. Seconds, default 10 and 60: shorter fails on
-/// a bad mobile link, longer lets a client that does not read hold its streams.
+/// How long a client may take to read a reply. Seconds, default 10: shorter fails on a bad mobile link, longer lets a client
+/// that does not read hold its streams.
 const REPLY_TIME_MAX: Duration = Duration::from_secs(10);
-const EVENT_TIME_MAX: Duration = Duration::from_secs(60);
 /// How long the next stream of a client waits that asks faster than it may: its refusals cost less than its requests.
 const PENALTY: Duration = Duration::from_millis(50);
 /// How long a request under way may take to end when the server shuts down.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(3);
 /// When to try again after the store failed.
 const RETRY_AFTER: Span = Span::from_secs(2);
-/// The greatest number that a device can have seen, far from where numbers end: a device of a thousand events a second
-/// gets there in thirty million years.
-const EVENT_NUMBER_MAX: EventNumber = EventNumber(1 << 60);
-/// How many events one read fetches: with the frame limit, 128 KiB at most for a client that does not read.
-const EVENTS_PER_READ: u32 = 8;
 
 /// One connected device.
 struct Session<S: Store> {
@@ -69,22 +65,6 @@ struct Session<S: Store> {
     /// Whether the event stream is open.
     has_events: AtomicBool,
     stopping: watch::Receiver<bool>,
-}
-
-/// The place of the one event stream of a connection, free again when it is dropped. Each stream may hold the events of a
-/// read, and what wakes it wakes one.
-struct EventPlace<'a>(&'a AtomicBool);
-
-impl<'a> EventPlace<'a> {
-    fn take(taken: &'a AtomicBool) -> Result<Self, Fault> {
-        if taken.swap(true, Ordering::AcqRel) { Err(Fault::OutOfPlace) } else { Ok(Self(taken)) }
-    }
-}
-
-impl Drop for EventPlace<'_> {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
-    }
 }
 
 /// Serves a connection until either side closes it or `stopping` turns true.
@@ -274,76 +254,6 @@ impl<S: Store> Session<S> {
             secret: Arc::clone(&shared.secret),
             whereabouts,
         })
-    }
-
-    /// Where a device has seen a number that is yet to be given out, an older copy of the data has taken the place of those
-    /// it knew. All that waits for it then gets numbers above, so that it hears of that, and asks for the state.
-    async fn overtake(&self, seen: EventNumber) -> Result<(), Fault> {
-        if seen > EVENT_NUMBER_MAX {
-            return Err(Fault::OutOfPlace);
-        }
-        let (device, store) = (self.device, &self.shared.store);
-        let is_ahead = move |newest: Option<EventNumber>| newest.is_some_and(|newest| newest < seen);
-        if seen == EventNumber(0) {
-            return Ok(());
-        }
-        let failed = |_: StoreError| Fault::ShuttingDown;
-        if !is_ahead(store.read(move |view| view.newest_event(device)).await.map_err(failed)?) {
-            return Ok(());
-        }
-        tracing::warn!(
-            ?device,
-            "has seen events that these data do not know; was an older copy put in their place?"
-        );
-        let lifted = store.write(move |tables| {
-            if is_ahead(tables.newest_event(device)?) { tables.lift_events(device, seen) } else { Ok(()) }
-        });
-        lifted.await.map_err(failed)
-    }
-
-    /// Sends every event after `cursor`, and those to come, and drops what the node says it has dealt with.
-    async fn send_events(
-        &self,
-        mut cursor: EventNumber,
-        send: &mut SendStream,
-        receive: &mut RecvStream,
-        mut frames: FrameReader,
-    ) -> Result<(), Fault> {
-        if !self.greeted.load(Ordering::Acquire) {
-            return Err(Fault::OutOfPlace);
-        }
-        let _place = EventPlace::take(&self.has_events)?;
-        self.overtake(cursor).await?;
-        let (device, store) = (self.device, &self.shared.store);
-        let mut stopping = self.stopping.clone();
-        loop {
-            let look = store.read(move |view| view.events_after(device, cursor, EVENTS_PER_READ));
-            let Ok(events) = look.await else { return Err(Fault::ShuttingDown) };
-            for event in &events {
-                let written = tokio::time::timeout(EVENT_TIME_MAX, write_frame(send, event));
-                written.await.map_err(|_| Fault::TooSlow)?;
-                self.shared.metrics.events_sent.add(1);
-                cursor = event.number;
-            }
-            // One that came after the look has woken, or will wake, this task.
-            if events.len() >= usize::try_from(EVENTS_PER_READ).unwrap_or(usize::MAX) {
-                continue;
-            }
-            tokio::select! {
-                () = self.wake.notified() => {}
-                frame = next_frame(receive, &mut frames) => {
-                    let Some(frame) = frame? else { return Ok(()) };
-                    let upto: EventNumber = codec::decode(&frame)?;
-                    if upto > cursor {
-                        return Err(Fault::OutOfPlace);
-                    }
-                    if let Err(error) = store.write(move |tables| tables.drop_events(device, upto)).await {
-                        tracing::warn!(?device, %error, "events are kept longer");
-                    }
-                }
-                () = stopped(&mut stopping) => return Ok(()),
-            }
-        }
     }
 }
 

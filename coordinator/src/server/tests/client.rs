@@ -110,7 +110,12 @@ impl Client {
 
     /// Opens the event stream.
     pub(super) async fn events(&self) -> Events {
-        let (send, receive) = self.send(CoordRequest::Events { after: EventNumber(0) }).await;
+        self.events_after(EventNumber(0)).await
+    }
+
+    /// Opens the event stream, having seen `after`.
+    pub(super) async fn events_after(&self, after: EventNumber) -> Events {
+        let (send, receive) = self.send(CoordRequest::Events { after }).await;
         Events { send, receive, frames: FrameReader::new(COORD_FRAME_BYTES_MAX) }
     }
 
@@ -128,6 +133,12 @@ impl Events {
     /// The next event, or why the stream was closed.
     pub(super) async fn next(&mut self) -> Result<NumberedEvent, Option<Fault>> {
         next(&mut self.receive, &mut self.frames).await
+    }
+
+    /// Says that all up to `upto` is dealt with.
+    pub(super) async fn acknowledge(&mut self, upto: EventNumber) {
+        let frame = codec::encode_frame(&upto, COORD_FRAME_BYTES_MAX).expect("fits");
+        self.send.write_all(&frame).await.expect("sends");
     }
 
     /// Ends the stream, and waits until the server has ended it too.

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use jamsync_protocol::{id::Handle, identity::join_code::JoinSecret, text::List};
+use jamsync_protocol::{id::Handle, identity::join_code::JoinSecret, text::List, wire::coord::EventNumber};
 
 use super::{manual::ManualEnv, *};
 use crate::store::JoinPermit;
@@ -55,6 +55,22 @@ async fn nobody_leaves_receipts_without_end() {
         assert_eq!(ana.ask(write()).await, CoordReply::Done);
     }
     assert_eq!(told_to_wait(&ana, write()).await, Span::from_secs(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_writes_without_end_by_acknowledging() {
+    let stage = Stage::of(&[1]).await;
+    let (ana, far) = (stage.log_in(1).await, EventNumber(1 << 59));
+    for (after, said) in [(EventNumber(0), 0), (far, 0), (far, 1)] {
+        let before = stage.store.metrics().writes.now();
+        let mut events = ana.events_after(after).await;
+        for number in 0..2_000 {
+            events.acknowledge(EventNumber(said * number)).await;
+        }
+        events.end().await;
+        let written = stage.store.metrics().writes.now() - before;
+        assert!(written <= 2, "{written} writes after {after:?}");
+    }
 }
 
 /// What somebody asks who signs up.
