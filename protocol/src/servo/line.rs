@@ -7,7 +7,7 @@ use super::{
     halt::{Halt, Sight},
     pace::Pace,
     suspects::{RUN, Suspects},
-    window::{Bin, Stamp, Window, seconds_between},
+    window::{Bin, Stamp, Window, nanos, nominal_span, seconds_between, slope_of, whole_frames},
 };
 use crate::{
     media::{Frames, SampleRate},
@@ -30,6 +30,8 @@ pub struct AudibleLine {
     fit: Fit,
     /// Whether a full window has shown the slope.
     slope_shown: bool,
+    /// Whether the callbacks have shown it before that.
+    slope_borrowed: bool,
     newest: Frames,
     /// Stamps since the line began, up to a few.
     support: u32,
@@ -74,6 +76,7 @@ impl AudibleLine {
             origin: None,
             fit: Fit { offset: 0.0, slope, scale: SCALE, offset_se: SCALE, slope_se: slope_sd },
             slope_shown: false,
+            slope_borrowed: false,
             newest: Frames::ZERO,
             support: 0,
             coarse: false,
@@ -104,6 +107,9 @@ impl AudibleLine {
         let rate = self.rate;
         let pace = self.pace.get_or_insert_with(|| Pace::new(rate));
         let callback = pace.sight(Stamp { frame, audible: entered });
+        if self.coarse || report.is_none() || callback.is_none() {
+            self.halt = Halt::default();
+        }
         if let (Some(report), Some(callback), false) = (report, callback, self.coarse)
             && let Some([report, callback]) = self.halt.handle(rate, report, callback)
         {
@@ -112,7 +118,19 @@ impl AudibleLine {
             return LineEvent::Restarted;
         }
         let audible = pace.audible(frame, entered, delay);
+        if let Some((slope, slope_sd)) = pace.slope()
+            && !self.slope_shown
+        {
+            // Both lines are of one crystal, and what the reports show of it at first may be how their model learns.
+            (self.prior.slope, self.prior.slope_sd, self.slope_borrowed) = (slope, slope_sd, true);
+        }
         self.handle_stamp(frame, audible)
+    }
+
+    /// The slope with its standard deviation, in ns/s, once a second of stamps has shown it.
+    pub(super) fn slope(&self) -> Option<(f64, f64)> {
+        let shown = self.window.len() >= BINS_YOUNG;
+        shown.then_some((self.fit.slope, (SLOPE_SDS_BORROWED * self.fit.slope_se).max(SLOPE_SD_KNOWN)))
     }
 
     /// How the line sees `stamp`; `None` before the first one, and of a frame that is not new.
@@ -230,6 +248,7 @@ impl AudibleLine {
         }
         self.window.clear();
         self.suspects = Suspects::default();
+        self.halt = Halt::default();
         self.support = 0;
         self.slept = false;
         for stamp in stamps {
@@ -309,7 +328,7 @@ impl AudibleLine {
         let unbiased = Prior { slope_sd: SLOPE_SD_UNKNOWN, ..self.prior };
         let Some((told, _)) = self.fitted(unbiased, false) else { return };
         let alone = if self.coarse { told.slope_se } else { 0.0 };
-        let share = if self.slope_shown { SLOPE_SHARE } else { 1.0 };
+        let share = if self.slope_shown || self.slope_borrowed { SLOPE_SHARE } else { 1.0 };
         self.prior.slope += share * (told.slope.clamp(-SLOPE_MAX, SLOPE_MAX) - self.prior.slope);
         self.prior.slope_sd = alone.max(SLOPE_SD_KNOWN);
         self.slope_shown = true;
@@ -323,37 +342,14 @@ impl AudibleLine {
     }
 }
 
-/// The slope in nanoseconds per second of a device that is fast by `dac`.
-fn slope_of(dac: Ppm) -> f64 {
-    (1.0 / dac.as_factor() - 1.0) * 1e9
-}
-
-/// How long the frames from `from` to `to` last at the declared rate, to the nanosecond; negative backwards.
-fn nominal_span(rate: SampleRate, from: Frames, to: Frames) -> Span {
-    if to >= from { rate.span_of(to.minus(from)) } else { -rate.span_of(from.minus(to)) }
-}
-
-/// A span of `value` nanoseconds.
-fn nanos(value: f64) -> Span {
-    Span::from_secs_f64(value * 1e-9)
-}
-
-/// The frames of a whole, non-negative position; zero for a negative one.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "`as` saturates and turns NaN into zero, as wanted"
-)]
-fn whole_frames(position: f64) -> Frames {
-    Frames(position as u64)
-}
-
 /// Spread of crystals about their nominal rate, in ns/s: 100 ppm, twice the usual tolerance.
 const SLOPE_SD_UNKNOWN: f64 = 100_000.0;
 /// Spread about a remembered rate, in ns/s: 10 ppm for temperature and age.
 const SLOPE_SD_REMEMBERED: f64 = 10_000.0;
 /// Spread about the slope that full windows have shown, in ns/s: 5 ppm.
 const SLOPE_SD_KNOWN: f64 = 5_000.0;
+/// A slope that another line has shown is believed to so many of its standard errors.
+const SLOPE_SDS_BORROWED: f64 = 3.0;
 /// Share of a full window's slope that enters the prior at each bin: a time constant of 10 s.
 const SLOPE_SHARE: f64 = 0.01;
 /// A remembered rate beyond this is a mistake; no converter is that far off.

@@ -8,7 +8,7 @@ use alloc::{collections::VecDeque, vec::Vec};
 use super::fit::{count_f64, median};
 use crate::{
     media::{Frames, SampleRate},
-    time::{NodeTime, Span},
+    time::{NodeTime, Ppm, Span},
 };
 
 /// A device frame and the node time at which a stamp says it is audible.
@@ -200,6 +200,31 @@ pub(super) fn seconds_between(rate: SampleRate, from: Frames, to: Frames) -> f64
     } else {
         -from.minus(to).as_f64() / rate.as_f64()
     }
+}
+
+/// The slope in nanoseconds per second of a device that is fast by `dac`.
+pub(super) fn slope_of(dac: Ppm) -> f64 {
+    (1.0 / dac.as_factor() - 1.0) * 1e9
+}
+
+/// How long the frames from `from` to `to` last at the declared rate, to the nanosecond; negative backwards.
+pub(super) fn nominal_span(rate: SampleRate, from: Frames, to: Frames) -> Span {
+    if to >= from { rate.span_of(to.minus(from)) } else { -rate.span_of(from.minus(to)) }
+}
+
+/// A span of `value` nanoseconds.
+pub(super) fn nanos(value: f64) -> Span {
+    Span::from_secs_f64(value * 1e-9)
+}
+
+/// The frames of a whole, non-negative position; zero for a negative one.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "`as` saturates and turns NaN into zero, as wanted"
+)]
+pub(super) fn whole_frames(position: f64) -> Frames {
+    Frames(position as u64)
 }
 
 /// Length of a bin: at the usual 10 ms periods ten stamps, whose lowest is 10 µs late where the mean is 100 µs.
