@@ -145,6 +145,12 @@ impl Checks {
         self.anchored = self.anchored.max(now);
     }
 
+    /// A card stands still, and its sound may be late until it is found.
+    pub(super) fn card_stops(&mut self, now: Span, until_found: Span) {
+        self.counters.stops += 1;
+        self.disturb(now, until_found);
+    }
+
     pub(super) fn acts(&mut self, now: Span) {
         self.acted = now;
     }

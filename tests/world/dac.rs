@@ -90,6 +90,12 @@ impl Dac {
         self.schedule();
     }
 
+    /// It stands still for `lasts`, as one does that nobody served in time: what follows is heard so much later.
+    pub(super) fn stand_still(&mut self, lasts: Span) {
+        self.due += nanos(lasts);
+        self.schedule();
+    }
+
     fn schedule(&mut self) {
         let usual = -LATE_MEAN_NS * (1.0 - self.random.random::<f64>()).ln();
         let spike = self.random.random_bool(SPIKE_SHARE);

@@ -7,6 +7,10 @@ use jamsync_protocol::{
 
 use super::{Deed, World};
 
+/// How long a card that stood still may sound late: until it is found, and jumped over. What is too short for that is less
+/// than anything is held to.
+const CARD_FOUND: Span = Span::from_secs(2);
+
 impl World<'_> {
     pub(super) fn act_by_plan(&mut self) -> Result<(), String> {
         while let Some(action) =
@@ -64,6 +68,11 @@ impl World<'_> {
             Deed::ClockStep(by) => {
                 side.clock.step(self.now, by);
                 self.checks.clock_steps(self.now);
+                Ok(())
+            }
+            Deed::CardStops(lasts) => {
+                self.sides[who].dac.stand_still(lasts);
+                self.checks.card_stops(self.now, CARD_FOUND);
                 Ok(())
             }
             Deed::Befalls(fate) => self.befall(who, fate),

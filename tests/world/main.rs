@@ -149,12 +149,14 @@ impl Total {
     fn add(&mut self, outcome: &Outcome) -> u64 {
         let Counters { reanchors, outages, epochs, stale, accepted, refused, doubts: _, .. } =
             outcome.counters;
-        let Counters { steps, handovers, takeovers, returns, restarts, lefts, kills, .. } = outcome.counters;
+        let Counters { steps, stops, handovers, takeovers, returns, restarts, lefts, kills, .. } =
+            outcome.counters;
         let let_go = u32::from(outcome.counters.let_go > 0);
         self.worlds += 1;
         self.actions += u64::from(accepted + refused);
         let hosts = [handovers, takeovers, returns, restarts, lefts, kills];
-        let counts = [reanchors, outages, epochs, steps, stale].into_iter().chain(hosts).chain([let_go]);
+        let counts =
+            [reanchors, outages, epochs, steps, stops, stale].into_iter().chain(hosts).chain([let_go]);
         for (seen, count) in self.seen.iter_mut().zip(counts) {
             *seen += u64::from(count > 0);
         }
@@ -206,11 +208,12 @@ impl Total {
 }
 
 /// What must happen often enough for the rules about it to be tried, in the order of [`Total::seen`].
-const SEEN: [&str; 12] = [
+const SEEN: [&str; 13] = [
     "a re-anchor",
     "an outage",
     "a new clock epoch",
     "a clock that jumped",
+    "a sound card that stood still",
     "a stale revision",
     "a handover",
     "a guest that took over after silence",

@@ -90,6 +90,8 @@ pub enum Deed {
     Suspend(Span),
     /// The node's clock jumps by so much, and nobody is told.
     ClockStep(Span),
+    /// The sound card stands still for so long, and nobody is told.
+    CardStops(Span),
     /// The order of the Jam is troubled.
     Befalls(Fate),
 }
@@ -163,6 +165,7 @@ impl Plan {
             actions = deeds(lasts, &mut random);
             actions.extend(clock_step(seed, lasts));
             actions.extend(long_queue(seed, lasts));
+            actions.extend(card_stops(seed, lasts));
             actions.sort_by_key(|action| action.at);
         }
         for link in [&mut path.a_to_b, &mut path.b_to_a] {
@@ -253,6 +256,22 @@ fn long_queue(seed: u64, lasts: Span) -> Vec<Action> {
         Action { at, side, deed: Deed::Append(48) }
     });
     adds.collect()
+}
+
+/// Cards stand still in one world of five, some of them before anything is settled. Drawn by itself, as the above.
+fn card_stops(seed: u64, lasts: Span) -> Vec<Action> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed ^ 0xd1e5);
+    if !random.random_bool(0.2) {
+        return Vec::new();
+    }
+    let stops = (0..random.random_range(1..5)).map(|stop| {
+        let early = Span::from_millis(random.random_range(1_000..12_000));
+        let at = if stop == 0 { early } else { instant(lasts, &mut random) };
+        // As many of a millisecond as of ten and of a hundred.
+        let by = Span::from_secs_f64(1e-4 * 10_f64.powf(random.random_range(0.6..3.0)));
+        Action { at, side: random.random_range(0..2), deed: Deed::CardStops(by) }
+    });
+    stops.collect()
 }
 
 /// How many times 48 tracks somebody adds to a long queue.

@@ -107,15 +107,8 @@ impl Player {
     }
 
     /// The card takes frames and says when the first is heard.
-    pub(super) fn take(
-        &mut self,
-        first: u64,
-        frames: u64,
-        audible: NodeTime,
-        delay: Span,
-        now: NodeTime,
-    ) -> Vec<Piece> {
-        if self.line.handle_stamp(Frames(first), audible) == LineEvent::Restarted {
+    pub(super) fn take(&mut self, first: u64, frames: u64, delay: Span, now: NodeTime) -> Vec<Piece> {
+        if self.line.handle_callback(Frames(first), now, delay) == LineEvent::Restarted {
             self.servo.handle_start(now);
         }
         self.latency = if self.latency == Span::ZERO {

@@ -245,8 +245,7 @@ impl Side {
     pub(super) fn take_period(&mut self, now: Span) -> &[Piece] {
         let node_now = self.time(now);
         let taken = self.dac.take();
-        let stamp = node_now + taken.delay;
-        let pieces = self.player.take(taken.first, taken.frames, stamp, taken.delay, node_now);
+        let pieces = self.player.take(taken.first, taken.frames, taken.delay, node_now);
         let mut at = taken.heard;
         if self.fault == Fault::OwnClockDac {
             at += Span::from_secs_f64(at * 1e-9).gained_at(self.clock.rate).as_secs_f64() * 1e9;
@@ -317,7 +316,12 @@ impl Side {
             Deed::Undo => Command::Edit(Intent::Undo),
             Deed::GuestControls(allowed) => Command::GuestControls(allowed),
             Deed::Volume => Command::PeerVolume(50),
-            Deed::Lack(_) | Deed::Disconnect | Deed::Suspend(_) | Deed::ClockStep(_) | Deed::Befalls(_) => {
+            Deed::Lack(_)
+            | Deed::Disconnect
+            | Deed::Suspend(_)
+            | Deed::ClockStep(_)
+            | Deed::CardStops(_)
+            | Deed::Befalls(_) => {
                 return None;
             }
         })

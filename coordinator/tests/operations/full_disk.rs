@@ -67,7 +67,7 @@ async fn a_full_disk_refuses_writes_loses_nothing_and_recovers() {
 
 /// Says so past the harness, which keeps to itself what a test prints that passes.
 fn not_tried(why: &str) {
-    let line = format!("full_disk: NOT TRIED, so nothing is known of a full disk: {why}\n");
+    let line = format!("NOT TRIED: a full disk of the coordinator, since {why}\n");
     io::stderr().write_all(line.as_bytes()).expect("somebody listens");
 }
 

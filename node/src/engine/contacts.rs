@@ -10,7 +10,7 @@ use jamsync_protocol::{
 use super::{
     Account, Apply, Engine,
     account::{AccountError, Admitted, KnownContact},
-    friends::Work,
+    friends::{Work, link_error},
     utc_now,
 };
 use crate::{
@@ -32,12 +32,14 @@ impl Engine {
         let known = self.contact_ids();
         Ok(Box::pin(async move {
             // Of a coordinator that is away, what it told last is shown.
-            let told = link.unless_away(all_contacts(&link)).await.ok();
-            let apply: Apply = Box::new(move |engine| {
-                if let Some(told) = &told {
-                    engine.take_contacts(told, &known);
+            let told = link.unless_away(all_contacts(&link)).await;
+            let apply: Apply = Box::new(move |engine| match told {
+                Ok(told) => {
+                    engine.take_contacts(&told, &known);
+                    Ok(engine.contacts_as_known(true))
                 }
-                Ok(engine.contacts_as_known(told.is_some()))
+                Err(LinkError::Unreachable { .. }) => Ok(engine.contacts_as_known(false)),
+                Err(error) => Err(link_error(error)),
             });
             Ok(apply)
         }))

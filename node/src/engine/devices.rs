@@ -125,7 +125,10 @@ impl Engine {
                     engine.take_devices(&told);
                     engine.devices_as_known(true)
                 }
-                Err(error) => engine.devices_as_known(false).map_err(|_| link_error(error)),
+                Err(error @ LinkError::Unreachable { .. }) => {
+                    engine.devices_as_known(false).map_err(|_| link_error(error))
+                }
+                Err(error) => Err(link_error(error)),
             });
             Ok(apply)
         }))

@@ -22,6 +22,8 @@ pub struct Counters {
     pub epochs: u32,
     /// Clocks that jumped.
     pub steps: u32,
+    /// Sound cards that stood still.
+    pub stops: u32,
     /// Anchors that came and were not newer than what was known.
     pub stale: u32,
     /// Commands and edits that were carried out.
