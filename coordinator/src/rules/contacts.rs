@@ -56,13 +56,20 @@ impl Act<'_> {
             return Err(Refusal::OwnLink.into());
         }
         let usable = link.filter(|link| link.accepter.is_none_or(|accepter| accepter == me.id));
-        // A link that leads nowhere takes as long as one whose maker has blocked this account.
-        let creator = self.tables.account(usable.map_or(NOBODY, |link| link.creator))?;
+        let maker = usable.map_or(NOBODY, |link| link.creator);
+        // A link that leads nowhere takes as long as one whose maker has blocked this account, or has ended the contact since:
+        // everything is looked for in any case, and only then decided.
+        let creator = self.tables.account(maker)?;
+        let friend = self.tables.contact(me.id, maker)?.filter(|row| !row.removed);
         let handle = creator.as_ref().unwrap_or(&me).handle.clone();
         self.check(Verb::Befriend, &me, &handle, creator.as_ref())?;
         let creator = creator.ok_or(Refusal::UnknownLink)?;
-        if let Some(row) = self.tables.contact(me.id, creator.id)?.filter(|row| !row.removed) {
+        if let Some(row) = friend {
             return Ok(CoordReply::Contact(as_seen(&*self.tables, self.context, &row, &creator)?));
+        }
+        // A link makes one contact once.
+        if usable.is_some_and(|link| link.accepter.is_some()) {
+            return Err(Refusal::UnknownLink.into());
         }
         let now = self.context.now;
         let recent = self.tables.contacts_since(me.id, now - CONTACTS_SPAN)?;

@@ -243,17 +243,28 @@ async fn nobody_can_tell_a_block_from_a_link_that_leads_nowhere() {
         tables.insert_link(link(1, blocker))?;
         tables.insert_link(Link { expires: NOW, ..link(2, other) })?;
         tables.insert_link(link(3, other))?;
-        tables.close_link(LinkToken([3; 16]), id(blocker))
+        tables.close_link(LinkToken([3; 16]), id(blocker))?;
+        // It was taken, and the contact has ended since.
+        tables.insert_link(link(5, other))?;
+        tables.close_link(LinkToken([5; 16]), id(me))?;
+        tables.insert_link(link(6, blocker))?;
+        tables.close_link(LinkToken([6; 16]), id(me))
     });
     let cast = cast.await;
     let mut cases = Vec::new();
-    for (what, number) in
-        [("of who blocks", 1), ("that has expired", 2), ("that was used", 3), ("that never was", 4)]
-    {
+    for (what, number) in [
+        ("of who blocks", 1),
+        ("that has expired", 2),
+        ("that was used", 3),
+        ("that never was", 4),
+        ("used by me, contact ended since", 5),
+        ("used by me, contact ended since by who blocks", 6),
+    ] {
         let proof = LinkSecret([1; 16]).prove(id(me), id(other));
         let request = CoordRequest::AcceptFriendLink { token: LinkToken([number; 16]), proof };
         cases.push((what, cast.seen(me, request, &handle(other)).await));
     }
+    assert_eq!(cases[0].1.words, "Refused(UnknownLink)");
     all_alike("a link", &cases);
 }
 
