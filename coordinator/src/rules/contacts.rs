@@ -31,7 +31,7 @@ const LINKS_SPAN: Span = Span::from_secs(3_600);
 /// fewer hinder somebody who joins a circle of friends, more let an account collect strangers.
 const CONTACTS_BURST: usize = 10;
 /// The time over which [`CONTACTS_BURST`] counts.
-const CONTACTS_SPAN: Span = Span::from_secs(86_400);
+pub(super) const CONTACTS_SPAN: Span = Span::from_secs(86_400);
 
 impl Act<'_> {
     pub(super) fn create_link(&mut self) -> Outcome {

@@ -158,6 +158,17 @@ pub fn bring_back(tables: &mut dyn Tables, settings: &Settings, now: UtcTime) ->
     tables.bound_times(Latest { done: now, request: now + settings.request_life, link, code })
 }
 
+/// Takes over that the calendar, which showed `now`, is set by `step`: what is under way keeps the time it had left, and what
+/// still counts for a limit counts for as long as it would have. When somebody became a contact or complained longer ago
+/// stays what it was, for a calendar that is put right at last was right then.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn follow(tables: &mut dyn Tables, now: UtcTime, step: Span) -> Result<(), StoreError> {
+    let longest = contacts::CONTACTS_SPAN.max(standing::REPORTS_SPAN);
+    tables.move_times(step, now - longest..=now)
+}
+
 /// What came of a request that changes nothing.
 #[derive(Clone, Debug)]
 pub struct Looked {

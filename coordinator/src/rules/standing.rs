@@ -24,7 +24,7 @@ pub(super) const NOBODY: AccountId = AccountId([0; 32]);
 /// somebody who is pestered by many, more let one account bury the operator.
 const REPORTS_BURST: usize = 10;
 /// The time over which [`REPORTS_BURST`] counts.
-const REPORTS_SPAN: Span = Span::from_secs(86_400);
+pub(super) const REPORTS_SPAN: Span = Span::from_secs(86_400);
 
 impl Act<'_> {
     /// Whether the account that asks may do it with `friend`, who is called `handle` and need not exist.

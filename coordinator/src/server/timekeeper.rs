@@ -107,7 +107,7 @@ impl<S: Store> Timekeeper<S> {
         self.shared.calendar.note_step(step);
         let calendar = Arc::clone(&self.shared.calendar);
         let moved = self.shared.store.write(move |tables| {
-            tables.move_times(step)?;
+            rules::follow(tables, calendar.now(), step)?;
             // Whatever is done after this goes by the new one, also in the same commit.
             calendar.set_origin(before + step);
             Ok(())

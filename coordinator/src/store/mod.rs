@@ -5,7 +5,7 @@
 //! [`Store`] runs transactions; when a write has returned, it is on disk. No rule may assume that it is the only
 //! process: what it needs to know it reads in its transaction.
 
-use std::{future::Future, io, net::SocketAddr};
+use std::{future::Future, io, net::SocketAddr, ops::RangeInclusive};
 
 use jamsync_protocol::{
     id::{AccountId, DeviceKey, Handle, JamId},
@@ -253,9 +253,9 @@ pub trait Tables: View {
     /// ended before it, at most `limit` of them, and returns how many.
     fn prune(&mut self, before: UtcTime, limit: u32) -> Result<u32, StoreError>;
     /// Moves what is under way by `by`, because the calendar was set by as much: requests and receipts, and the ends of join
-    /// permits, device codes, links and Jams. What was signed stays as it is, and so does what only tells when something
-    /// was. Times stop where numbers end.
-    fn move_times(&mut self, by: Span) -> Result<(), StoreError>;
+    /// permits, device codes, links and Jams. Contacts and complaints of `counted` move too, because a limit counts them; older
+    /// ones stay as they are, and so does what was signed or only tells when something was. Times stop where numbers end.
+    fn move_times(&mut self, by: Span, counted: RangeInclusive<UtcTime>) -> Result<(), StoreError>;
     /// Brings the times of requests, receipts, device codes and links back to `latest` where they lie behind it, and returns
     /// how many did.
     fn bound_times(&mut self, latest: Latest) -> Result<u64, StoreError>;

@@ -2,9 +2,9 @@
 
 use jamsync_protocol::{
     identity::{CodeToken, Date, LinkToken, friend_link::LinkSecret},
-    text::List,
+    text::{List, Text},
     time::Span,
-    wire::coord::RequestId,
+    wire::coord::{ReportReason, RequestId},
 };
 
 use super::{manual::ManualEnv, *};
@@ -69,6 +69,20 @@ impl Stage {
         let [request, link, code] =
             look.await.expect("reads").map(|end| end.expect("it is there") - env.now());
         Left { request, link, code }
+    }
+
+    /// Waits until the end of `link` was moved to `wanted`.
+    async fn until_moved(&self, link: LinkToken, wanted: UtcTime) {
+        let patience = std::time::Instant::now() + PATIENCE;
+        loop {
+            let look = self.store.read(move |view| view.link(link)).await;
+            let end = look.expect("reads").expect("it is there").expires;
+            if end == wanted {
+                return;
+            }
+            assert!(std::time::Instant::now() < patience, "{end:?} in place of {wanted:?}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Waits until it has so much left.
@@ -143,6 +157,49 @@ async fn a_calendar_set_ahead_and_back_or_back_and_ahead_takes_and_gives_no_time
         env.advance(left.request);
         let over = events.next().await.expect("an event").event;
         assert_eq!(over, CoordEvent::RequestExpired { request });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_calendar_set_by_days_gives_nobody_further_contacts_or_complaints() {
+    const DAYS: Span = Span::from_secs(3 * 86_400);
+    for first in [DAYS, -DAYS] {
+        let env = ManualEnv::start();
+        let now = env.now();
+        let (made, open) = (now - Span::from_secs(60), LinkToken([1; 16]));
+        let rows = move |tables: &mut dyn Tables| {
+            // Ten contacts that were made a minute ago, and one that is old.
+            for friend in 11..=20 {
+                tables.insert_account(&person(friend).0)?;
+                tables.put_contact(&ContactRow { since: made, ..contact(1, friend) })?;
+            }
+            tables.insert_account(&person(3).0)?;
+            let (creator, expires) = (person(3).0.id, now + DAYS);
+            tables.insert_link(Link { token: open, creator, expires, accepter: None })
+        };
+        let stage =
+            Stage::prepared(&[1, 2], Settings::default(), Arc::clone(&env) as Arc<dyn Env>, rows).await;
+        let ana = stage.log_in(1).await;
+        let (ben, reason) = (person(2).0.id, ReportReason::Spam);
+        let report = || CoordRequest::Report { contact: ben, reason, words: Text::truncated("again") };
+        for _ in 0..10 {
+            assert_eq!(ana.ask(report()).await, CoordReply::Done);
+        }
+        let proof = LinkSecret([1; 16]).prove(person(3).0.id, ana.log.account());
+        let accept = || CoordRequest::AcceptFriendLink { token: open, proof };
+        let day = Span::from_secs(86_400);
+        let mut passed = Span::ZERO;
+        for step in [first, -first] {
+            env.set_calendar(step);
+            env.advance(SECOND);
+            passed += SECOND;
+            stage.until_moved(open, env.now() + DAYS - passed).await;
+            assert_eq!(told_to_wait(&ana, report()).await, day - passed);
+            assert_eq!(told_to_wait(&ana, accept()).await, day - Span::from_secs(60) - passed);
+        }
+        let look = stage.store.read(|view| view.contact(person(1).0.id, person(2).0.id));
+        let old = look.await.expect("reads").expect("it is there").since;
+        assert_eq!(old, UtcTime::ZERO, "since when they are friends is no matter of a limit");
     }
 }
 

@@ -162,7 +162,9 @@ fn verb(tables: &mut dyn Tables, random: &mut StdRng) -> Result<(&'static str, S
         }
         42..46 => ("insert_request", said(tables.insert_request(asked))),
         46..50 => ("put_contact", said(tables.put_contact(&contact))),
-        50 => ("move_times", said(tables.move_times(if yes { step } else { -step }))),
+        50 => {
+            ("move_times", said(tables.move_times(if yes { step } else { -step }, time(at / 2)..=time(at))))
+        }
         51 => ("bound_times", said(tables.bound_times(latest))),
         _ => ("push_event", said(tables.push_event(device, &event[usize::from(thing) % 3]))),
     };

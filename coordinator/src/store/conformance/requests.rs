@@ -263,11 +263,23 @@ pub(super) async fn what_is_under_way_moves_with_the_calendar(store: impl Store)
         tables.insert_request(request(2, 1, 3, 4))?;
         tables.end_request(request(2, 1, 3, 4).id, RequestEnd::Declined)?;
         tables.insert_receipt(key(1), IdempotencyKey([1; 16]), [1; 32], &CoordReply::Done, time(4))?;
-        tables.put_join_permit(JoinPermit { expires: UtcTime::from_nanos(i64::MAX), ..permit(2, 9) })
+        tables.put_join_permit(JoinPermit { expires: UtcTime::from_nanos(i64::MAX), ..permit(2, 9) })?;
+        for (with, at) in [(2, 3), (3, 4)] {
+            tables.put_contact(&contact(1, with, at))?;
+            tables.insert_report(&report(1, with, at))?;
+        }
+        Ok(())
     })
     .await;
     for (step, moved) in [(Span::from_secs(11), 11), (Span::from_secs(-9), 2), (Span::from_secs(-2), 0)] {
-        with(&store, move |tables| tables.move_times(step)).await;
+        let before = 4 + u8::try_from(i64::from(moved) - step.as_nanos() / 1_000_000_000).expect("seconds");
+        with(&store, move |tables| tables.move_times(step, time(before)..=time(before + 1))).await;
+        let done = look(&store, |view| {
+            Ok([view.contacts_since(id(1), UtcTime::ZERO)?, view.reports_made(id(1), UtcTime::ZERO)?])
+        });
+        for times in done.await {
+            assert_eq!(times, [time(3), time(4 + moved)], "the older one is a fact, the newer one counts");
+        }
         let (ends, [open, ended]) = look(&store, |view| {
             let ends = [
                 view.join_permit([1; 32])?.map(|row| row.expires),

@@ -1,5 +1,7 @@
 //! [`Tables`] over collections.
 
+use std::ops::RangeInclusive;
+
 use jamsync_protocol::{
     id::{AccountId, DeviceKey, JamId},
     identity::{DeviceLog, LinkToken, SignedGrant, Tier},
@@ -199,7 +201,7 @@ impl Tables for Rows {
         Ok(pruned)
     }
 
-    fn move_times(&mut self, by: Span) -> Result<(), StoreError> {
+    fn move_times(&mut self, by: Span, counted: RangeInclusive<UtcTime>) -> Result<(), StoreError> {
         let requests = self.requests.values_mut();
         requests
             .flat_map(|request| [&mut request.created, &mut request.expires])
@@ -209,6 +211,9 @@ impl Tables for Rows {
         self.codes.values_mut().for_each(|code| code.expires += by);
         self.links.values_mut().for_each(|link| link.expires += by);
         self.jams.values_mut().for_each(|(jam, _)| jam.expires += by);
+        let contacts = self.contacts.values_mut().map(|contact| &mut contact.since);
+        let done = contacts.chain(self.reports.values_mut().map(|report| &mut report.at));
+        done.filter(|time| counted.contains(time)).for_each(|time| *time += by);
         Ok(())
     }
 

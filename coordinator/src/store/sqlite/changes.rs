@@ -1,5 +1,7 @@
 //! [`Tables`] over SQLite.
 
+use std::ops::RangeInclusive;
+
 use jamsync_protocol::{
     id::{AccountId, DeviceKey, JamId},
     identity::{DeviceLog, LinkToken, SignedGrant, Tier},
@@ -268,13 +270,20 @@ impl Tables for Rows<'_> {
         Ok(pruned)
     }
 
-    fn move_times(&mut self, by: Span) -> Result<(), StoreError> {
+    fn move_times(&mut self, by: Span, counted: RangeInclusive<UtcTime>) -> Result<(), StoreError> {
         let by = by.as_nanos();
         // Beyond these a sum would be no integer any more.
         let (least, most) = (i64::MIN.saturating_sub(by), i64::MAX.saturating_sub(by));
         for (table, column) in MOVED {
             let sql = format!("UPDATE {table} SET {column} = min(max({column}, ?2), ?3) + ?1");
             self.change(&sql, (by, least, most))?;
+        }
+        let (first, last) = (counted.start().as_nanos(), counted.end().as_nanos());
+        for (table, column) in COUNTED {
+            let sql = format!(
+                "UPDATE {table} SET {column} = min(max({column}, ?2), ?3) + ?1 WHERE {column} BETWEEN ?4 AND ?5"
+            );
+            self.change(&sql, (by, least, most, first, last))?;
         }
         Ok(())
     }
@@ -312,6 +321,9 @@ const MOVED: [(&str, &str); 7] = [
     ("links", "expires"),
     ("jams", "expires"),
 ];
+
+/// Each column whose times tell for good when something was done, and count for a limit while they are recent.
+const COUNTED: [(&str, &str); 2] = [("contacts", "since"), ("reports", "at")];
 
 /// What is dropped once it is older than `?1`: the table, its key, and which rows.
 const PRUNED: [(&str, &str, &str); 6] = [
