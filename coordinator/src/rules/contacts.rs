@@ -77,27 +77,40 @@ impl Act<'_> {
             return Err(Refusal::TooMany { retry_after }.into());
         }
         self.tables.close_link(token, me.id)?;
-        // Whoever opens a link of somebody it has blocked has changed its mind.
+        Ok(CoordReply::Contact(self.make_contacts(&me, &creator, AcceptedLink { token, proof })?))
+    }
+
+    /// Makes `me` and `other` contacts of each other, tells their devices, and returns how `me` sees the contact. `how` they
+    /// met is kept for `other`, whose node checks it.
+    ///
+    /// Contacts come about here and nowhere else. A Jam is only among contacts today, so it makes none; whatever is to bring
+    /// people together who are none yet comes in here, by a further way to have met.
+    fn make_contacts(
+        &mut self,
+        me: &Account,
+        other: &Account,
+        how: AcceptedLink,
+    ) -> Result<Contact, StoreError> {
+        // Whoever takes the hand of somebody it has blocked has changed its mind.
         let mine = ContactRow {
             of: me.id,
-            with: creator.id,
+            with: other.id,
             accepted: None,
             vouch: None,
             blocked: false,
             muted: false,
             removed: false,
-            since: now,
+            since: self.context.now,
         };
-        let accepted = Some(AcceptedLink { token, proof });
-        let theirs = ContactRow { of: creator.id, with: me.id, accepted, ..mine.clone() };
+        let theirs = ContactRow { of: other.id, with: me.id, accepted: Some(how), ..mine.clone() };
         self.tables.put_contact(&mine)?;
         self.tables.put_contact(&theirs)?;
-        let added = CoordEvent::ContactAdded(as_seen(&*self.tables, self.context, &theirs, &me)?);
-        self.tell(&creator, None, &added)?;
-        let contact = as_seen(&*self.tables, self.context, &mine, &creator)?;
-        // The other devices of the accepter learn of it too.
-        self.tell(&me, Some(self.context.device), &CoordEvent::ContactAdded(contact.clone()))?;
-        Ok(CoordReply::Contact(contact))
+        let added = CoordEvent::ContactAdded(as_seen(&*self.tables, self.context, &theirs, me)?);
+        self.tell(other, None, &added)?;
+        let contact = as_seen(&*self.tables, self.context, &mine, other)?;
+        // The other devices of whoever asked learn of it too.
+        self.tell(me, Some(self.context.device), &CoordEvent::ContactAdded(contact.clone()))?;
+        Ok(contact)
     }
 
     /// Keeps what this device says of a contact, for the other devices of its account. They check it; here it is only
