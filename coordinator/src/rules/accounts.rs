@@ -5,16 +5,17 @@ use jamsync_protocol::{
     identity::{Date, DeviceLog, Market, join_code::JoinSecret},
     limits::COORD_FRAME_BYTES_MAX,
     text::List,
+    time::UtcTime,
     wire::{
         codec,
         coord::{CoordReply, Me, OPEN_REQUESTS_MAX, Refusal},
     },
 };
 
-use super::{Act, Context, Outcome, my_account, requests};
+use super::{Act, Context, Outcome, Settings, my_account, requests};
 use crate::{
-    eligibility::{Age, AgeRecord},
-    store::{Account, JoinPermit, StoreError, View},
+    eligibility::{Age, AgeRecord, Trust},
+    store::{Account, JoinPermit, StoreError, Tables, View},
 };
 
 impl Act<'_> {
@@ -73,6 +74,27 @@ impl Act<'_> {
             }
         }
     }
+}
+
+/// Erases the birth dates that are no longer needed, of whoever is old enough and need not come back for it, but of no more
+/// than `limit`, and returns of how many.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn settle_ages(
+    tables: &mut dyn Tables,
+    settings: &Settings,
+    (now, calendar): (UtcTime, Trust),
+    limit: u32,
+) -> Result<u32, StoreError> {
+    let mut settled = 0;
+    // The oldest come first, so whoever is too young stands behind all that are due.
+    for (account, age) in tables.birth_dates(limit)? {
+        let Some(age) = age.settled(settings.minimum_age, now, calendar) else { break };
+        tables.set_age(account, age)?;
+        settled += 1;
+    }
+    Ok(settled)
 }
 
 pub(super) fn who_am_i(view: &dyn View, context: &Context) -> Outcome {

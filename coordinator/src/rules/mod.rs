@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jamsync_protocol::{
     id::{AccountId, DeviceKey},
-    identity::{DeviceSecret, Tier},
+    identity::{Date, DeviceSecret, Tier},
     limits::COORD_FRAME_BYTES_MAX,
     time::{Span, UtcTime},
     wire::{
@@ -31,6 +31,7 @@ mod standing;
 #[cfg(test)]
 mod uniform;
 
+pub use accounts::settle_ages;
 pub use requests::expire;
 pub use rights::delete;
 
@@ -133,11 +134,9 @@ pub fn is_write(request: &CoordRequest) -> bool {
 /// [`Stop`]; the transaction is then to be taken back, so that a refusal changes nothing and is not remembered, however
 /// far the rule had come.
 pub fn apply(tables: &mut dyn Tables, context: &Context, call: &CoordCall) -> Result<Applied, Stop> {
-    let asked =
-        codec::encode(&call.request, COORD_FRAME_BYTES_MAX).map_err(|_| StoreError::Corrupt("request"))?;
-    let digest = *blake3::hash(&asked).as_bytes();
+    let digest = digest(&call.request)?;
     if let Some((before, reply)) = tables.receipt(context.device, call.key)? {
-        if before != digest {
+        if before != digest && before != UNTOLD {
             return Err(Refusal::KeyReused.into());
         }
         return Ok(Applied { reply, wake: Vec::new(), revoked: Vec::new() });
@@ -147,6 +146,20 @@ pub fn apply(tables: &mut dyn Tables, context: &Context, call: &CoordCall) -> Re
     act.tables.insert_receipt(context.device, call.key, digest, &reply, context.now)?;
     Ok(Applied { reply, wake: act.wake, revoked: act.revoked })
 }
+
+/// What tells a request from another under the same key. It is kept for a day, so it is taken without a birth date: of those
+/// there are few enough to try them all.
+fn digest(request: &CoordRequest) -> Result<[u8; 32], StoreError> {
+    let mut asked = request.clone();
+    if let CoordRequest::SignUp { birth_date, .. } | CoordRequest::ConfirmAge { birth_date } = &mut asked {
+        *birth_date = Date::of(UtcTime::ZERO);
+    }
+    let asked = codec::encode(&asked, COORD_FRAME_BYTES_MAX).map_err(|_| StoreError::Corrupt("request"))?;
+    Ok(*blake3::hash(&asked).as_bytes())
+}
+
+/// In place of a digest that an upgrade of the database has forgotten: under that key any request is the one.
+const UNTOLD: [u8; 32] = [0; 32];
 
 /// Brings times back that lie further ahead than they can, as they do where the calendar was set back while no server ran,
 /// and returns how many did.
@@ -334,7 +347,26 @@ fn named(view: &dyn View, id: AccountId) -> Result<Account, StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use jamsync_protocol::identity::{DeviceLog, join_code::JoinSecret};
+
     use super::*;
+
+    #[test]
+    fn a_digest_tells_requests_apart_but_not_birth_dates() {
+        let confirm = |date: &str| CoordRequest::ConfirmAge { birth_date: date.parse().expect("a date") };
+        let sign_up = |name: &str, date: &str| CoordRequest::SignUp {
+            secret: JoinSecret([1; 16]),
+            handle: name.parse().expect("a handle"),
+            birth_date: date.parse().expect("a date"),
+            market: "DE".parse().expect("a country"),
+            log: DeviceLog::default(),
+        };
+        let of = |request: &CoordRequest| digest(request).expect("it is short");
+        assert_eq!(of(&confirm("2015-05-05")), of(&confirm("1990-01-01")));
+        assert_eq!(of(&sign_up("ana", "2015-05-05")), of(&sign_up("ana", "1990-01-01")));
+        assert_ne!(of(&sign_up("ana", "2015-05-05")), of(&sign_up("ben", "2015-05-05")));
+        assert_ne!(of(&confirm("2015-05-05")), of(&sign_up("ana", "2015-05-05")));
+    }
 
     #[test]
     fn nobody_waits_for_longer_than_the_span_nor_for_what_is_yet_to_come() {

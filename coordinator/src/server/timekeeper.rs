@@ -86,11 +86,15 @@ impl<S: Store> Timekeeper<S> {
         Ok(next)
     }
 
-    /// Forgets what is of no more use, a little each time, because others wait to write.
+    /// Forgets what is of no more use, birth dates among it, a little each time, because others wait to write.
     async fn prune(&mut self) -> Result<(), StoreError> {
-        let calendar = Arc::clone(&self.shared.calendar);
-        let prune =
-            move |tables: &mut dyn Tables| tables.prune(calendar.now() - KEPT_SPAN, PRUNED_TOGETHER_MAX);
+        let (calendar, settings) = (Arc::clone(&self.shared.calendar), self.shared.live.settings());
+        let prune = move |tables: &mut dyn Tables| {
+            let (now, trust) = (calendar.now(), calendar.trust());
+            let pruned = tables.prune(now - KEPT_SPAN, PRUNED_TOGETHER_MAX)?;
+            let room = PRUNED_TOGETHER_MAX.saturating_sub(pruned);
+            Ok::<_, StoreError>(pruned + rules::settle_ages(tables, &settings, (now, trust), room)?)
+        };
         if self.shared.store.write(prune).await? < PRUNED_TOGETHER_MAX {
             self.prune_at = self.shared.env.uptime() + PRUNE_INTERVAL;
         }

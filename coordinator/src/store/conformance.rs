@@ -37,6 +37,7 @@ on_every_store! {
     what_this_process_does_is_not_done_by_others
     an_account_is_found_by_id_name_and_device
     an_account_is_what_was_last_said_of_it
+    birth_dates_come_with_the_oldest_person_first
     what_is_there_cannot_be_added_again
     what_is_not_there_cannot_be_changed
     what_names_nobody_is_refused

@@ -114,6 +114,9 @@ pub trait View {
     fn code_ends(&self, account: AccountId, after: UtcTime) -> Result<Vec<UtcTime>, StoreError>;
     /// All accounts in the order of their names, at most `limit` after `after`.
     fn accounts_after(&self, after: Option<&Handle>, limit: u32) -> Result<Vec<Account>, StoreError>;
+    /// What is kept for the age rule of those whose birth date is kept, the oldest people first, at most `limit`. A date that
+    /// cannot be read is left out.
+    fn birth_dates(&self, limit: u32) -> Result<Vec<(AccountId, AgeRecord)>, StoreError>;
     /// A join permit by its fingerprint.
     fn join_permit(&self, fingerprint: [u8; 32]) -> Result<Option<JoinPermit>, StoreError>;
     /// A friend link.

@@ -131,3 +131,8 @@ async fn a_database_of_version_2_goes_on_with_all_that_it_holds() {
 async fn a_database_of_version_3_goes_on_with_all_that_it_holds() {
     is_brought_up_to_date(3, false).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_version_4_goes_on_with_all_that_it_holds() {
+    is_brought_up_to_date(4, true).await;
+}

@@ -29,8 +29,12 @@ use serde::Serialize;
 
 use crate::device::{log, secret};
 
-const STEPS: [&str; 3] =
-    [include_str!("older/v1.sql"), include_str!("older/v2.sql"), include_str!("older/v3.sql")];
+const STEPS: [&str; 4] = [
+    include_str!("older/v1.sql"),
+    include_str!("older/v2.sql"),
+    include_str!("older/v3.sql"),
+    include_str!("older/v4.sql"),
+];
 /// The numbers of the devices: of ana, ben, ana's second one, a child, and somebody who comes later.
 pub(crate) const ANA: u8 = 1;
 pub(crate) const BEN: u8 = 2;
@@ -165,12 +169,20 @@ impl Older {
     /// How many bytes at the end of a contact that version did not know: whether it is blocked and muted, and before that
     /// what was vouched.
     fn unknown_of_contact(&self) -> usize {
-        if self.version < 3 { 3 } else { 2 }
+        match self.version {
+            ..3 => 3,
+            3 => 2,
+            _ => 0,
+        }
     }
 
     /// The same of an answer. What an account is told of itself did not say whether it has opted out.
     fn unknown(&self, reply: &CoordReply) -> usize {
-        if matches!(reply, CoordReply::Me(_)) { 1 } else { self.unknown_of_contact() }
+        if matches!(reply, CoordReply::Me(_)) {
+            usize::from(self.version < 4)
+        } else {
+            self.unknown_of_contact()
+        }
     }
 
     /// Makes the folder as that version left it.

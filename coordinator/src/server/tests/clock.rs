@@ -237,6 +237,43 @@ async fn what_lies_further_ahead_than_it_can_at_a_start_is_brought_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_birth_date_that_is_over_is_erased_though_its_holder_never_comes_back() {
+    let env = ManualEnv::start();
+    let (now, hour, day) = (env.now(), Span::from_secs(3_600), Span::from_secs(86_400));
+    let aged = move |years: i64| {
+        let born = Date::of(now - Span::from_secs(years * 31_557_600));
+        AgeRecord { met: 0, birth_date: Some(born) }
+    };
+    let old_link = LinkToken([1; 16]);
+    let rows = move |tables: &mut dyn Tables| {
+        tables.set_age(person(1).0.id, aged(17))?;
+        tables.set_age(person(2).0.id, aged(14))?;
+        let (creator, expires) = (person(1).0.id, now + hour.scaled(0.5) - day);
+        tables.insert_link(Link { token: old_link, creator, expires, accepter: None })
+    };
+    let stage = Stage::prepared(&[1, 2], Settings::default(), Arc::clone(&env) as Arc<dyn Env>, rows).await;
+    let kept = async || {
+        let look = stage.store.read(move |view| {
+            let ages = [view.account(person(1).0.id)?, view.account(person(2).0.id)?];
+            Ok((ages.map(|account| account.expect("it is there").age), view.link(old_link)?.is_some()))
+        });
+        look.await.expect("reads")
+    };
+    let until_kept = async |wanted: ([AgeRecord; 2], bool)| {
+        let patience = std::time::Instant::now() + PATIENCE;
+        while kept().await != wanted {
+            assert!(std::time::Instant::now() < patience, "{:?} in place of {wanted:?}", kept().await);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    // The round that forgets the link finds a calendar that is not proven yet.
+    env.advance(hour);
+    until_kept(([aged(17), aged(14)], false)).await;
+    env.advance(day);
+    until_kept(([AgeRecord { met: 16, birth_date: None }, aged(14)], false)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_calendar_that_was_a_year_ahead_for_hours_makes_nobody_of_age_for_good() {
     let env = ManualEnv::start();
     // Sixteen in the middle of the year that is leapt over.

@@ -99,6 +99,19 @@ pub(super) async fn an_account_is_what_was_last_said_of_it(store: impl Store) {
     assert_eq!(look(&store, |view| view.account(id(2))).await, Some(account(2)), "nobody else is meant");
 }
 
+pub(super) async fn birth_dates_come_with_the_oldest_person_first(store: impl Store) {
+    with_people(&store).await;
+    let age = |date: &str| AgeRecord { met: 0, birth_date: date.parse().ok() };
+    with(&store, move |tables| {
+        tables.set_age(id(1), age("2015-10-05"))?;
+        tables.set_age(id(3), age("2015-09-30"))
+    })
+    .await;
+    let (all, first) = look(&store, |view| Ok((view.birth_dates(9)?, view.birth_dates(1)?))).await;
+    assert_eq!(all, [(id(3), age("2015-09-30")), (id(1), age("2015-10-05"))], "of one none is kept");
+    assert_eq!(first, [(id(3), age("2015-09-30"))]);
+}
+
 pub(super) async fn what_is_there_cannot_be_added_again(store: impl Store) {
     with_people(&store).await;
     let receipt = |tables: &mut dyn crate::store::Tables| {

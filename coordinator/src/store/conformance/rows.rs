@@ -141,6 +141,7 @@ pub(super) fn everything(view: &dyn View) -> Result<Vec<String>, StoreError> {
         format!("{:?}", view.reports_after(0, 99)?),
         format!("{:?} {:?}", view.requests_overdue(time(25), 99)?, view.next_expiry()?),
         format!("{:?}", view.public_addresses()?),
+        format!("{:?}", view.birth_dates(99)?),
     ];
     let ids: Vec<AccountId> = PEOPLE.map(id).collect();
     for number in PEOPLE {

@@ -10,8 +10,11 @@ use jamsync_protocol::{
 };
 
 use super::Rows;
-use crate::store::{
-    Account, ContactRow, Device, DeviceCode, Jam, JamRequest, JoinPermit, Link, Report, StoreError, View,
+use crate::{
+    eligibility::AgeRecord,
+    store::{
+        Account, ContactRow, Device, DeviceCode, Jam, JamRequest, JoinPermit, Link, Report, StoreError, View,
+    },
 };
 
 impl View for Rows {
@@ -51,6 +54,12 @@ impl View for Rows {
         let behind =
             self.accounts.values().filter(|account| after.is_none_or(|after| account.handle > *after));
         Ok(first(limit, sorted(behind.cloned(), |account| account.handle.clone())))
+    }
+
+    fn birth_dates(&self, limit: u32) -> Result<Vec<(AccountId, AgeRecord)>, StoreError> {
+        let dated = self.accounts.values().filter(|account| account.age.birth_date.is_some());
+        let ages = dated.map(|account| (account.id, account.age));
+        Ok(first(limit, sorted(ages, |(id, age)| (age.birth_date, *id))))
     }
 
     fn join_permit(&self, fingerprint: [u8; 32]) -> Result<Option<JoinPermit>, StoreError> {

@@ -11,9 +11,12 @@ use jamsync_protocol::{
 use rusqlite::{OptionalExtension, Params, Row};
 
 use super::Rows;
-use crate::store::{
-    Account, ContactRow, Device, DeviceCode, Jam, JamRequest, JoinPermit, Link, Report, StoreError, View,
-    rows::{self, ACCOUNT, CONTACT, DEVICE, REPORT, REQUEST, column, db},
+use crate::{
+    eligibility::AgeRecord,
+    store::{
+        Account, ContactRow, Device, DeviceCode, Jam, JamRequest, JoinPermit, Link, Report, StoreError, View,
+        rows::{self, ACCOUNT, CONTACT, DEVICE, REPORT, REQUEST, column, db},
+    },
 };
 
 impl Rows<'_> {
@@ -94,6 +97,16 @@ impl View for Rows<'_> {
     fn accounts_after(&self, after: Option<&Handle>, limit: u32) -> Result<Vec<Account>, StoreError> {
         let sql = format!("SELECT {ACCOUNT} FROM accounts a WHERE a.handle > ?1 ORDER BY a.handle LIMIT ?2");
         self.many(&sql, (after.map_or("", Handle::as_str), limit), rows::account)
+    }
+
+    fn birth_dates(&self, limit: u32) -> Result<Vec<(AccountId, AgeRecord)>, StoreError> {
+        let sql = "SELECT id, age_met, birth_date FROM accounts WHERE birth_date IS NOT NULL
+             ORDER BY birth_date, id LIMIT ?1";
+        let dated = self.many(sql, [limit], |row| {
+            let birth_date = column::<String>(row, 2)?.parse().ok();
+            Ok((AccountId(column(row, 0)?), AgeRecord { met: column(row, 1)?, birth_date }))
+        })?;
+        Ok(dated.into_iter().filter(|(_, age)| age.birth_date.is_some()).collect())
     }
 
     fn join_permit(&self, fingerprint: [u8; 32]) -> Result<Option<JoinPermit>, StoreError> {
