@@ -88,6 +88,7 @@ impl<S: Store> Timekeeper<S> {
 
     /// Forgets what is of no more use, birth dates among it, a little each time, because others wait to write.
     async fn prune(&mut self) -> Result<(), StoreError> {
+        let next = self.shared.env.uptime() + PRUNE_INTERVAL;
         let (calendar, settings) = (Arc::clone(&self.shared.calendar), self.shared.live.settings());
         let prune = move |tables: &mut dyn Tables| {
             let (now, trust) = (calendar.now(), calendar.trust());
@@ -96,7 +97,7 @@ impl<S: Store> Timekeeper<S> {
             Ok::<_, StoreError>(pruned + rules::settle_ages(tables, &settings, (now, trust), room)?)
         };
         if self.shared.store.write(prune).await? < PRUNED_TOGETHER_MAX {
-            self.prune_at = self.shared.env.uptime() + PRUNE_INTERVAL;
+            self.prune_at = next;
         }
         Ok(())
     }
