@@ -3,7 +3,7 @@
 
 use jamsync_protocol::{
     id::{JamId, Participant},
-    identity::Grant,
+    identity::{Grant, friend_link::LinkSecret},
     text::{List, Text},
     wire::coord::{Answer, Mark, ReportReason, RequestId},
 };
@@ -89,4 +89,58 @@ async fn whoever_wants_out_is_let_out_whatever_stands_against_it() {
     }
     let seen = cast.seen(me, CoordRequest::Export { from: 0 }, &handle(friend)).await;
     assert!(seen.words.starts_with("Exported"), "{seen:?}");
+}
+
+#[tokio::test]
+async fn whoever_was_removed_can_still_report_and_block_and_nothing_else() {
+    let [ana, ben] = [1, 2];
+    let cast = Cast::with(move |tables| {
+        for (of, with) in [(ana, ben), (ben, ana)] {
+            tables.insert_account(&adult(of))?;
+            let there = tables.account(id(with))?.is_some();
+            if there {
+                tables.put_contact(&contact(of, with))?;
+                tables.put_contact(&contact(with, of))?;
+            }
+        }
+        Ok(())
+    });
+    let cast = cast.await;
+    let day = |day: i64| NOW + Span::from_secs(day * 86_400);
+    assert_eq!(
+        cast.does(ben, NOW, &CoordRequest::RemoveContact { contact: id(ana) }).await,
+        CoordReply::Done
+    );
+    let contact = id(ben);
+    let mark = |mark, on| CoordRequest::MarkContact { contact, mark, on };
+    let (reason, words) = (ReportReason::Harassment, Text::truncated("it did not stop"));
+    let report = CoordRequest::Report { contact, reason, words };
+    let [block, unblock, mute] =
+        [mark(Mark::Blocked, true), mark(Mark::Blocked, false), mark(Mark::Muted, true)];
+
+    // It is no contact any more.
+    let unknown = CoordReply::Refused(Refusal::UnknownContact);
+    for request in [&unblock, &mute, &CoordRequest::RemoveContact { contact }] {
+        assert_eq!(cast.does(ana, NOW, request).await, unknown, "{request:?}");
+    }
+    for who in [ana, ben] {
+        let listed = cast.seen(who, CoordRequest::Contacts { after: None }, &handle(who)).await;
+        assert_eq!(listed.words, "Contacts { contacts: [], more: false }");
+    }
+    let asked = cast.does(ana, NOW, &CoordRequest::RequestJam { to: handle(ben) }).await;
+    assert!(matches!(asked, CoordReply::Refused(_)), "{asked:?}");
+
+    // After 30 days it is over.
+    for request in [&report, &block] {
+        assert_eq!(cast.does(ana, day(31), request).await, unknown, "{request:?}");
+        assert_eq!(cast.does(ana, day(30), request).await, CoordReply::Done, "{request:?}");
+    }
+    // The block holds, and ben is not told of it.
+    let made = cast.does(ana, NOW, &CoordRequest::CreateFriendLink).await;
+    let CoordReply::FriendLink { token, .. } = made else { panic!("no link: {made:?}") };
+    let proof = LinkSecret([1; 16]).prove(id(ana), id(ben));
+    let accepted = cast.does(ben, NOW, &CoordRequest::AcceptFriendLink { token, proof }).await;
+    assert_eq!(accepted, CoordReply::Refused(Refusal::UnknownLink));
+    assert_eq!(cast.told(ben).await, []);
+    assert_eq!(cast.told(ana).await, [CoordEvent::ContactRemoved { account: id(ben) }]);
 }

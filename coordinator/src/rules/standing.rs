@@ -15,7 +15,7 @@ use jamsync_protocol::{
 use super::{Act, Context, Outcome, Stop, contacts::as_seen, named, wait_for};
 use crate::{
     eligibility::{Facts, Friend, Standing, Verb, check, is_rolled_out},
-    store::{Account, ContactRow, JamRequest, Report, StoreError},
+    store::{Account, ContactRow, ENDED_CONTACTS_KEPT, JamRequest, Report, StoreError},
 };
 
 /// The id of no account: none is made of a log that hashes to it.
@@ -55,7 +55,10 @@ impl Act<'_> {
 
     pub(super) fn mark_contact(&mut self, contact: AccountId, mark: Mark, on: bool) -> Outcome {
         let me = self.me()?;
-        let row = self.contact_of(&me, contact)?;
+        let row = match mark {
+            Mark::Blocked if on => self.contact_or_ended(&me, contact)?,
+            Mark::Blocked | Mark::Muted => self.contact_of(&me, contact)?,
+        };
         let marked = match mark {
             Mark::Blocked => ContactRow { blocked: on, ..row.clone() },
             Mark::Muted => ContactRow { muted: on, ..row.clone() },
@@ -68,8 +71,11 @@ impl Act<'_> {
         if mark == Mark::Blocked && on {
             self.part(&me, &friend)?;
         }
-        let changed = CoordEvent::ContactChanged(as_seen(&*self.tables, self.context, &marked, &friend)?);
-        self.tell(&me, Some(self.context.device), &changed)?;
+        // The other devices know of no contact that has ended.
+        if !marked.removed {
+            let changed = CoordEvent::ContactChanged(as_seen(&*self.tables, self.context, &marked, &friend)?);
+            self.tell(&me, Some(self.context.device), &changed)?;
+        }
         Ok(CoordReply::Done)
     }
 
@@ -79,13 +85,13 @@ impl Act<'_> {
         let friend = named(&*self.tables, contact)?;
         self.part(&me, &friend)?;
         for (of, with) in [(me.id, friend.id), (friend.id, me.id)] {
-            match self.tables.contact(of, with)? {
-                // A block outlives the contact, so that no other link brings the two together again.
-                Some(row) if row.blocked => {
-                    let ended = ContactRow { removed: true, accepted: None, vouch: None, ..row };
-                    self.tables.put_contact(&ended)?;
-                }
-                _ => self.tables.drop_contact(of, with)?,
+            // A block outlives the contact, so that no other link brings the two together again. Without one it is remembered
+            // for a while, so that neither gets away with what it did by removing the other.
+            if let Some(row) = self.tables.contact(of, with)? {
+                let since = self.context.now;
+                let ended =
+                    ContactRow { accepted: None, vouch: None, muted: false, removed: true, since, ..row };
+                self.tables.put_contact(&ended)?;
             }
         }
         let gone = |account| CoordEvent::ContactRemoved { account };
@@ -101,7 +107,7 @@ impl Act<'_> {
         words: &Text<REPORT_BYTES_MAX>,
     ) -> Outcome {
         let me = self.me()?;
-        self.contact_of(&me, contact)?;
+        self.contact_or_ended(&me, contact)?;
         let now = self.context.now;
         let recent = self.tables.reports_made(me.id, now - REPORTS_SPAN)?;
         if let Some(retry_after) = wait_for(&recent, REPORTS_BURST, REPORTS_SPAN, now) {
@@ -156,6 +162,13 @@ impl Act<'_> {
 
     fn contact_of(&self, me: &Account, contact: AccountId) -> Result<ContactRow, Stop> {
         let row = self.tables.contact(me.id, contact)?.filter(|row| !row.removed);
+        row.ok_or(Stop::Refused(Refusal::UnknownContact))
+    }
+
+    /// The same, or one that ended not long ago, on whichever side.
+    fn contact_or_ended(&self, me: &Account, contact: AccountId) -> Result<ContactRow, Stop> {
+        let is_recent = |row: &ContactRow| self.context.now - row.since <= ENDED_CONTACTS_KEPT;
+        let row = self.tables.contact(me.id, contact)?.filter(|row| !row.removed || is_recent(row));
         row.ok_or(Stop::Refused(Refusal::UnknownContact))
     }
 }

@@ -2,12 +2,15 @@
 //! group of cases must be answered with the same words in as many bytes, after as many statements of the database. What
 //! takes equally many takes equally long but for what no client can measure behind a common commit; a clock is not asked.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use jamsync_protocol::{
     id::{AccountId, Handle},
     identity::{DeviceLog, LinkToken, VerifiedLog, friend_link::LinkSecret},
-    wire::coord::IdempotencyKey,
+    wire::coord::{EventNumber, IdempotencyKey},
 };
 
 use super::*;
@@ -44,6 +47,7 @@ pub(super) struct Seen {
 pub(super) struct Cast {
     store: SqliteStore,
     offline: Vec<DeviceKey>,
+    keys: AtomicU64,
     _folder: tempfile::TempDir,
 }
 
@@ -97,7 +101,7 @@ impl Cast {
         let folder = tempfile::tempdir().expect("a folder");
         let store = SqliteStore::open(&folder.path().join("db")).expect("opens");
         store.write(rows).await.expect("written");
-        Self { store, offline: Vec::new(), _folder: folder }
+        Self { store, offline: Vec::new(), keys: AtomicU64::new(1), _folder: folder }
     }
 
     fn context(&self, device: u8) -> Context {
@@ -137,6 +141,28 @@ impl Cast {
         Seen { words: format!("{reply:?}").replace(name.as_str(), "NAME"), bytes, statements }
     }
 
+    /// What `device` is answered at `now`, and that it is done.
+    pub(super) async fn does(&self, device: u8, now: UtcTime, request: &CoordRequest) -> CoordReply {
+        let (context, call) = (
+            Context { now, ..self.context(device) },
+            CoordCall { key: self.new_key(), request: request.clone() },
+        );
+        let done = self.store.write(move |tables| apply(tables, &context, &call)).await;
+        done.map(|applied| applied.reply).or_else(Stop::answer).expect("the store works")
+    }
+
+    /// The events that wait for `device`.
+    pub(super) async fn told(&self, device: u8) -> Vec<CoordEvent> {
+        let device = secret(device).public();
+        let events = self.store.read(move |view| view.events_after(device, EventNumber(0), 99)).await;
+        events.expect("reads").into_iter().map(|kept| kept.event).collect()
+    }
+
+    fn new_key(&self) -> IdempotencyKey {
+        let number = self.keys.fetch_add(1, Ordering::Relaxed);
+        IdempotencyKey(core::array::from_fn(|at| number.to_le_bytes().get(at).copied().unwrap_or(0)))
+    }
+
     async fn asked_for(&self, me: u8, friend: u8) -> Seen {
         self.seen(me, CoordRequest::RequestJam { to: handle(friend) }, &handle(friend)).await
     }
@@ -161,11 +187,12 @@ fn all_alike(what: &str, cases: &[(&str, Seen)]) {
 #[tokio::test]
 async fn nobody_can_tell_whether_a_name_exists_by_asking_for_a_jam() {
     let me = rolled_out(true, 0);
-    let [stranger, blocker] = [201, 202];
+    let [stranger, blocker, former] = [201, 202, 204];
     let cast = Cast::with(move |tables| {
-        for number in [me, stranger, blocker] {
+        for number in [me, stranger, blocker, former] {
             tables.insert_account(&adult(number))?;
         }
+        tables.put_contact(&ContactRow { removed: true, ..contact(me, former) })?;
         // A contact that ended in a block.
         tables.put_contact(&ContactRow { blocked: true, removed: true, ..contact(blocker, me) })
     });
@@ -176,6 +203,7 @@ async fn nobody_can_tell_whether_a_name_exists_by_asking_for_a_jam() {
             ("nobody", cast.asked_for(me, 203).await),
             ("a stranger", cast.asked_for(me, stranger).await),
             ("a former contact who blocks", cast.asked_for(me, blocker).await),
+            ("a former contact", cast.asked_for(me, former).await),
             ("oneself", cast.asked_for(me, me).await),
         ],
     );
@@ -245,6 +273,9 @@ async fn nobody_can_tell_a_block_from_a_link_that_leads_nowhere() {
         tables.insert_link(link(3, other))?;
         tables.close_link(LinkToken([3; 16]), id(blocker))?;
         // It was taken, and the contact has ended since.
+        let ended = |with| ContactRow { removed: true, ..contact(me, with) };
+        tables.put_contact(&ended(other))?;
+        tables.put_contact(&ended(blocker))?;
         tables.insert_link(link(5, other))?;
         tables.close_link(LinkToken([5; 16]), id(me))?;
         tables.insert_link(link(6, blocker))?;

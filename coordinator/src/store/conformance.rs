@@ -52,6 +52,7 @@ on_every_store! {
     a_number_of_a_complaint_is_given_out_once
     what_is_counted_lies_after_the_time_asked_for_and_comes_in_order
     only_what_is_of_no_use_any_more_is_pruned
+    a_contact_that_has_ended_is_kept_for_a_while_and_a_block_for_good
     no_more_is_pruned_at_once_than_was_asked
     an_erased_account_leaves_nothing_that_tells_of_it_but_the_farewell
     what_is_shown_of_an_account_is_its_own

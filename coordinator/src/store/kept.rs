@@ -100,9 +100,9 @@ pub struct ContactRow {
     pub blocked: bool,
     /// Whether `of` has muted `with`.
     pub muted: bool,
-    /// Whether the contact has ended; kept only for the block, which outlives it.
+    /// Whether the contact has ended; kept for as long as `of` may still complain of it, and for a block, which outlives it.
     pub removed: bool,
-    /// Since when.
+    /// Since when it is a contact, or has ended.
     pub since: UtcTime,
 }
 

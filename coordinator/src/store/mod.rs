@@ -133,7 +133,7 @@ pub trait View {
         after: Option<&Handle>,
         limit: u32,
     ) -> Result<Vec<(ContactRow, Account)>, StoreError>;
-    /// Since when `of` has the contacts that it made after `after`, the earliest first.
+    /// Since when `of` has the contacts that it made after `after` and that have not ended, the earliest first.
     fn contacts_since(&self, of: AccountId, after: UtcTime) -> Result<Vec<UtcTime>, StoreError>;
     /// Complaints after `after` in the order in which they came, at most `limit`.
     fn reports_after(&self, after: i64, limit: u32) -> Result<Vec<Report>, StoreError>;
@@ -253,7 +253,8 @@ pub trait Tables: View {
         now: UtcTime,
     ) -> Result<(), StoreError>;
     /// Drops receipts and ended requests that were made before `before`, and the permits, device codes, links and Jams that
-    /// ended before it, at most `limit` of them, and returns how many.
+    /// ended before it, at most `limit` of them, and returns how many. Contacts that have ended, but for those that are blocked,
+    /// go [`ENDED_CONTACTS_KEPT`] later.
     fn prune(&mut self, before: UtcTime, limit: u32) -> Result<u32, StoreError>;
     /// Moves what is under way by `by`, because the calendar was set by as much: requests and receipts, and the ends of join
     /// permits, device codes, links and Jams. Contacts and complaints of `counted` move too, because a limit counts them; older
@@ -277,3 +278,7 @@ pub trait Whereabouts: std::fmt::Debug + Send + Sync + 'static {
 /// The most events kept for a device that does not fetch them. Above it the oldest are dropped, and the node
 /// sees the gap in the numbers and asks for the state instead.
 pub const EVENTS_KEPT_MAX: u32 = 1_000;
+
+/// How long a contact that has ended can still be reported and blocked. Days, default 30: fewer let somebody get away who
+/// pesters a friend and removes it, more keep for longer who was whose contact.
+pub const ENDED_CONTACTS_KEPT: Span = Span::from_secs(30 * 86_400);

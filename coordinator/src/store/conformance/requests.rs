@@ -10,7 +10,9 @@ use super::{
     rows::{code, contact, event, grant, id, jam, key, link, permit, report, request, second_device, time},
     with, with_people,
 };
-use crate::store::{EVENTS_KEPT_MAX, JamRequest, JoinPermit, Latest, Link, Store};
+use crate::store::{
+    ContactRow, ENDED_CONTACTS_KEPT, EVENTS_KEPT_MAX, JamRequest, JoinPermit, Latest, Link, Store, StoreError,
+};
 
 pub(super) async fn at_most_one_request_is_open_between_two_and_ends_once(store: impl Store) {
     with_people(&store).await;
@@ -224,6 +226,27 @@ pub(super) async fn only_what_is_of_no_use_any_more_is_pruned(store: impl Store)
     let open = look(&store, |view| view.request(request(3, 1, 2, 4).id)).await;
     assert!(open.is_some(), "an open request ends first");
     assert_eq!(look(&store, |view| view.jams_of(key(1), UtcTime::ZERO)).await.len(), 1);
+}
+
+pub(super) async fn a_contact_that_has_ended_is_kept_for_a_while_and_a_block_for_good(store: impl Store) {
+    with_people(&store).await;
+    with(&store, |tables| {
+        let ended = |with, at| ContactRow { removed: true, ..contact(1, with, at) };
+        tables.put_contact(&ended(2, 4))?;
+        tables.put_contact(&ended(3, 5))?;
+        tables.put_contact(&ContactRow { blocked: true, ..ContactRow { of: id(2), ..ended(3, 4) } })?;
+        tables.put_contact(&contact(3, 1, 4))
+    })
+    .await;
+    let made = look(&store, |view| view.contacts_since(id(1), UtcTime::ZERO)).await;
+    assert_eq!(made, [], "what has ended does not count");
+    let pruned = change(&store, |tables| tables.prune(time(5) + ENDED_CONTACTS_KEPT, u32::MAX)).await;
+    assert_eq!(pruned.expect("written"), 1);
+    let there = look(&store, |view| {
+        let is = |of, with| Ok::<_, StoreError>(view.contact(id(of), id(with))?.is_some());
+        Ok([is(1, 2)?, is(1, 3)?, is(2, 3)?, is(3, 1)?])
+    });
+    assert_eq!(there.await, [false, true, true, true]);
 }
 
 pub(super) async fn what_is_put_again_takes_the_place_of_what_was(store: impl Store) {

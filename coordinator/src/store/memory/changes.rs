@@ -13,8 +13,8 @@ use super::{Known, Receipt, Rows, add, known};
 use crate::{
     eligibility::AgeRecord,
     store::{
-        Account, ContactRow, Device, DeviceCode, EVENTS_KEPT_MAX, Jam, JamRequest, JoinPermit, Latest, Link,
-        Report, StoreError, Tables, View,
+        Account, ContactRow, Device, DeviceCode, ENDED_CONTACTS_KEPT, EVENTS_KEPT_MAX, Jam, JamRequest,
+        JoinPermit, Latest, Link, Report, StoreError, Tables, View,
     },
 };
 
@@ -198,6 +198,8 @@ impl Tables for Rows {
         self.codes.retain(|_, code| stays(code.expires >= before));
         self.links.retain(|_, link| stays(link.expires >= before));
         self.jams.retain(|_, (jam, _)| stays(jam.expires >= before));
+        let ended_before = before - ENDED_CONTACTS_KEPT;
+        self.contacts.retain(|_, row| stays(!row.removed || row.blocked || row.since >= ended_before));
         Ok(pruned)
     }
 

@@ -93,7 +93,7 @@ impl View for Rows {
     }
 
     fn contacts_since(&self, of: AccountId, after: UtcTime) -> Result<Vec<UtcTime>, StoreError> {
-        let mine = self.contacts.values().filter(|contact| contact.of == of);
+        let mine = self.contacts.values().filter(|contact| contact.of == of && !contact.removed);
         Ok(times_after(after, mine.map(|contact| contact.since)))
     }
 

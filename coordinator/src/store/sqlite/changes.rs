@@ -14,8 +14,8 @@ use super::Rows;
 use crate::{
     eligibility::AgeRecord,
     store::{
-        Account, ContactRow, Device, DeviceCode, EVENTS_KEPT_MAX, Jam, JamRequest, JoinPermit, Latest, Link,
-        Report, StoreError, Tables,
+        Account, ContactRow, Device, DeviceCode, ENDED_CONTACTS_KEPT, EVENTS_KEPT_MAX, Jam, JamRequest,
+        JoinPermit, Latest, Link, Report, StoreError, Tables,
         rows::{bytes, db, end_number, reason_number, tier_number},
     },
 };
@@ -260,7 +260,9 @@ impl Tables for Rows<'_> {
 
     fn prune(&mut self, before: UtcTime, limit: u32) -> Result<u32, StoreError> {
         let mut pruned = 0;
-        for (table, key, is_old) in PRUNED {
+        let ended_before = before - ENDED_CONTACTS_KEPT;
+        let old = PRUNED.map(|pruned| (pruned, before));
+        for ((table, key, is_old), before) in old.into_iter().chain([(PRUNED_CONTACTS, ended_before)]) {
             let sql = format!(
                 "DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {is_old} LIMIT ?2)"
             );
@@ -334,3 +336,6 @@ const PRUNED: [(&str, &str, &str); 6] = [
     ("links", "token", "expires < ?1"),
     ("jams", "id", "expires < ?1"),
 ];
+/// The same of contacts, which are kept for longer.
+const PRUNED_CONTACTS: (&str, &str, &str) =
+    ("contacts", "of_account, with_account", "removed = 1 AND blocked = 0 AND since < ?1");

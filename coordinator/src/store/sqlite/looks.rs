@@ -151,7 +151,8 @@ impl View for Rows<'_> {
     }
 
     fn contacts_since(&self, of: AccountId, after: UtcTime) -> Result<Vec<UtcTime>, StoreError> {
-        let sql = "SELECT since FROM contacts WHERE of_account = ?1 AND since > ?2 ORDER BY since";
+        let sql = "SELECT since FROM contacts WHERE of_account = ?1 AND removed = 0 AND since > ?2
+             ORDER BY since";
         self.many(sql, (of.0, after.as_nanos()), |row| column(row, 0).map(UtcTime::from_nanos))
     }
 
