@@ -84,7 +84,7 @@ impl Act<'_> {
     /// met is kept for `other`, whose node checks it.
     ///
     /// Contacts come about here and nowhere else. A Jam is only among contacts today, so it makes none; whatever is to bring
-    /// people together who are none yet comes in here, by a further way to have met.
+    /// people together who are none yet comes in here, by a further way to have met. Limits and blocks are looked at before.
     fn make_contacts(
         &mut self,
         me: &Account,

@@ -175,6 +175,7 @@ fn set_up(connection: &Connection) -> Result<(), StoreError> {
     connection
         .execute_batch(&format!(
             "PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;
+             PRAGMA secure_delete = FAST;
              PRAGMA cache_size = -{WRITER_CACHE_KIB};"
         ))
         .map_err(db)
@@ -203,7 +204,34 @@ mod tests {
     use jamsync_protocol::time::UtcTime;
 
     use super::*;
-    use crate::store::JoinPermit;
+    use crate::store::{JoinPermit, fixture::person};
+
+    #[tokio::test]
+    async fn the_name_of_an_erased_account_is_not_in_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("db");
+        let holds = |name: &str| {
+            let bytes = std::fs::read(&path).expect("reads");
+            bytes.windows(name.len()).any(|part| part == name.as_bytes())
+        };
+        for (erased, there) in [(false, true), (true, false)] {
+            let store = SqliteStore::open(&path).expect("opens");
+            let change = move |tables: &mut dyn Tables| {
+                if erased {
+                    return tables.erase_account(person(71).0.id);
+                }
+                [71, 72].iter().try_for_each(|one| tables.insert_account(&person(*one).0))
+            };
+            store.write(change).await.expect("written");
+            // The last to close the file folds the log into it.
+            drop(store);
+            while folder.path().join("db-wal").exists() {
+                tokio::task::yield_now().await;
+            }
+            assert!(holds("person72"), "the file is what is looked at");
+            assert_eq!(holds("person71"), there, "erased: {erased}");
+        }
+    }
 
     #[tokio::test]
     async fn what_another_process_commits_is_noticed_once() {
