@@ -20,6 +20,8 @@ pub enum Verb {
     RequestJam,
     /// Accept a contact's request.
     AcceptJam,
+    /// Say something to a contact, or change a conversation with one.
+    Message,
 }
 
 /// What is known of the age of an account's holder.
@@ -201,6 +203,19 @@ pub fn check(verb: Verb, facts: &Facts<'_>) -> Result<(), Refusal> {
                 return Err(Refusal::NotPremium);
             }
             facts.friend.as_ref().map_or(Ok(()), check_friend)
+        }
+        // Whoever stays out of Jams may write and be written to.
+        Verb::Message => {
+            check_me(&Standing { opted_out: false, ..facts.me }, facts.minimum_age)?;
+            let Some(friend) = facts.friend else { return Ok(()) };
+            let standing = Standing { opted_out: false, ..friend.standing };
+            check_friend(&Friend { standing, ..friend }).map_err(|refusal| {
+                if let Refusal::FriendUnavailable { handle } = refusal {
+                    Refusal::CannotDeliver { handle }
+                } else {
+                    refusal
+                }
+            })
         }
     }
 }

@@ -5,6 +5,7 @@ pub mod audio;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod conversation;
 pub mod engine;
 pub mod identity;
 mod jam_state;

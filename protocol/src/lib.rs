@@ -95,6 +95,7 @@ extern crate alloc;
 mod budget;
 pub mod chat;
 pub mod clock;
+pub mod conversation;
 pub mod degrade;
 pub mod id;
 pub mod identity;

@@ -6,6 +6,8 @@ mod abuse;
 mod acknowledged;
 mod api;
 #[cfg(test)]
+mod conversations;
+#[cfg(test)]
 mod coordinator;
 mod demo;
 #[cfg(test)]

@@ -46,7 +46,7 @@ fn because_of_me(verb: Verb, facts: &Facts<'_>) -> Option<Refusal> {
         (jam && !me.rolled_out, Refusal::NotRolledOut),
         (jam && me.age == Age::TooYoung, Refusal::TooYoung { minimum_age: 16 }),
         (jam && me.age == Age::Unknown, Refusal::AgeUnknown { minimum_age: 16 }),
-        (jam && me.opted_out, Refusal::OptedOut),
+        (jam && verb != Verb::Message && me.opted_out, Refusal::OptedOut),
         (verb == Verb::RequestJam && facts.tier == Tier::Free, Refusal::NotPremium),
     ];
     reasons.into_iter().find_map(|(holds, refusal)| holds.then_some(refusal))
@@ -54,15 +54,23 @@ fn because_of_me(verb: Verb, facts: &Facts<'_>) -> Option<Refusal> {
 
 fn because_of_friend(verb: Verb, friend: &Friend<'_>) -> Option<Refusal> {
     let (them, handle, jam) = (friend.standing, friend.handle.clone(), verb != Verb::Befriend);
+    let away = || {
+        let handle = handle.clone();
+        if verb == Verb::Message {
+            Refusal::CannotDeliver { handle }
+        } else {
+            Refusal::FriendUnavailable { handle }
+        }
+    };
     let reasons = [
         (!jam && friend.blocks_me && !friend.is_contact, Refusal::UnknownLink),
         (jam && !friend.is_contact, Refusal::NotContact { handle: handle.clone() }),
         (jam && friend.blocked, Refusal::Blocked { handle: handle.clone() }),
-        (jam && friend.blocks_me, Refusal::FriendUnavailable { handle: handle.clone() }),
-        (jam && them.age != Age::Enough, Refusal::FriendUnavailable { handle: handle.clone() }),
-        (jam && !them.market_open, Refusal::FriendUnavailable { handle: handle.clone() }),
-        (jam && !them.rolled_out, Refusal::FriendUnavailable { handle: handle.clone() }),
-        (jam && them.opted_out, Refusal::FriendUnavailable { handle }),
+        (jam && friend.blocks_me, away()),
+        (jam && them.age != Age::Enough, away()),
+        (jam && !them.market_open, away()),
+        (jam && !them.rolled_out, away()),
+        (jam && verb != Verb::Message && them.opted_out, away()),
     ];
     reasons.into_iter().find_map(|(holds, refusal)| holds.then_some(refusal))
 }
@@ -78,7 +86,7 @@ fn every_combination_of_facts_is_decided_as_the_rules_say() {
         }
     }
     let (mut decided, mut permitted, mut alone) = (0, 0, 0);
-    for verb in [Verb::Befriend, Verb::RequestJam, Verb::AcceptJam] {
+    for verb in [Verb::Befriend, Verb::RequestJam, Verb::AcceptJam, Verb::Message] {
         for me in standings() {
             for tier in [Tier::Free, Tier::Premium] {
                 for friend in friends.iter().copied() {
@@ -93,11 +101,13 @@ fn every_combination_of_facts_is_decided_as_the_rules_say() {
             }
         }
     }
-    assert_eq!(decided, 3 * 24 * 2 * (24 * 8 + 1));
-    // With nobody to befriend, befriending always; a Jam for one standing, to ask in one tier, to accept in two.
-    assert_eq!(alone, 24 * 2 + 1 + 2);
-    // Befriending unless blocked by a stranger; a Jam in one case of all each, for one tier or two.
-    assert_eq!(permitted - alone, 24 * 2 * 24 * 6 + 1 + 2);
+    assert_eq!(decided, 4 * 24 * 2 * (24 * 8 + 1));
+    // With nobody to befriend, befriending always; a Jam for one standing, to ask in one tier, to accept in two; a message
+    // opted out or not, in two tiers.
+    assert_eq!(alone, 24 * 2 + 1 + 2 + 2 * 2);
+    // Befriending unless blocked by a stranger; a Jam in one case of all each, for one tier or two; a message in as many as
+    // either may have opted out.
+    assert_eq!(permitted - alone, 24 * 2 * 24 * 6 + 1 + 2 + 2 * 2 * 2);
 }
 
 #[test]

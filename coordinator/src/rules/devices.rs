@@ -87,6 +87,7 @@ impl Act<'_> {
         if let Some(key) = added {
             let (name, added) = (name.clone(), self.context.now);
             self.tables.insert_device(&Device { key, account: id, name, added, revoked: false })?;
+            self.start_log_cursors(id)?;
         }
         // Whoever is told that the log has grown learns of it before what follows from it.
         self.tell_of_growth(&account, entry)?;

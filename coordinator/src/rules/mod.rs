@@ -21,10 +21,12 @@ use crate::{
 
 mod accounts;
 mod contacts;
+mod conversations;
 mod devices;
 #[cfg(test)]
 mod getting_out;
 mod jams;
+mod key_packages;
 mod requests;
 mod rights;
 mod standing;
@@ -117,15 +119,28 @@ pub fn is_write(request: &CoordRequest) -> bool {
         | CoordRequest::RemoveContact { .. }
         | CoordRequest::Report { .. }
         | CoordRequest::OptOut { .. }
-        | CoordRequest::DeleteAccount { .. } => true,
+        | CoordRequest::DeleteAccount { .. }
+        | CoordRequest::PublishKeyPackages { .. }
+        | CoordRequest::TakeKeyPackages { .. }
+        | CoordRequest::BeginConversation { .. }
+        | CoordRequest::ChangeConversation { .. }
+        | CoordRequest::Post { .. }
+        | CoordRequest::AcknowledgeLog { .. } => true,
         CoordRequest::Hello { .. }
         | CoordRequest::WhoAmI
         | CoordRequest::Contacts { .. }
         | CoordRequest::Devices
         | CoordRequest::LookUpLog { .. }
         | CoordRequest::Export { .. }
+        | CoordRequest::ConversationLog { .. }
+        | CoordRequest::Conversations { .. }
         | CoordRequest::Events { .. } => false,
     }
+}
+
+/// Whether a write may be done again without a receipt: one that carries a name of its own, or says how far somebody is.
+const fn is_known_by_itself(request: &CoordRequest) -> bool {
+    matches!(request, CoordRequest::Post { .. } | CoordRequest::AcknowledgeLog { .. })
 }
 
 /// Does a write once, and answers a repeated one as it was answered before.
@@ -134,14 +149,18 @@ pub fn is_write(request: &CoordRequest) -> bool {
 /// [`Stop`]; the transaction is then to be taken back, so that a refusal changes nothing and is not remembered, however
 /// far the rule had come.
 pub fn apply(tables: &mut dyn Tables, context: &Context, call: &CoordCall) -> Result<Applied, Stop> {
+    let mut act = Act { tables, context, wake: Vec::new(), revoked: Vec::new() };
+    if is_known_by_itself(&call.request) {
+        let reply = act.write(&call.request)?;
+        return Ok(Applied { reply, wake: act.wake, revoked: act.revoked });
+    }
     let digest = digest(&call.request)?;
-    if let Some((before, reply)) = tables.receipt(context.device, call.key)? {
+    if let Some((before, reply)) = act.tables.receipt(context.device, call.key)? {
         if before != digest && before != UNTOLD {
             return Err(Refusal::KeyReused.into());
         }
         return Ok(Applied { reply, wake: Vec::new(), revoked: Vec::new() });
     }
-    let mut act = Act { tables, context, wake: Vec::new(), revoked: Vec::new() };
     let reply = act.write(&call.request)?;
     act.tables.insert_receipt(context.device, call.key, digest, &reply, context.now)?;
     Ok(Applied { reply, wake: act.wake, revoked: act.revoked })
@@ -204,6 +223,10 @@ pub fn look(view: &dyn View, context: &Context, request: &CoordRequest) -> Resul
         CoordRequest::Devices => devices::list(view, context),
         CoordRequest::LookUpLog { account } => devices::look_up(view, *account),
         CoordRequest::Export { from } => rights::export(view, context, *from),
+        CoordRequest::ConversationLog { conversation, after } => {
+            conversations::log(view, context, *conversation, *after)
+        }
+        CoordRequest::Conversations { after } => conversations::list(view, context, *after),
         _ => Err(Stop::Store(StoreError::Corrupt("request"))),
     };
     Ok(Looked { reply: outcome.or_else(Stop::answer)?, damaged })
@@ -280,12 +303,28 @@ impl Act<'_> {
             CoordRequest::Report { contact, reason, words } => self.report(*contact, *reason, words),
             CoordRequest::OptOut { out } => self.opt_out(*out),
             CoordRequest::DeleteAccount { handle } => self.delete_account(handle),
+            CoordRequest::PublishKeyPackages { packages, last_resort, anew } => {
+                self.publish_key_packages(packages, last_resort.as_ref(), *anew)
+            }
+            CoordRequest::TakeKeyPackages { devices } => self.take_key_packages(devices),
+            CoordRequest::BeginConversation { members, generation, welcome } => {
+                self.begin_conversation(members, *generation, welcome)
+            }
+            CoordRequest::ChangeConversation { conversation, epoch, commit, welcome } => {
+                self.change_conversation(*conversation, *epoch, commit, welcome.as_ref())
+            }
+            CoordRequest::Post { conversation, epoch, id, sealed } => {
+                self.post(*conversation, *epoch, *id, sealed)
+            }
+            CoordRequest::AcknowledgeLog { conversation, upto } => self.acknowledge_log(*conversation, *upto),
             CoordRequest::Hello { .. }
             | CoordRequest::WhoAmI
             | CoordRequest::Contacts { .. }
             | CoordRequest::Devices
             | CoordRequest::LookUpLog { .. }
             | CoordRequest::Export { .. }
+            | CoordRequest::ConversationLog { .. }
+            | CoordRequest::Conversations { .. }
             | CoordRequest::Events { .. } => Err(Stop::Store(StoreError::Corrupt("request"))),
         }
     }

@@ -32,6 +32,7 @@ pub(super) struct Meter(Mutex<Used>);
 struct Used {
     requests: Bucket,
     writes: Bucket,
+    posts: Bucket,
     /// When it told its addresses of late, oldest first.
     told_at: VecDeque<NodeTime>,
 }
@@ -85,6 +86,14 @@ impl Meter {
         self.lock().writes.take(rate, now)
     }
 
+    /// Takes one message to somebody.
+    ///
+    /// # Errors
+    /// How long to wait, where the device says too much.
+    pub(super) fn post(&self, now: NodeTime) -> Result<(), Span> {
+        self.lock().posts.take(Rate::per_second(POSTS_PER_SECOND_MAX, POSTS_BURST_MAX), now)
+    }
+
     /// Takes one telling of addresses. Each is passed on to the device's peers, and so it may be done only so often.
     ///
     /// # Errors
@@ -103,7 +112,10 @@ impl Meter {
     fn is_full(&self, now: NodeTime) -> bool {
         let mut used = self.lock();
         used.forget_told(now);
-        used.told_at.is_empty() && used.requests.is_full(now) && used.writes.is_full(now)
+        used.told_at.is_empty()
+            && used.requests.is_full(now)
+            && used.writes.is_full(now)
+            && used.posts.is_full(now)
     }
 
     fn lock(&self) -> MutexGuard<'_, Used> {
@@ -119,6 +131,11 @@ impl Used {
     }
 }
 
+/// How many messages a device may send in the long run. Count per second, default 1: fewer hinder who types fast, more
+/// flood a friend.
+const POSTS_PER_SECOND_MAX: u32 = 1;
+/// How many messages a device may send at once. Count, default 60: as many wait after an evening without a network.
+const POSTS_BURST_MAX: u32 = 60;
 /// How often a device may tell its addresses within [`TOLD_SPAN`]. Count, default 10: a node tells them when it connects and
 /// when its network changes; more would let it push other events out of its peers' queues.
 const TOLD_BURST: usize = 10;

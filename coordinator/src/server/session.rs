@@ -221,9 +221,16 @@ impl<S: Store> Session<S> {
         })
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all other writes are metered alike")]
     async fn write(&self, call: CoordCall) -> Result<CoordReply, StoreError> {
         let (limits, now) = (self.shared.live.limits(), self.shared.env.uptime());
-        if let Err(retry_after) = self.meter.write(&limits, now) {
+        // What is said has a meter of its own; how far a device has read is no more than a request.
+        let metered = match &call.request {
+            CoordRequest::AcknowledgeLog { .. } => Ok(()),
+            CoordRequest::Post { .. } => self.meter.post(now),
+            _ => self.meter.write(&limits, now),
+        };
+        if let Err(retry_after) = metered {
             return Ok(CoordReply::Refused(Refusal::TooMany { retry_after }));
         }
         if let CoordRequest::Candidates { addresses } = &call.request {

@@ -4,12 +4,14 @@
 use super::{SqliteStore, Store, StoreError, Tables, View, memory::MemoryStore};
 
 mod accounts;
+mod conversations;
 mod damaged;
 mod histories;
 mod requests;
 mod rows;
 
 use accounts::*;
+use conversations::*;
 use requests::*;
 
 /// Makes of each case a test for each store.
@@ -60,6 +62,11 @@ on_every_store! {
     what_is_put_again_takes_the_place_of_what_was
     what_is_under_way_moves_with_the_calendar
     what_lies_further_ahead_than_it_can_is_brought_back
+    a_conversation_is_found_by_its_name_and_by_who_is_in_it
+    a_log_keeps_its_order_and_forgets_what_all_have_read
+    a_message_has_one_place_in_its_conversation
+    each_device_has_a_place_of_its_own_in_a_log
+    a_key_package_is_handed_out_once_and_the_last_resort_again_and_again
 }
 
 fn sqlite() -> (SqliteStore, tempfile::TempDir) {

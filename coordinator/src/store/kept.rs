@@ -1,11 +1,15 @@
 //! What is kept, row by row, as the rules see it.
 
 use jamsync_protocol::{
+    conversation::{ConversationId, Epoch, Members},
     id::{AccountId, DeviceKey, Handle, JamId},
     identity::{CodeToken, DeviceLog, LinkToken, Market, Tier, Vouch},
     text::Text,
     time::UtcTime,
-    wire::coord::{AcceptedLink, DeviceName, REPORT_BYTES_MAX, ReportReason, RequestEnd, RequestId},
+    wire::coord::{
+        AcceptedLink, ConversationEntry, DeviceName, REPORT_BYTES_MAX, ReportReason, RequestEnd, RequestId,
+        Sequence,
+    },
 };
 
 use crate::eligibility::AgeRecord;
@@ -153,6 +157,43 @@ pub struct Jam {
     pub expires: UtcTime,
     /// Whether somebody left.
     pub ended: bool,
+}
+
+/// A conversation, of which the coordinator keeps the order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conversation {
+    /// Which.
+    pub id: ConversationId,
+    /// Who is in it.
+    pub members: Members,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// The newest entry of its log.
+    pub newest: Sequence,
+    /// The newest entry of which the content is not kept any more.
+    pub forgotten: Sequence,
+}
+
+/// How far a device is in the log of a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogCursor {
+    /// Which device.
+    pub device: DeviceKey,
+    /// For which account it speaks.
+    pub account: AccountId,
+    /// The newest entry that it has dealt with.
+    pub upto: Sequence,
+}
+
+/// An entry of a conversation's log, with the device that brought it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogRow {
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// Which device.
+    pub device: DeviceKey,
+    /// What is passed on.
+    pub entry: ConversationEntry,
 }
 
 /// The latest times that rows can have where the calendar was never set back.

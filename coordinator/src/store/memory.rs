@@ -7,18 +7,20 @@ use std::{
 };
 
 use jamsync_protocol::{
+    conversation::ConversationId,
     id::{AccountId, DeviceKey, JamId},
     identity::{CodeToken, LinkToken, SignedGrant},
     time::UtcTime,
-    wire::coord::{CoordEvent, CoordReply, EventNumber, RequestId},
+    wire::coord::{CoordEvent, CoordReply, EventNumber, KeyPackage, RequestId, Sequence},
 };
 
 use super::{
-    Account, ContactRow, Device, DeviceCode, Jam, JamRequest, JoinPermit, Link, Report, Store, StoreError,
-    Tables, View,
+    Account, ContactRow, Conversation, Device, DeviceCode, Jam, JamRequest, JoinPermit, Link, LogRow, Report,
+    Store, StoreError, Tables, View,
 };
 
 mod changes;
+mod conversations;
 mod held;
 mod looks;
 
@@ -44,7 +46,19 @@ struct Rows {
     events: BTreeMap<(DeviceKey, EventNumber), CoordEvent>,
     /// By device and the key of what it asked.
     receipts: BTreeMap<(DeviceKey, [u8; 16]), Receipt>,
+    conversations: BTreeMap<ConversationId, Conversation>,
+    cursors: BTreeMap<(ConversationId, DeviceKey), Sequence>,
+    log: BTreeMap<(ConversationId, Sequence), Kept>,
+    /// The last resort has the number 0.
+    key_packages: BTreeMap<(DeviceKey, u64), KeyPackage>,
     public_addresses: Vec<String>,
+}
+
+/// An entry of a log, and whether its content is still kept.
+#[derive(Clone, Debug)]
+struct Kept {
+    row: LogRow,
+    whole: bool,
 }
 
 /// A device, and the number of the newest event that it was given.

@@ -8,11 +8,13 @@
 use std::{future::Future, io, net::SocketAddr, ops::RangeInclusive};
 
 use jamsync_protocol::{
+    conversation::{ConversationId, PostId},
     id::{AccountId, DeviceKey, Handle, JamId},
     identity::{CodeToken, DeviceLog, LinkToken, SignedGrant, Tier},
     time::{Span, UtcTime},
     wire::coord::{
-        CoordEvent, CoordReply, DeviceName, EventNumber, IdempotencyKey, NumberedEvent, RequestEnd, RequestId,
+        ConversationEntry, CoordEvent, CoordReply, DeviceName, EventNumber, IdempotencyKey, KeyPackage,
+        NumberedEvent, RequestEnd, RequestId, Sequence,
     },
 };
 
@@ -31,7 +33,10 @@ mod schema;
 mod sqlite;
 mod writer;
 
-pub use kept::{Account, ContactRow, Device, DeviceCode, Jam, JamRequest, JoinPermit, Latest, Link, Report};
+pub use kept::{
+    Account, ContactRow, Conversation, Device, DeviceCode, Jam, JamRequest, JoinPermit, Latest, Link,
+    LogCursor, LogRow, Report,
+};
 pub use sqlite::SqliteStore;
 
 /// A database of rows. Cheap to clone.
@@ -178,6 +183,32 @@ pub trait View {
         device: DeviceKey,
         key: IdempotencyKey,
     ) -> Result<Option<([u8; 32], CoordReply)>, StoreError>;
+    /// A conversation.
+    fn conversation(&self, id: ConversationId) -> Result<Option<Conversation>, StoreError>;
+    /// The conversations of an account in the order of their names, at most `limit` after `after`.
+    fn conversations_after(
+        &self,
+        account: AccountId,
+        after: Option<ConversationId>,
+        limit: u32,
+    ) -> Result<Vec<Conversation>, StoreError>;
+    /// How far each device of a conversation is, in the order of their keys.
+    fn log_cursors(&self, conversation: ConversationId) -> Result<Vec<LogCursor>, StoreError>;
+    /// Entries of a conversation's log after `after` whose content is kept, in order, at most `limit`.
+    fn log_after(
+        &self,
+        conversation: ConversationId,
+        after: Sequence,
+        limit: u32,
+    ) -> Result<Vec<ConversationEntry>, StoreError>;
+    /// Where and when something was said under this name.
+    fn posted(
+        &self,
+        conversation: ConversationId,
+        post: PostId,
+    ) -> Result<Option<(Sequence, UtcTime)>, StoreError>;
+    /// How many key packages of a device are left, the last resort not counted.
+    fn key_packages_left(&self, device: DeviceKey) -> Result<u32, StoreError>;
     /// Writes every row about an account to `out`, as JSON by table, a row at a time, so that nobody has to hold all of it.
     /// Receipts are only counted. What others have said about the account is theirs, and left out.
     fn held_about(&self, account: AccountId, out: &mut dyn io::Write) -> Result<(), StoreError>;
@@ -204,7 +235,8 @@ pub trait Tables: View {
     fn insert_device(&mut self, device: &Device) -> Result<(), StoreError>;
     /// Calls a device something else.
     fn rename_device(&mut self, key: DeviceKey, name: &DeviceName) -> Result<(), StoreError>;
-    /// Notes that a device speaks for nobody any more, and drops what waits for it.
+    /// Notes that a device speaks for nobody any more, and drops what waits for it, its places in logs, and its key
+    /// packages.
     fn revoke_device(&mut self, key: DeviceKey) -> Result<(), StoreError>;
     /// Adds a device code, or replaces it.
     fn put_device_code(&mut self, code: DeviceCode) -> Result<(), StoreError>;
@@ -243,6 +275,27 @@ pub trait Tables: View {
     fn lift_events(&mut self, device: DeviceKey, seen: EventNumber) -> Result<(), StoreError>;
     /// Drops the events of a device up to `upto`.
     fn drop_events(&mut self, device: DeviceKey, upto: EventNumber) -> Result<(), StoreError>;
+    /// Adds a conversation, or replaces what is known of it; who is in it stays.
+    fn put_conversation(&mut self, conversation: &Conversation) -> Result<(), StoreError>;
+    /// Notes how far a device is in the log of a conversation.
+    fn put_log_cursor(
+        &mut self,
+        conversation: ConversationId,
+        device: DeviceKey,
+        upto: Sequence,
+    ) -> Result<(), StoreError>;
+    /// Adds an entry to a conversation's log.
+    fn insert_log_row(&mut self, row: &LogRow) -> Result<(), StoreError>;
+    /// Drops the content of the entries of a log up to `upto`; their names are still known.
+    fn forget_log(&mut self, conversation: ConversationId, upto: Sequence) -> Result<(), StoreError>;
+    /// Adds a key package of a device behind the others.
+    fn add_key_package(&mut self, device: DeviceKey, package: &KeyPackage) -> Result<(), StoreError>;
+    /// Sets the key package that is handed out where no other is left.
+    fn put_last_resort(&mut self, device: DeviceKey, package: &KeyPackage) -> Result<(), StoreError>;
+    /// Takes the oldest key package of a device, or a copy of its last resort where no other is left.
+    fn take_key_package(&mut self, device: DeviceKey) -> Result<Option<KeyPackage>, StoreError>;
+    /// Drops all key packages of a device.
+    fn drop_key_packages(&mut self, device: DeviceKey) -> Result<(), StoreError>;
     /// Remembers the reply to a write.
     fn insert_receipt(
         &mut self,
@@ -252,9 +305,9 @@ pub trait Tables: View {
         reply: &CoordReply,
         now: UtcTime,
     ) -> Result<(), StoreError>;
-    /// Drops receipts and ended requests that were made before `before`, and the permits, device codes, links and Jams that
-    /// ended before it, at most `limit` of them, and returns how many. Contacts that have ended, but for those that are blocked,
-    /// go [`ENDED_CONTACTS_KEPT`] later.
+    /// Drops receipts and ended requests that were made before `before`, the permits, device codes, links and Jams that
+    /// ended before it, and the entries of logs that are older than it by [`LOG_KEPT_MORE`], at most `limit` of them, and
+    /// returns how many. Contacts that have ended, but for those that are blocked, go [`ENDED_CONTACTS_KEPT`] later.
     fn prune(&mut self, before: UtcTime, limit: u32) -> Result<u32, StoreError>;
     /// Moves what is under way by `by`, because the calendar was set by as much: requests and receipts, and the ends of join
     /// permits, device codes, links and Jams. Contacts and complaints of `counted` move too, because a limit counts them; older
@@ -282,3 +335,6 @@ pub const EVENTS_KEPT_MAX: u32 = 1_000;
 /// How long a contact that has ended can still be reported and blocked. Days, default 30: fewer let somebody get away who
 /// pesters a friend and removes it, more keep for longer who was whose contact.
 pub const ENDED_CONTACTS_KEPT: Span = Span::from_secs(30 * 86_400);
+/// How much longer than other rows an entry of a conversation's log is kept, read by all or not: with the day of the others
+/// thirty days, in which a repetition is known for one, and a device that was away finds what was said.
+pub const LOG_KEPT_MORE: Span = Span::from_secs(29 * 86_400);

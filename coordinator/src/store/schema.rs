@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::{StoreError, rows::db};
 
 /// The version of the newest migration.
-pub(super) const VERSION: i64 = 5;
+pub(super) const VERSION: i64 = 6;
 
 /// The version of a database, 0 for an empty one.
 pub(super) fn version(connection: &Connection) -> Result<i64, StoreError> {
@@ -28,7 +28,7 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 
 /// Each step is final once released: a change of the tables is a further step, and so is a change of the wire's messages that
 /// are kept in them.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     "
     CREATE TABLE accounts (
         id BLOB PRIMARY KEY, handle TEXT NOT NULL UNIQUE, tier INTEGER NOT NULL,
@@ -120,6 +120,31 @@ const MIGRATIONS: [&str; 5] = [
     -- A digest that may have been taken of a birth date, among what was answered with that it is done (1) or with the account
     -- (3), is forgotten: `rules::UNTOLD`.
     UPDATE receipts SET digest = zeroblob(32) WHERE substr(reply, 1, 1) IN (x'01', x'03');
+",
+    "
+    CREATE TABLE conversations (
+        id BLOB PRIMARY KEY, generation INTEGER NOT NULL, epoch INTEGER NOT NULL,
+        newest INTEGER NOT NULL, forgotten INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE conversation_members (
+        conversation BLOB NOT NULL, account BLOB NOT NULL, PRIMARY KEY (conversation, account)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX conversations_of ON conversation_members (account, conversation);
+    CREATE TABLE conversation_cursors (
+        conversation BLOB NOT NULL, device BLOB NOT NULL, upto INTEGER NOT NULL,
+        PRIMARY KEY (conversation, device)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX cursors_of ON conversation_cursors (device);
+    CREATE TABLE conversation_log (
+        conversation BLOB NOT NULL, sequence INTEGER NOT NULL, generation INTEGER NOT NULL,
+        epoch INTEGER NOT NULL, device BLOB NOT NULL, post BLOB, at INTEGER NOT NULL, body BLOB,
+        PRIMARY KEY (conversation, sequence)
+    ) STRICT, WITHOUT ROWID;
+    CREATE UNIQUE INDEX posts ON conversation_log (conversation, post) WHERE post IS NOT NULL;
+    CREATE INDEX log_at ON conversation_log (at);
+    CREATE TABLE key_packages (
+        device BLOB NOT NULL, number INTEGER NOT NULL, package BLOB NOT NULL, PRIMARY KEY (device, number)
+    ) STRICT, WITHOUT ROWID;
 ",
 ];
 

@@ -21,6 +21,7 @@ use crate::metrics::StoreMetrics;
 use super::{Store, StoreError, Tables, View, rows::db, schema, writer::Writer};
 
 mod changes;
+mod conversations;
 mod held;
 mod looks;
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     chat::Message,
+    conversation::ConversationMessage,
     jam::{Readiness, Role},
     message::{EntryKey, Percent},
     snapshot::{Direction, Precision, Side, Snapshot, Who},
@@ -47,6 +48,9 @@ pub enum Event {
         /// How it ended.
         outcome: RequestOutcome,
     },
+    /// A contact, or this account on whichever device, has said something in a conversation. Told again of what this device
+    /// says when the coordinator has it.
+    Message(ConversationMessage),
     /// A contact was made.
     ContactAdded {
         /// The friend.

@@ -115,6 +115,20 @@ pub enum Request {
     },
     /// The contacts. Answered by [`Reply::Contacts`].
     Contacts,
+    /// Says something to a contact. Answered by [`Reply::Message`] when it is kept here; it goes out by itself.
+    Message {
+        /// Whom.
+        to: Handle,
+        /// What.
+        text: ChatText,
+    },
+    /// What was said with contacts. Answered by [`Reply::Messages`].
+    Messages {
+        /// With whom; none is the last message with each.
+        with: Option<Handle>,
+        /// How many of the latest.
+        last: u32,
+    },
     /// The safety code of this account and a contact's. Answered by [`Reply::Safety`].
     Safety {
         /// Whose.

@@ -9,6 +9,7 @@
 
 mod chat;
 pub mod client;
+mod conversation;
 mod error;
 mod event;
 mod handle;
@@ -21,6 +22,7 @@ mod snapshot;
 mod unit;
 
 pub use chat::{Chat, Message};
+pub use conversation::ConversationMessage;
 pub use error::{ApiError, ErrorCode};
 pub use event::{AnchorCause, Event, JamEnd, QueueEdit, RequestOutcome, RoleWhy};
 pub use handle::{Call, Engine, EngineHandle};

@@ -8,7 +8,7 @@ use jamsync_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{ApiError, ErrorCode, Message, Snapshot, unit};
+use super::{ApiError, ConversationMessage, ErrorCode, Message, Snapshot, unit};
 
 /// The answer to a request that was carried out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,6 +76,18 @@ pub enum Reply {
             with = "unit::unix_ms_or_none"
         )]
         as_of: Option<UtcTime>,
+    },
+    /// To [`Request::Message`](super::Request::Message).
+    Message {
+        /// The message as it is kept.
+        message: ConversationMessage,
+    },
+    /// To [`Request::Messages`](super::Request::Messages).
+    Messages {
+        /// With whom; none where it is the last message with each contact.
+        with: Option<Handle>,
+        /// Oldest first.
+        messages: Vec<ConversationMessage>,
     },
     /// To [`Request::Safety`](super::Request::Safety).
     Safety {

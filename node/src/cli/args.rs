@@ -71,6 +71,26 @@ pub(super) enum Command {
         #[command(subcommand)]
         edit: Option<Contacts>,
     },
+    /// Write to a contact, who need not be there; nobody between you can read it
+    #[command(
+        after_help = "Examples:\n  jamsync msg ben heard the new album?\n  jamsync msg ben \"what's next?\"        quote what your shell would read\n  jamsync msg ben -- -_-                 what begins with a dash stands behind two"
+    )]
+    Msg {
+        /// The contact
+        name: Handle,
+        /// The words
+        #[arg(required = true, value_name = "TEXT")]
+        words: Vec<String>,
+    },
+    /// Show what you and a contact wrote, or the last message with each
+    #[command(after_help = "Examples:\n  jamsync messages\n  jamsync messages ben --last 100")]
+    Messages {
+        /// The contact
+        name: Option<Handle>,
+        /// How many of the latest messages, at most 1,000
+        #[arg(long, default_value_t = 20, value_name = "COUNT")]
+        last: u32,
+    },
     /// Show the digits that you and a contact compare, to know that nobody stands between you
     #[command(
         after_help = "Examples:\n  jamsync safety ben\n  jamsync safety ben --qr\n  jamsync safety ben --compare \"78074 33338 ...\"    what ben's node shows"

@@ -12,7 +12,7 @@ use super::{
     account,
     args::{Command, Library, Queue, Switch},
     contacts::{self, Contacts},
-    init, library,
+    init, library, messages,
     output::Output,
     parse::{self, EntryRef},
     qr, safety, show, show_chat,
@@ -75,6 +75,8 @@ pub(super) async fn run(command: Command, context: &Context) -> Result<(), Failu
         Command::Link { qr: true } => context.ask_for_picture(Request::Link).await,
         Command::Join { link } => context.ask(Request::Join { link }, "").await,
         Command::Contacts { edit } => contacts::run(edit.unwrap_or(Contacts::List), context).await,
+        Command::Msg { name, words } => messages::write(name, &words, context).await,
+        Command::Messages { name, last } => context.ask(Request::Messages { with: name, last }, "").await,
         Command::Safety { name, compare, qr } => safety::run(name, compare, qr, context).await,
         Command::Request { name } => {
             let done = format!("Asked {name} for a Jam. `jamsync watch` shows the answer.");
@@ -118,17 +120,17 @@ pub(super) async fn run(command: Command, context: &Context) -> Result<(), Failu
         Command::Chat { last } => context.ask(Request::Chat { last }, "").await,
         Command::Status => context.ask(Request::Status, "").await,
         Command::Watch => watch(context).await,
-        Command::Devices => {
-            // Listed without a daemon, because none starts where its device is not there.
-            context
-                .output
-                .reply(Reply::Devices { devices: devices()? }, |reply| context.words(reply, "", ""))?;
-            Ok(())
-        }
+        Command::Devices => list_devices(context),
         Command::Stop => stop(context).await,
         // `main` runs the daemon itself, because it alone has an engine.
         Command::Daemon { .. } => Ok(()),
     }
+}
+
+/// Listed without a daemon, because none starts where its device is not there.
+fn list_devices(context: &Context) -> Result<(), Failure> {
+    context.output.reply(Reply::Devices { devices: devices()? }, |reply| context.words(reply, "", ""))?;
+    Ok(())
 }
 
 async fn queue(edit: Queue, context: &Context) -> Result<(), Failure> {
@@ -267,6 +269,10 @@ impl Context {
             }
             Reply::Contacts { contacts, as_of } => {
                 show::contacts(contacts, as_of.map(|as_of| utc_now() - as_of))
+            }
+            Reply::Message { message } => messages::kept(message),
+            Reply::Messages { with, messages } => {
+                messages::history(with.as_ref(), messages, &Calendar::here(), width::terminal())
             }
             Reply::Safety { .. } => safety::words(reply),
             Reply::Queued(queued) => show::queued(queued, verb),

@@ -31,8 +31,15 @@ impl Calendar {
         Self { today: Timestamp::now().to_zoned(zone.clone()).date(), zone }
     }
 
+    /// In another zone, on another day.
+    #[cfg(test)]
+    pub(super) fn at(zone: &str, today: &str) -> Self {
+        let zone = TimeZone::posix(zone).expect("a zone");
+        Self { zone, today: today.parse().expect("a date") }
+    }
+
     /// `21:04`, and on another day than the reader's `20 Nov 21:04`. None for a time beyond the calendar.
-    fn when(&self, at: UtcTime) -> Option<String> {
+    pub(super) fn when(&self, at: UtcTime) -> Option<String> {
         let at = Timestamp::from_nanosecond((at - UtcTime::ZERO).as_nanos().into()).ok()?;
         let at = at.to_zoned(self.zone.clone());
         let form = if at.date() == self.today { "%H:%M" } else { "%-d %b %H:%M" };
@@ -117,7 +124,7 @@ pub(super) fn latest(chat: &Chat, with: &Handle) -> Option<String> {
 }
 
 /// `line` in pieces of at most `columns`, broken between words where that is possible.
-fn folded(line: &str, columns: usize) -> Vec<String> {
+pub(super) fn folded(line: &str, columns: usize) -> Vec<String> {
     let mut pieces = vec![String::new()];
     for word in line.split_inclusive(' ') {
         let Some(piece) = pieces.last_mut() else { break };
@@ -134,7 +141,7 @@ fn folded(line: &str, columns: usize) -> Vec<String> {
 const AT_ONCE: Span = Span::from_secs(3);
 
 /// The least columns that a text is folded to; a narrower terminal wraps by itself.
-const TEXT_LEAST: usize = 20;
+pub(super) const TEXT_LEAST: usize = 20;
 
 #[cfg(test)]
 mod tests {
@@ -149,11 +156,6 @@ mod tests {
         "ana".parse().expect("valid")
     }
 
-    fn calendar(zone: &str, today: &str) -> Calendar {
-        let zone = TimeZone::posix(zone).expect("a zone");
-        Calendar { zone, today: today.parse().expect("a date") }
-    }
-
     #[test]
     fn the_history_has_the_readers_time_and_says_what_waits() {
         let messages = [
@@ -161,14 +163,14 @@ mod tests {
             message(Who::You, 1, "adding Nebula,\nand then By-Product", true),
             message(Who::You, 120, "where are you?", false),
         ];
-        let shown = chat(&messages, &ana(), true, &calendar("CET-1", "2025-11-22"), None);
+        let shown = chat(&messages, &ana(), true, &Calendar::at("CET-1", "2025-11-22"), None);
         let expected = "\
 21 Nov 22:03  ana  this drop 🔥
 21 Nov 22:04  you  adding Nebula,
                    and then By-Product
 00:03         you  where are you?  (waits for ana)";
         assert_eq!(shown, expected, "\n{shown}");
-        let west = chat(&messages[2..], &ana(), false, &calendar("PST8", "2025-11-21"), None);
+        let west = chat(&messages[2..], &ana(), false, &Calendar::at("PST8", "2025-11-21"), None);
         assert_eq!(west, "15:03  you  where are you?  (on its way)");
     }
 
@@ -179,7 +181,7 @@ mod tests {
             &[message(Who::You, 0, words, true)],
             &ana(),
             false,
-            &calendar("UTC0", "2025-11-21"),
+            &Calendar::at("UTC0", "2025-11-21"),
             Some(40),
         );
         assert_eq!(shown, "21:03  you  one two three four five six \n            seven eight nine ten");
@@ -190,7 +192,7 @@ mod tests {
     fn a_friends_lines_neither_steer_the_terminal_nor_pass_for_the_programs() {
         let spoof = message(Who::Peer(ana()), 0, "hi\nwarning: \u{202e}evil\nשלום", true);
         assert_eq!(live(&spoof), "ana: hi\n    warning: \u{fffd}evil\n    \u{2068}שלום\u{2069}");
-        let shown = chat(&[spoof], &ana(), false, &calendar("UTC0", "2025-11-21"), Some(80));
+        let shown = chat(&[spoof], &ana(), false, &Calendar::at("UTC0", "2025-11-21"), Some(80));
         assert!(shown.lines().skip(1).all(|line| line.starts_with("     ")), "{shown}");
     }
 

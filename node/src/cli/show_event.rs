@@ -3,6 +3,7 @@
 use jamsync_protocol::{id::Handle, text::Text, time::Span};
 
 use super::{
+    messages,
     parse::clock,
     show::{age, plain, rounded, trouble, who},
     show_chat,
@@ -74,6 +75,7 @@ pub(super) fn event(event: &Event) -> Option<String> {
                 "little of what {with} sends is lost any more: {with}'s edits and commands arrive at once"
             )
         }
+        Event::Message(message) => messages::live(message),
         Event::Said(message) => show_chat::live(message),
         Event::Delivered { with, count, waited, .. } => return show_chat::delivered(with, *count, *waited),
         Event::Reacted { by, reaction } => show_chat::reacted(by, *reaction),

@@ -53,6 +53,8 @@ impl Engine {
             Request::Link => self.make_link(),
             Request::Join { link } => self.open_link(&link),
             Request::Contacts => self.list_contacts(),
+            Request::Message { to, text } => self.message(&to, text),
+            Request::Messages { with, last } => self.messages(with.as_ref(), last),
             Request::RequestJam { to } => self.request_jam(to),
             Request::Accept { from } => self.answer_request(from.as_ref(), true),
             Request::Decline { from } => self.answer_request(from.as_ref(), false),

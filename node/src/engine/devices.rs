@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep};
 use super::{
     Account, Apply, Engine,
     account::{CODES_MAX, Grown, KnownDevice, MadeCode},
+    courier::Errand,
     friends::{Work, copied, first_of, link_error, no_account, refused, usage},
     utc_now,
 };
@@ -111,6 +112,8 @@ impl Engine {
         self.coordinator = Some(link);
         self.coordinator_state = api::Coordinator::Connected { address: address.clone() };
         self.catch_up();
+        self.start_courier();
+        self.tell_courier(Errand::Connected);
         Ok(Reply::Account { handle: me.handle.clone(), coordinator: address })
     }
 

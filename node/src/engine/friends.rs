@@ -17,6 +17,7 @@ use super::{
     Account, Apply, Engine,
     account::{LINKS_MAX, MadeLink},
     contacts::all_contacts,
+    courier::Errand,
     devices::devices,
 };
 use crate::{
@@ -40,6 +41,7 @@ impl Engine {
             Ok(link) => {
                 self.coordinator = Some(link);
                 self.coordinator_state = api::Coordinator::Connecting { address };
+                self.start_courier();
             }
             Err(error) => self.warn(error.to_string()),
         }
@@ -116,6 +118,8 @@ impl Engine {
         self.tell_candidates(&link);
         self.coordinator = Some(link);
         self.coordinator_state = api::Coordinator::Connected { address: address.clone() };
+        self.start_courier();
+        self.tell_courier(Errand::Connected);
         Ok(Reply::Account { handle: me.handle.clone(), coordinator: address })
     }
 
@@ -187,19 +191,25 @@ impl Engine {
                 self.tell(api::Event::Coordinator { connected: true, reason: String::new() });
                 self.tell_ended();
                 self.catch_up();
+                self.tell_courier(Errand::Connected);
             }
             LinkEvent::Unreachable { reason } => {
                 self.coordinator_state = api::Coordinator::Offline { address, reason: reason.clone() };
                 self.keep_account();
+                self.tell_courier(Errand::Disconnected);
                 self.tell(api::Event::Coordinator { connected: false, reason });
             }
-            LinkEvent::Missed => self.catch_up(),
+            LinkEvent::Missed => {
+                self.catch_up();
+                self.tell_courier(Errand::Missed);
+            }
             LinkEvent::OutOfOrder => {
                 self.warn(
                     "the coordinator tells what happened twice or out of order; what came late is left out, and what holds \
                      is asked for anew. Let its operator know",
                 );
                 self.catch_up();
+                self.tell_courier(Errand::Missed);
             }
             LinkEvent::Event(numbered) => {
                 self.handle_coordinator(numbered.event);
@@ -233,6 +243,7 @@ impl Engine {
             CoordEvent::DeviceLogGrew { account, entry } => self.log_grew(account, &entry),
             CoordEvent::ContactRemoved { account } => self.contact_removed(account),
             CoordEvent::JamEnded { jam, by } => self.jam_ended(jam, by),
+            CoordEvent::ConversationGrew { conversation } => self.conversation_grew(conversation),
         }
     }
 
@@ -305,6 +316,7 @@ impl Engine {
 
     pub(super) fn save_account(&self) -> Result<(), ApiError> {
         let Some(account) = &self.account else { return Ok(()) };
+        self.tell_courier_of_roster();
         account.save(&self.account_file).map_err(|error| {
             ApiError::new(ErrorCode::StateUnwritable, error.to_string(), "make room or mend its permissions")
         })

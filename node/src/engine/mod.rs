@@ -11,6 +11,7 @@ mod away;
 mod calls;
 mod chat;
 mod contacts;
+mod courier;
 mod device_rates;
 mod devices;
 mod friends;
@@ -19,6 +20,7 @@ mod jam;
 mod jamming;
 mod keep;
 mod ledger;
+mod messages;
 mod music;
 mod output;
 mod path;
@@ -42,8 +44,8 @@ use tokio::{
 };
 
 use self::{
-    account::Account, device_rates::DeviceRates, jam::ActiveJam, keep::Keeper, ledger::Ledger,
-    output::PlayerEvents, stage::Stage,
+    account::Account, courier::Courier, device_rates::DeviceRates, jam::ActiveJam, keep::Keeper,
+    ledger::Ledger, output::PlayerEvents, stage::Stage,
 };
 use crate::{
     api::{self, ApiError, Reply},
@@ -64,6 +66,7 @@ pub use start::start;
 struct Engine {
     settings: Settings,
     account_file: PathBuf,
+    messages_file: PathBuf,
     identity: Arc<Identity>,
     endpoint: quinn::Endpoint,
     stage: Stage,
@@ -76,6 +79,8 @@ struct Engine {
     account: Option<Account>,
     coordinator: Option<CoordinatorLink>,
     coordinator_state: api::Coordinator,
+    /// Carries messages, while there is an account.
+    courier: Option<Courier>,
     ledger: Ledger,
     keeper: Keeper,
     index: Arc<Index>,

@@ -1,5 +1,7 @@
 //! What the listener may demand of the coordinator: all that it holds about the account, and to forget it.
 
+use std::path::{Path, PathBuf};
+
 use jamsync_protocol::{
     id::Handle,
     wire::coord::{CoordReply, CoordRequest},
@@ -50,16 +52,25 @@ impl Engine {
         }
         let open: Vec<_> = self.ledger.open().iter().map(|open| open.request).collect();
         open.into_iter().for_each(|request| self.end_request(request, api::RequestOutcome::Cancelled));
-        (self.account, self.coordinator) = (None, None);
+        (self.account, self.coordinator, self.courier) = (None, None, None);
         self.coordinator_state = api::Coordinator::Unset;
-        match std::fs::remove_file(&self.account_file) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                let what =
-                    format!("the account is deleted, but {} is not: {error}", self.account_file.display());
-                Err(ApiError::new(ErrorCode::StateUnwritable, what, "remove that file"))
-            }
-            Ok(()) | Err(_) => Ok(()),
+        let messages = ["", "-wal", "-shm"].map(|ending| {
+            let mut name = self.messages_file.clone().into_os_string();
+            name.push(ending);
+            PathBuf::from(name)
+        });
+        std::iter::once(&self.account_file).chain(&messages).try_for_each(|file| remove(file))
+    }
+}
+
+/// Removes a file of an account that is deleted, if it is there.
+fn remove(file: &Path) -> Result<(), ApiError> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            let what = format!("the account is deleted, but {} is not: {error}", file.display());
+            Err(ApiError::new(ErrorCode::StateUnwritable, what, "remove that file"))
         }
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

@@ -53,6 +53,7 @@ pub async fn start(boot: Boot) -> Result<api::Engine, ApiError> {
     let mut engine = Engine {
         settings,
         account_file,
+        messages_file: state.join("messages.sqlite"),
         identity,
         endpoint,
         stage,
@@ -64,6 +65,7 @@ pub async fn start(boot: Boot) -> Result<api::Engine, ApiError> {
         account,
         coordinator: None,
         coordinator_state: api::Coordinator::Unset,
+        courier: None,
         ledger,
         keeper: Keeper::new(paths.jam()),
         index,

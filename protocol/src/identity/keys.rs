@@ -37,6 +37,8 @@ pub enum Domain {
     JoinSecret,
     /// The digits that two contacts compare.
     SafetyCode,
+    /// The name of a conversation.
+    Conversation,
 }
 
 /// A signature was not made by the expected key over these bytes.
@@ -139,6 +141,7 @@ impl Domain {
             Self::CodeCheck => "jamsync 2026 code check v1",
             Self::JoinSecret => "jamsync 2026 join secret v1",
             Self::SafetyCode => "jamsync 2026 safety code v1",
+            Self::Conversation => "jamsync 2026 conversation v1",
         }
     }
 }

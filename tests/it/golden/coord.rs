@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use jamsync_protocol::{
+    conversation::{ConversationId, Epoch, Members, PostId},
     id::{AccountId, Handle, JamId},
     identity::{
         CodeProof, CodeToken, LinkProof, LinkToken, SignedEntry, Tier, Vouch, device_code::CodeSecret,
@@ -11,9 +12,10 @@ use jamsync_protocol::{
     limits::COORD_FRAME_BYTES_MAX,
     time::{Span, UtcTime},
     wire::coord::{
-        AcceptedLink, Answer, Contact, CoordCall, CoordEvent, CoordReply, CoordRequest, Device, EventNumber,
-        Features, IdempotencyKey, Introduction, Mark, Me, NumberedEvent, OpenRequest, Refusal, ReportReason,
-        RequestEnd, RequestId, Role,
+        AcceptedLink, Answer, Contact, ConversationEntry, ConversationItem, ConversationState, CoordCall,
+        CoordEvent, CoordReply, CoordRequest, Device, EventNumber, Features, IdempotencyKey, Introduction,
+        Mark, Me, NumberedEvent, OpenRequest, Refusal, ReportReason, RequestEnd, RequestId, Role, Sequence,
+        TakenPackage,
     },
 };
 
@@ -27,6 +29,9 @@ const REQUEST: RequestId = RequestId([0xe1; 16]);
 const JAM: JamId = JamId([0xa5; 16]);
 const TOKEN: LinkToken = LinkToken([7; 16]);
 const CODE: CodeToken = CodeToken([0xd0; 16]);
+const CONVERSATION: ConversationId = ConversationId([0xc5; 32]);
+const POST: PostId = PostId([0x9a; 16]);
+const EPOCH: Epoch = Epoch { generation: 1, number: 200 };
 const SOON: UtcTime = UtcTime::from_nanos(1_795_219_500_000_000_000);
 
 /// Every pinned call of a node.
@@ -67,7 +72,7 @@ fn requests() -> Vec<(&'static str, CoordRequest)> {
         CoordRequest::Report { contact: founded(2).account(), reason, words }
     };
     let (consent, entry, name) = (founded(1).consent(&secret(2)), second_entry(), text("laptop"));
-    vec![
+    let mut all = vec![
         ("Hello", CoordRequest::Hello { features: Features(0), program: text("jamsync 0.1.0") }),
         ("SignUp", sign_up),
         ("WhoAmI", CoordRequest::WhoAmI),
@@ -101,6 +106,41 @@ fn requests() -> Vec<(&'static str, CoordRequest)> {
         ("OptOut", CoordRequest::OptOut { out: true }),
         ("Export", CoordRequest::Export { from: 12_288 }),
         ("DeleteAccount", CoordRequest::DeleteAccount { handle: handle("ana") }),
+    ];
+    all.extend(conversation_requests());
+    all
+}
+
+fn conversation_requests() -> Vec<(&'static str, CoordRequest)> {
+    let (conversation, epoch) = (CONVERSATION, EPOCH);
+    let (package, commit) = (list([0x4b; 4]), list([0xcc; 3]));
+    vec![
+        (
+            "PublishKeyPackages",
+            CoordRequest::PublishKeyPackages {
+                packages: list([list([0x4a; 2]), list([])]),
+                last_resort: Some(package),
+                anew: true,
+            },
+        ),
+        (
+            "PublishKeyPackages, none",
+            CoordRequest::PublishKeyPackages { packages: list([]), last_resort: None, anew: false },
+        ),
+        ("TakeKeyPackages", CoordRequest::TakeKeyPackages { devices: list([secret(2).public()]) }),
+        (
+            "BeginConversation",
+            CoordRequest::BeginConversation { members: members(), generation: 2, welcome: list([0x77; 3]) },
+        ),
+        (
+            "ChangeConversation",
+            CoordRequest::ChangeConversation { conversation, epoch, commit, welcome: Some(list([0x77])) },
+        ),
+        ("Post", CoordRequest::Post { conversation, epoch, id: POST, sealed: list([0x5e; 3]) }),
+        ("ConversationLog", CoordRequest::ConversationLog { conversation, after: Sequence(300) }),
+        ("AcknowledgeLog", CoordRequest::AcknowledgeLog { conversation, upto: Sequence(301) }),
+        ("Conversations", CoordRequest::Conversations { after: None }),
+        ("Conversations after one", CoordRequest::Conversations { after: Some(conversation) }),
     ]
 }
 
@@ -142,8 +182,42 @@ fn replies() -> Vec<(&'static str, CoordReply)> {
             CoordReply::Exported { part: list(*br#"{"accounts":[]}"#), total: 15, hash: [0xe0; 32] },
         ),
     ];
+    values.extend(conversation_replies());
     values.extend(refusals().into_iter().map(|(name, refusal)| (name, CoordReply::Refused(refusal))));
     values
+}
+
+fn conversation_replies() -> Vec<(&'static str, CoordReply)> {
+    let entry =
+        |sequence, what| ConversationEntry { sequence: Sequence(sequence), epoch: EPOCH, at: SOON, what };
+    let entries = list([
+        entry(1, ConversationItem::Begun { welcome: list([0x77; 3]) }),
+        entry(2, ConversationItem::Changed { commit: list([0xcc; 3]), welcome: None }),
+        entry(3, ConversationItem::Changed { commit: list([0xcc; 3]), welcome: Some(list([0x77])) }),
+        entry(4, ConversationItem::Post { id: POST, sealed: list([0x5e; 3]) }),
+    ]);
+    let state = ConversationState {
+        conversation: CONVERSATION,
+        members: members(),
+        epoch: EPOCH,
+        newest: Sequence(301),
+        acknowledged: Sequence(300),
+    };
+    let conversations = list([state.clone()]);
+    vec![
+        ("KeyPackages", CoordReply::KeyPackages { left: 200 }),
+        (
+            "TakenPackages",
+            CoordReply::TakenPackages(list([TakenPackage {
+                device: secret(2).public(),
+                package: list([0x4b; 4]),
+            }])),
+        ),
+        ("Placed", CoordReply::Placed { sequence: Sequence(301), at: SOON }),
+        ("Entries", CoordReply::Entries { entries, newest: Sequence(4) }),
+        ("Conversation", CoordReply::Conversation(state)),
+        ("Conversations", CoordReply::Conversations { conversations, more: true, key_packages: 24 }),
+    ]
 }
 
 fn refusals() -> Vec<(&'static str, Refusal)> {
@@ -183,6 +257,10 @@ fn refusals() -> Vec<(&'static str, Refusal)> {
         ("NotRolledOut", Refusal::NotRolledOut),
         ("UnknownContact", Refusal::UnknownContact),
         ("OtherHandle", Refusal::OtherHandle { handle: handle("ana") }),
+        ("UnknownConversation", Refusal::UnknownConversation),
+        ("EpochMoved", Refusal::EpochMoved { epoch: EPOCH, newest: Sequence(301) }),
+        ("CannotDeliver", Refusal::CannotDeliver { handle: handle("ben.b-2") }),
+        ("NoSuchMembers", Refusal::NoSuchMembers),
     ]
 }
 
@@ -227,7 +305,12 @@ fn events() -> Vec<(&'static str, CoordEvent)> {
             CoordEvent::ContactChanged(Contact { vouch: Some(Box::new(vouch())), ..contact(false) }),
         ),
         ("ContactRemoved", CoordEvent::ContactRemoved { account: founded(2).account() }),
+        ("ConversationGrew", CoordEvent::ConversationGrew { conversation: CONVERSATION }),
     ]
+}
+
+fn members() -> Members {
+    Members::new([1, 2, 3].map(|seed| founded(seed).account())).expect("three")
 }
 
 fn contact(accepted: bool) -> Contact {

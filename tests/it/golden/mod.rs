@@ -4,6 +4,7 @@
 //! `UPDATE_GOLDEN=1` writes the files anew.
 
 mod chat;
+mod conversation;
 mod coord;
 mod identity;
 mod peer;
@@ -109,10 +110,17 @@ fn halves(items: Vec<Value>) -> Value {
 }
 
 fn all() -> Vec<Golden> {
-    [peer::golden(), queue::golden(), chat::golden(), coord::golden(), identity::golden()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        peer::golden(),
+        queue::golden(),
+        chat::golden(),
+        coord::golden(),
+        conversation::golden(),
+        identity::golden(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn folder() -> PathBuf {

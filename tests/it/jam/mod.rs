@@ -21,6 +21,8 @@ mod hostile;
 mod hosts;
 mod killed;
 mod liar;
+mod messages;
+mod messages_killed;
 mod missed;
 mod moved;
 mod node;

@@ -1,14 +1,15 @@
 //! What does not concern whoever asks, or is not there at all: requests, accounts, codes, devices and Jams of others.
 
 use jamsync_protocol::{
+    conversation::{ConversationId, Epoch, Members, PostId},
     id::{JamId, Participant},
     identity::{CodeToken, Grant, Vouch, device_code::CodeSecret},
     text::{List, Text},
-    wire::coord::{Answer, DeviceName, Mark, ReportReason, RequestEnd, RequestId},
+    wire::coord::{Answer, DeviceName, Mark, ReportReason, RequestEnd, RequestId, Sequence},
 };
 
 use super::*;
-use crate::store::{Device, DeviceCode, Jam, JamRequest};
+use crate::store::{Conversation, Device, DeviceCode, Jam, JamRequest};
 
 const ME: u8 = 1;
 const ANA: u8 = 2;
@@ -228,4 +229,66 @@ async fn a_log_is_shown_to_all_alike_and_an_account_that_is_gone_is_as_none() {
     }
     assert!(cases[0].1.words.starts_with("Log("));
     all_alike("whoever looks", &cases);
+}
+
+#[tokio::test]
+async fn nobody_can_tell_a_stranger_from_nobody_by_writing() {
+    let [stranger, blocker] = [ANA, BEN];
+    let cast = Cast::with(move |tables| {
+        for number in [ME, stranger, blocker] {
+            tables.insert_account(&adult(number))?;
+        }
+        tables.put_contact(&ContactRow { blocked: true, removed: true, ..contact(blocker, ME) })
+    });
+    let cast = cast.await;
+    let cases = [("nobody", NOBODY), ("a stranger", stranger), ("a former contact who blocks", blocker)];
+    let begin = |number| CoordRequest::BeginConversation {
+        members: Members::new([id(ME), id(number)]).expect("two"),
+        generation: 1,
+        welcome: List::empty(),
+    };
+    all_alike("to begin a conversation", &answers(&cast, &cases, begin).await);
+    let take = |number| CoordRequest::TakeKeyPackages {
+        devices: List::new(vec![secret(number).public()]).expect("one"),
+    };
+    all_alike("to take a key package", &answers(&cast, &cases, take).await);
+}
+
+#[tokio::test]
+async fn nobody_can_tell_a_block_from_a_friend_who_fetches_nothing() {
+    let me = rolled_out(true, 0);
+    let away = rolled_out(true, me);
+    let blocker = rolled_out(true, away);
+    let conversation = move |number| {
+        let members = Members::new([id(me), id(number)]).expect("two");
+        let (newest, forgotten) = (Sequence(1_000), Sequence(0));
+        Conversation { id: ConversationId::of(&members), members, epoch: Epoch::begun(1), newest, forgotten }
+    };
+    let cast = Cast::with(move |tables| {
+        tables.insert_account(&adult(me))?;
+        for number in [away, blocker] {
+            tables.insert_account(&adult(number))?;
+            tables.put_contact(&contact(me, number))?;
+            tables.put_contact(&ContactRow { blocked: number == blocker, ..contact(number, me) })?;
+            let known = conversation(number);
+            tables.put_conversation(&known)?;
+            let upto = if number == away { Sequence(0) } else { known.newest };
+            tables.put_log_cursor(known.id, secret(number).public(), upto)?;
+            tables.put_log_cursor(known.id, secret(me).public(), known.newest)?;
+        }
+        Ok(())
+    });
+    let cast = cast.await;
+    let post = |number| CoordRequest::Post {
+        conversation: conversation(number).id,
+        epoch: Epoch::begun(1),
+        id: PostId([1; 16]),
+        sealed: List::empty(),
+    };
+    let mut seen = Vec::new();
+    for (what, number) in [("who is away for long", away), ("who blocks", blocker)] {
+        seen.push((what, cast.seen(me, post(number), &handle(number)).await));
+    }
+    assert!(seen.iter().all(|(_, seen)| seen.words.contains("CannotDeliver")), "{seen:?}");
+    all_alike("to write", &seen);
 }

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use jamsync_protocol::wire::coord::{CoordReply, IdempotencyKey};
+use jamsync_protocol::wire::coord::{CoordReply, IdempotencyKey, Sequence};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use rusqlite::{Connection, types::Value};
 
 use super::rows::{
-    account, code, event, everything, full_contact, grant, jam, key, link, permit, report, request,
-    second_device, time,
+    account, code, conversation, entry, event, everything, full_contact, grant, jam, key, link, package,
+    permit, report, request, second_device, talk, time,
 };
 use crate::store::{StoreError, Tables, schema, sqlite::Rows};
 
@@ -32,6 +32,10 @@ fn fill(tables: &mut dyn Tables) -> Result<(), StoreError> {
     tables.insert_jam(&jam(1, 1, 2, 9), &grant(&jam(1, 1, 2, 9)))?;
     tables.insert_report(&report(1, 2, 3))?;
     tables.set_public_addresses(&["jam.example:4470".to_owned()])?;
+    tables.put_conversation(&conversation(1, 2, 1))?;
+    tables.put_log_cursor(talk(1, 2), key(1), Sequence(1))?;
+    tables.insert_log_row(&entry(1, 1, 2, 3))?;
+    tables.add_key_package(key(1), &package(1))?;
     tables.insert_receipt(key(1), IdempotencyKey([1; 16]), [1; 32], &CoordReply::Done, time(3))
 }
 

@@ -7,15 +7,15 @@ use jamsync_protocol::{
     id::DeviceKey,
     identity::{Date, DeviceLog, DeviceSecret, Tier},
     text::Text,
-    wire::coord::{CoordEvent, CoordReply, EventNumber, IdempotencyKey, RequestEnd},
+    wire::coord::{CoordEvent, CoordReply, EventNumber, IdempotencyKey, RequestEnd, Sequence},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::{
     look,
     rows::{
-        PEOPLE, THINGS, TIMES, account, code, event, event_of_device, everything, full_contact, grant, id,
-        jam, key, link, permit, report, request, second_device, time,
+        PEOPLE, THINGS, TIMES, account, code, conversation, entry, event, event_of_device, everything,
+        full_contact, grant, id, jam, key, link, package, permit, report, request, second_device, talk, time,
     },
     sqlite,
 };
@@ -29,7 +29,7 @@ use crate::{
 
 /// How many histories there are, and how many transactions each has, which take a few milliseconds each.
 const SEEDS: u64 = 4;
-const STEPS: u64 = 100;
+const STEPS: u64 = 120;
 
 /// Both stores.
 struct Both {
@@ -112,7 +112,7 @@ fn transaction(tables: &mut dyn Tables, mut random: StdRng) -> Result<Done, Stop
 }
 
 /// How many kinds of change [`verb`] knows.
-const VERBS: usize = 29;
+const VERBS: usize = 37;
 
 /// One random change, and what it answered.
 fn verb(tables: &mut dyn Tables, random: &mut StdRng) -> Result<(&'static str, String), StoreError> {
@@ -130,7 +130,7 @@ fn verb(tables: &mut dyn Tables, random: &mut StdRng) -> Result<(&'static str, S
     let (name, receipt) = (Text::truncated(&"name".repeat(at.into())), IdempotencyKey([thing; 16]));
     let (step, latest) = (time(at / 4) - time(0), latest(at));
     let contact = ContactRow { blocked: yes, removed: no, ..full_contact(a, b, at) };
-    let (verb, answer) = match random.random_range(0..58) {
+    let (verb, answer) = match random.random_range(0..66) {
         0..3 => ("insert_account", said(tables.insert_account(&account(a)))),
         3 => ("set_tier", said(tables.set_tier(id(a), tier))),
         4 => ("set_age", said(tables.set_age(id(a), age(at, yes)))),
@@ -165,8 +165,29 @@ fn verb(tables: &mut dyn Tables, random: &mut StdRng) -> Result<(&'static str, S
         50 => {
             ("move_times", said(tables.move_times(if yes { step } else { -step }, time(at / 2)..=time(at))))
         }
+        58..66 => return talking(tables, random),
         51 => ("bound_times", said(tables.bound_times(latest))),
         _ => ("push_event", said(tables.push_event(device, &event[usize::from(thing) % 3]))),
+    };
+    Ok((verb, format!("{a} {b} {thing} {at} {}", answer?)))
+}
+
+/// One random change of a conversation or of key packages, and what it answered.
+fn talking(tables: &mut dyn Tables, random: &mut StdRng) -> Result<(&'static str, String), StoreError> {
+    // Few conversations, so that what is done to one often meets what was done before.
+    let (a, b) = (1, random.random_range(2..4));
+    let (thing, at) = (random.random_range(THINGS), random.random_range(TIMES));
+    let (of, upto) = (talk(a, b), Sequence(thing.into()));
+    let device = if random.random_bool(0.7) { key(a) } else { second_device(a).key };
+    let (verb, answer) = match random.random_range(0..10) {
+        0..2 => ("put_conversation", said(tables.put_conversation(&conversation(a, b, at)))),
+        2 => ("put_log_cursor", said(tables.put_log_cursor(of, device, upto))),
+        3..6 => ("insert_log_row", said(tables.insert_log_row(&entry(thing, a, b, at)))),
+        6 => ("forget_log", said(tables.forget_log(of, upto))),
+        7 => ("add_key_package", said(tables.add_key_package(device, &package(at)))),
+        8 => ("put_last_resort", said(tables.put_last_resort(device, &package(at)))),
+        _ if random.random_bool(0.8) => ("take_key_package", said(tables.take_key_package(device))),
+        _ => ("drop_key_packages", said(tables.drop_key_packages(device))),
     };
     Ok((verb, format!("{a} {b} {thing} {at} {}", answer?)))
 }

@@ -4,18 +4,20 @@
 use std::{ops::RangeInclusive, sync::LazyLock};
 
 use jamsync_protocol::{
+    conversation::{ConversationId, Epoch, Members, PostId},
     id::{AccountId, DeviceKey, JamId},
     identity::{CodeToken, DeviceSecret, Grant, LinkToken, SignedGrant, Vouch, friend_link::LinkSecret},
     text::{List, Text},
     time::{Span, UtcTime},
     wire::coord::{
-        AcceptedLink, CoordEvent, EventNumber, IdempotencyKey, OpenRequest, ReportReason, RequestId,
+        AcceptedLink, ConversationEntry, ConversationItem, CoordEvent, EventNumber, IdempotencyKey,
+        KeyPackage, OpenRequest, ReportReason, RequestId, Sealed, Sequence,
     },
 };
 
 use crate::store::{
-    Account, ContactRow, Device, DeviceCode, Jam, JamRequest, JoinPermit, Link, Report, StoreError, View,
-    fixture::person,
+    Account, ContactRow, Conversation, Device, DeviceCode, Jam, JamRequest, JoinPermit, Link, LogRow, Report,
+    StoreError, View, fixture::person,
 };
 
 /// The numbers of the people. A case signs up the first three at most, so that the last are nobody.
@@ -134,6 +136,43 @@ pub(super) fn event_of_device(device: DeviceKey) -> CoordEvent {
     CoordEvent::PeerCandidates { jam: JamId([1; 16]), peer: device, candidates: List::empty() }
 }
 
+/// Who is in the conversation of two people.
+fn members(a: u8, b: u8) -> Members {
+    Members::new([id(a), id(b)]).expect("two")
+}
+
+/// The name of the conversation of two people.
+pub(super) fn talk(a: u8, b: u8) -> ConversationId {
+    ConversationId::of(&members(a, b))
+}
+
+/// The conversation of two people, whose log has so many entries.
+pub(super) fn conversation(a: u8, b: u8, newest: u8) -> Conversation {
+    let (epoch, newest) = (Epoch { generation: 1, number: newest.into() }, Sequence(newest.into()));
+    Conversation { id: talk(a, b), members: members(a, b), epoch, newest, forgotten: Sequence(0) }
+}
+
+/// The entry of that number in the conversation of two people: the first says something.
+pub(super) fn entry(number: u8, a: u8, b: u8, at: u8) -> LogRow {
+    let (sequence, epoch) = (Sequence(number.into()), Epoch { generation: 1, number: number.into() });
+    let sealed = Sealed::new(vec![number; 3]).expect("short");
+    let entry = ConversationEntry {
+        sequence,
+        epoch,
+        at: time(at),
+        what: ConversationItem::Post { id: post(number), sealed },
+    };
+    LogRow { conversation: talk(a, b), device: key(a), entry }
+}
+
+pub(super) fn post(number: u8) -> PostId {
+    PostId([number; 16])
+}
+
+pub(super) fn package(number: u8) -> KeyPackage {
+    KeyPackage::new(vec![number; 5]).expect("short")
+}
+
 /// All that `view` shows of everybody and everything, a line each.
 pub(super) fn everything(view: &dyn View) -> Result<Vec<String>, StoreError> {
     let mut all = vec![
@@ -155,6 +194,12 @@ pub(super) fn everything(view: &dyn View) -> Result<Vec<String>, StoreError> {
         let contacts: Vec<_> = contacts.into_iter().map(|(row, with)| (row, with.handle)).collect();
         all.push(format!("{number} {contacts:?} {:?}", view.contacts_with(me)?));
         all.push(format!("{number} {:?} {}", view.requests_of(me, 99)?, held(view, me)?));
+        all.push(format!("{:?}", view.conversations_after(me, None, 99)?));
+        for other in PEOPLE.filter(|other| *other > number) {
+            let of = talk(number, other);
+            all.push(format!("{:?} {:?}", view.log_cursors(of)?, view.log_after(of, Sequence(0), 99)?));
+            all.push(format!("{:?} {:?}", view.posted(of, post(1))?, view.posted(of, post(2))?));
+        }
         for other in &ids {
             all.push(format!("{:?} {:?}", view.contact(me, *other)?, view.request_between(me, *other)?));
         }
@@ -166,7 +211,11 @@ pub(super) fn everything(view: &dyn View) -> Result<Vec<String>, StoreError> {
                 view.newest_event(device)?
             ));
             all.push(format!("{:?}", view.events_after(device, EventNumber(0), 2_000)?));
-            all.push(format!("{:?}", view.jams_of(device, UtcTime::ZERO)?));
+            all.push(format!(
+                "{:?} {}",
+                view.jams_of(device, UtcTime::ZERO)?,
+                view.key_packages_left(device)?
+            ));
             for thing in THINGS {
                 all.push(format!("{:?}", view.receipt(device, IdempotencyKey([thing; 16]))?));
             }

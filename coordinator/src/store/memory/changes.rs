@@ -3,18 +3,22 @@
 use std::ops::RangeInclusive;
 
 use jamsync_protocol::{
+    conversation::ConversationId,
     id::{AccountId, DeviceKey, JamId},
     identity::{DeviceLog, LinkToken, SignedGrant, Tier},
     time::{Span, UtcTime},
-    wire::coord::{CoordEvent, CoordReply, DeviceName, EventNumber, IdempotencyKey, RequestEnd, RequestId},
+    wire::coord::{
+        CoordEvent, CoordReply, DeviceName, EventNumber, IdempotencyKey, KeyPackage, RequestEnd, RequestId,
+        Sequence,
+    },
 };
 
 use super::{Known, Receipt, Rows, add, known};
 use crate::{
     eligibility::AgeRecord,
     store::{
-        Account, ContactRow, Device, DeviceCode, ENDED_CONTACTS_KEPT, EVENTS_KEPT_MAX, Jam, JamRequest,
-        JoinPermit, Latest, Link, Report, StoreError, Tables, View,
+        Account, ContactRow, Conversation, Device, DeviceCode, ENDED_CONTACTS_KEPT, EVENTS_KEPT_MAX, Jam,
+        JamRequest, JoinPermit, LOG_KEPT_MORE, Latest, Link, LogRow, Report, StoreError, Tables, View,
     },
 };
 
@@ -62,7 +66,8 @@ impl Tables for Rows {
     fn revoke_device(&mut self, key: DeviceKey) -> Result<(), StoreError> {
         known(&mut self.devices, &key, "device")?.device.revoked = true;
         self.events.retain(|(device, _), _| *device != key);
-        Ok(())
+        self.cursors.retain(|(_, device), _| *device != key);
+        self.drop_key_packages(key)
     }
 
     fn put_device_code(&mut self, code: DeviceCode) -> Result<(), StoreError> {
@@ -172,6 +177,59 @@ impl Tables for Rows {
         Ok(())
     }
 
+    fn put_conversation(&mut self, conversation: &Conversation) -> Result<(), StoreError> {
+        self.conversations.insert(conversation.id, conversation.clone());
+        Ok(())
+    }
+
+    fn put_log_cursor(
+        &mut self,
+        conversation: ConversationId,
+        device: DeviceKey,
+        upto: Sequence,
+    ) -> Result<(), StoreError> {
+        self.cursors.insert((conversation, device), upto);
+        Ok(())
+    }
+
+    fn insert_log_row(&mut self, row: &LogRow) -> Result<(), StoreError> {
+        self.add_log_row(row)
+    }
+
+    fn forget_log(&mut self, conversation: ConversationId, upto: Sequence) -> Result<(), StoreError> {
+        let forgotten = &mut known(&mut self.conversations, &conversation, "conversation")?.forgotten;
+        let before = std::mem::replace(forgotten, upto.max(*forgotten));
+        for ((of, sequence), kept) in &mut self.log {
+            // What was forgotten before is not looked at again.
+            kept.whole &= *of != conversation || *sequence <= before || *sequence > upto;
+        }
+        Ok(())
+    }
+
+    fn add_key_package(&mut self, device: DeviceKey, package: &KeyPackage) -> Result<(), StoreError> {
+        let last = self.packages_of(device).last().map_or(0, |(number, _)| number);
+        self.key_packages.insert((device, last + 1), package.clone());
+        Ok(())
+    }
+
+    fn put_last_resort(&mut self, device: DeviceKey, package: &KeyPackage) -> Result<(), StoreError> {
+        self.key_packages.insert((device, 0), package.clone());
+        Ok(())
+    }
+
+    fn take_key_package(&mut self, device: DeviceKey) -> Result<Option<KeyPackage>, StoreError> {
+        let oldest = self.packages_of(device).find(|(number, _)| *number > 0).map(|(number, _)| number);
+        Ok(match oldest {
+            Some(number) => self.key_packages.remove(&(device, number)),
+            None => self.key_packages.get(&(device, 0)).cloned(),
+        })
+    }
+
+    fn drop_key_packages(&mut self, device: DeviceKey) -> Result<(), StoreError> {
+        self.key_packages.retain(|(of, _), _| *of != device);
+        Ok(())
+    }
+
     fn insert_receipt(
         &mut self,
         device: DeviceKey,
@@ -200,6 +258,7 @@ impl Tables for Rows {
         self.jams.retain(|_, (jam, _)| stays(jam.expires >= before));
         let ended_before = before - ENDED_CONTACTS_KEPT;
         self.contacts.retain(|_, row| stays(!row.removed || row.blocked || row.since >= ended_before));
+        self.log.retain(|_, kept| stays(kept.row.entry.at >= before - LOG_KEPT_MORE));
         Ok(pruned)
     }
 
@@ -209,6 +268,7 @@ impl Tables for Rows {
             .flat_map(|request| [&mut request.created, &mut request.expires])
             .for_each(|time| *time += by);
         self.receipts.values_mut().for_each(|receipt| receipt.at += by);
+        self.log.values_mut().for_each(|kept| kept.row.entry.at += by);
         self.permits.values_mut().for_each(|permit| permit.expires += by);
         self.codes.values_mut().for_each(|code| code.expires += by);
         self.links.values_mut().for_each(|link| link.expires += by);
@@ -226,6 +286,7 @@ impl Tables for Rows {
             *time = (*time).min(latest);
         };
         self.receipts.values_mut().for_each(|receipt| bound(&mut receipt.at, latest.done));
+        self.log.values_mut().for_each(|kept| bound(&mut kept.row.entry.at, latest.done));
         for request in self.requests.values_mut() {
             bound(&mut request.created, latest.done);
             if request.end.is_none() {

@@ -2,16 +2,17 @@
 //! it, and to be erased.
 
 use jamsync_protocol::{
+    conversation::ConversationId,
     id::{AccountId, DeviceKey},
     identity::SignedGrant,
-    wire::coord::{CoordEvent, EventNumber},
+    wire::coord::{ConversationItem, CoordEvent, EventNumber, KeyPackage, Sequence},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Known, Rows};
+use super::{Kept, Known, Rows};
 use crate::store::{
-    Account, ContactRow, DeviceCode, Jam, JamRequest, Link, Report, StoreError,
+    Account, ContactRow, Conversation, DeviceCode, Jam, JamRequest, Link, LogRow, Report, StoreError,
     rows::{bytes, end_number, reason_number, tier_number},
 };
 
@@ -33,6 +34,11 @@ impl Rows {
             "participants": self.participants(id),
             "events": rows(self.events.iter().filter(|((device, _), _)| self.is_of(*device, id)), event)?,
             "receipts": self.receipts_of(id),
+            "conversations": rows(self.conversations_of(id), conversation)?,
+            "conversation_members": rows(self.conversations_of(id), |one| member(one, id))?,
+            "conversation_cursors": rows(self.cursors.iter().filter(|((_, device), _)| self.is_of(*device, id)), cursor)?,
+            "conversation_log": rows(self.log.values().filter(|kept| self.is_of(kept.row.device, id)), log_row)?,
+            "key_packages": rows(self.key_packages.iter().filter(|((device, _), _)| self.is_of(*device, id)), package)?,
             "reports": rows(self.reports.values().filter(|report| report.by == Some(id)), report)?,
         }))
     }
@@ -66,6 +72,11 @@ impl Rows {
         self.contacts.retain(|(of, with), _| ![of, with].contains(&&id));
         self.requests.retain(|_, request| ![request.from, request.to].contains(&id));
         self.jams.retain(|_, (jam, _)| jam.participants.iter().all(|(account, _)| *account != id));
+        let talked: Vec<ConversationId> = self.conversations_of(id).map(|one| one.id).collect();
+        self.conversations.retain(|of, _| !talked.contains(of));
+        self.cursors.retain(|(of, _), _| !talked.contains(of));
+        self.log.retain(|(of, _), _| !talked.contains(of));
+        self.key_packages.retain(|(device, _), _| !mine.contains(device));
         for report in self.reports.values_mut() {
             report.by = report.by.filter(|by| *by != id);
             report.about = report.about.filter(|about| *about != id);
@@ -73,6 +84,10 @@ impl Rows {
         self.devices.retain(|_, known| known.device.account != id);
         self.accounts.remove(&id);
         Ok(())
+    }
+
+    fn conversations_of(&self, account: AccountId) -> impl Iterator<Item = &Conversation> {
+        self.conversations.values().filter(move |conversation| conversation.members.contains(account))
     }
 
     fn is_of(&self, device: DeviceKey, account: AccountId) -> bool {
@@ -162,6 +177,45 @@ fn jam((jam, grant): &(Jam, SignedGrant)) -> Result<Value, StoreError> {
 
 fn event(((device, number), event): (&(DeviceKey, EventNumber), &CoordEvent)) -> Result<Value, StoreError> {
     Ok(json!({ "device": hex(&device.0), "number": number.0, "body": coded(event)? }))
+}
+
+fn conversation(conversation: &Conversation) -> Result<Value, StoreError> {
+    Ok(json!({
+        "id": hex(&conversation.id.0),
+        "generation": conversation.epoch.generation,
+        "epoch": conversation.epoch.number,
+        "newest": conversation.newest.0,
+        "forgotten": conversation.forgotten.0,
+    }))
+}
+
+fn member(conversation: &Conversation, account: AccountId) -> Result<Value, StoreError> {
+    Ok(json!({ "conversation": hex(&conversation.id.0), "account": hex(&account.0) }))
+}
+
+fn cursor(
+    ((conversation, device), upto): (&(ConversationId, DeviceKey), &Sequence),
+) -> Result<Value, StoreError> {
+    Ok(json!({ "conversation": hex(&conversation.0), "device": hex(&device.0), "upto": upto.0 }))
+}
+
+fn log_row(kept: &Kept) -> Result<Value, StoreError> {
+    let LogRow { conversation, device, entry } = &kept.row;
+    let post = if let ConversationItem::Post { id, .. } = &entry.what { Some(hex(&id.0)) } else { None };
+    Ok(json!({
+        "conversation": hex(&conversation.0),
+        "sequence": entry.sequence.0,
+        "generation": entry.epoch.generation,
+        "epoch": entry.epoch.number,
+        "device": hex(&device.0),
+        "post": post,
+        "at": entry.at.as_nanos(),
+        "body": if kept.whole { Some(coded(&entry.what)?) } else { None },
+    }))
+}
+
+fn package(((device, number), package): (&(DeviceKey, u64), &KeyPackage)) -> Result<Value, StoreError> {
+    Ok(json!({ "device": hex(&device.0), "number": number, "package": hex(package) }))
 }
 
 fn report(report: &Report) -> Result<Value, StoreError> {

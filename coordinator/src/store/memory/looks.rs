@@ -3,17 +3,21 @@
 use std::io::Write;
 
 use jamsync_protocol::{
+    conversation::{ConversationId, PostId},
     id::{AccountId, DeviceKey, Handle, JamId},
     identity::{CodeToken, LinkToken},
     time::UtcTime,
-    wire::coord::{CoordReply, EventNumber, IdempotencyKey, NumberedEvent, RequestId},
+    wire::coord::{
+        ConversationEntry, CoordReply, EventNumber, IdempotencyKey, NumberedEvent, RequestId, Sequence,
+    },
 };
 
 use super::Rows;
 use crate::{
     eligibility::AgeRecord,
     store::{
-        Account, ContactRow, Device, DeviceCode, Jam, JamRequest, JoinPermit, Link, Report, StoreError, View,
+        Account, ContactRow, Conversation, Device, DeviceCode, Jam, JamRequest, JoinPermit, Link, LogCursor,
+        Report, StoreError, View,
     },
 };
 
@@ -177,6 +181,55 @@ impl View for Rows {
         key: IdempotencyKey,
     ) -> Result<Option<([u8; 32], CoordReply)>, StoreError> {
         Ok(self.receipts.get(&(device, key.0)).map(|receipt| (receipt.digest, receipt.reply.clone())))
+    }
+
+    fn conversation(&self, id: ConversationId) -> Result<Option<Conversation>, StoreError> {
+        Ok(self.conversations.get(&id).cloned())
+    }
+
+    fn conversations_after(
+        &self,
+        account: AccountId,
+        after: Option<ConversationId>,
+        limit: u32,
+    ) -> Result<Vec<Conversation>, StoreError> {
+        let mine = self.conversations.values().filter(|conversation| conversation.members.contains(account));
+        let behind = mine.filter(|conversation| after.is_none_or(|after| conversation.id > after));
+        Ok(first(limit, behind.cloned().collect()))
+    }
+
+    fn log_cursors(&self, conversation: ConversationId) -> Result<Vec<LogCursor>, StoreError> {
+        let there = self.cursors.iter().filter(|((of, _), _)| *of == conversation);
+        let spoken = there.filter_map(|((_, device), upto)| {
+            let account = self.devices.get(device)?.device.account;
+            Some(LogCursor { device: *device, account, upto: *upto })
+        });
+        Ok(spoken.collect())
+    }
+
+    fn log_after(
+        &self,
+        conversation: ConversationId,
+        after: Sequence,
+        limit: u32,
+    ) -> Result<Vec<ConversationEntry>, StoreError> {
+        let behind = self.log.values().filter(|kept| kept.row.conversation == conversation && kept.whole);
+        let entries = behind.map(|kept| &kept.row.entry).filter(|entry| entry.sequence > after);
+        Ok(first(limit, entries.cloned().collect()))
+    }
+
+    fn posted(
+        &self,
+        conversation: ConversationId,
+        post: PostId,
+    ) -> Result<Option<(Sequence, UtcTime)>, StoreError> {
+        let entry = self.posts_of(conversation).find(|(id, _)| *id == post).map(|(_, entry)| entry);
+        Ok(entry.map(|entry| (entry.sequence, entry.at)))
+    }
+
+    fn key_packages_left(&self, device: DeviceKey) -> Result<u32, StoreError> {
+        let left = self.packages_of(device).filter(|(number, _)| *number > 0).count();
+        Ok(u32::try_from(left).unwrap_or(u32::MAX))
     }
 
     fn held_about(&self, account: AccountId, out: &mut dyn Write) -> Result<(), StoreError> {

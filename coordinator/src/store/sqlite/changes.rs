@@ -3,10 +3,14 @@
 use std::ops::RangeInclusive;
 
 use jamsync_protocol::{
+    conversation::ConversationId,
     id::{AccountId, DeviceKey, JamId},
     identity::{DeviceLog, LinkToken, SignedGrant, Tier},
     time::{Span, UtcTime},
-    wire::coord::{CoordEvent, CoordReply, DeviceName, EventNumber, IdempotencyKey, RequestEnd, RequestId},
+    wire::coord::{
+        CoordEvent, CoordReply, DeviceName, EventNumber, IdempotencyKey, KeyPackage, RequestEnd, RequestId,
+        Sequence,
+    },
 };
 use rusqlite::Params;
 
@@ -14,20 +18,25 @@ use super::Rows;
 use crate::{
     eligibility::AgeRecord,
     store::{
-        Account, ContactRow, Device, DeviceCode, ENDED_CONTACTS_KEPT, EVENTS_KEPT_MAX, Jam, JamRequest,
-        JoinPermit, Latest, Link, Report, StoreError, Tables,
+        Account, ContactRow, Conversation, Device, DeviceCode, ENDED_CONTACTS_KEPT, EVENTS_KEPT_MAX, Jam,
+        JamRequest, JoinPermit, Latest, Link, LogRow, Report, StoreError, Tables,
         rows::{bytes, db, end_number, reason_number, tier_number},
     },
 };
 
 impl Rows<'_> {
     /// Runs `sql`, which changes exactly one row.
-    fn change_one(&self, sql: &str, params: impl Params, what: &'static str) -> Result<(), StoreError> {
+    pub(super) fn change_one(
+        &self,
+        sql: &str,
+        params: impl Params,
+        what: &'static str,
+    ) -> Result<(), StoreError> {
         let changed = self.prepare(sql).and_then(|mut s| s.execute(params)).map_err(db)?;
         if changed == 1 { Ok(()) } else { Err(StoreError::Corrupt(what)) }
     }
 
-    fn change(&self, sql: &str, params: impl Params) -> Result<(), StoreError> {
+    pub(super) fn change(&self, sql: &str, params: impl Params) -> Result<(), StoreError> {
         self.count(sql, params).map(drop)
     }
 
@@ -92,7 +101,9 @@ impl Tables for Rows<'_> {
 
     fn revoke_device(&mut self, key: DeviceKey) -> Result<(), StoreError> {
         self.change_one("UPDATE devices SET revoked = 1 WHERE key = ?1", [key.0], "device")?;
-        self.change("DELETE FROM events WHERE device = ?1", [key.0])
+        self.change("DELETE FROM events WHERE device = ?1", [key.0])?;
+        self.change("DELETE FROM conversation_cursors WHERE device = ?1", [key.0])?;
+        self.drop_key_packages(key)
     }
 
     fn put_device_code(&mut self, code: DeviceCode) -> Result<(), StoreError> {
@@ -244,6 +255,43 @@ impl Tables for Rows<'_> {
         self.change("DELETE FROM events WHERE device = ?1 AND number <= ?2", (device.0, upto))
     }
 
+    fn put_conversation(&mut self, conversation: &Conversation) -> Result<(), StoreError> {
+        self.set_conversation(conversation)
+    }
+
+    fn put_log_cursor(
+        &mut self,
+        conversation: ConversationId,
+        device: DeviceKey,
+        upto: Sequence,
+    ) -> Result<(), StoreError> {
+        self.set_log_cursor(conversation, device, upto)
+    }
+
+    fn insert_log_row(&mut self, row: &LogRow) -> Result<(), StoreError> {
+        self.add_log_row(row)
+    }
+
+    fn forget_log(&mut self, conversation: ConversationId, upto: Sequence) -> Result<(), StoreError> {
+        self.forget(conversation, upto)
+    }
+
+    fn add_key_package(&mut self, device: DeviceKey, package: &KeyPackage) -> Result<(), StoreError> {
+        self.append_key_package(device, package)
+    }
+
+    fn put_last_resort(&mut self, device: DeviceKey, package: &KeyPackage) -> Result<(), StoreError> {
+        self.set_last_resort(device, package)
+    }
+
+    fn take_key_package(&mut self, device: DeviceKey) -> Result<Option<KeyPackage>, StoreError> {
+        self.take_package(device)
+    }
+
+    fn drop_key_packages(&mut self, device: DeviceKey) -> Result<(), StoreError> {
+        self.change("DELETE FROM key_packages WHERE device = ?1", [device.0])
+    }
+
     fn insert_receipt(
         &mut self,
         device: DeviceKey,
@@ -294,6 +342,7 @@ impl Tables for Rows<'_> {
         let mut rows = 0;
         for (sql, latest) in [
             ("UPDATE receipts SET at = ?1 WHERE at > ?1", latest.done),
+            ("UPDATE conversation_log SET at = ?1 WHERE at > ?1", latest.done),
             ("UPDATE requests SET created = ?1 WHERE created > ?1", latest.done),
             ("UPDATE requests SET expires = ?1 WHERE ended IS NULL AND expires > ?1", latest.request),
             ("UPDATE links SET expires = ?1 WHERE expires > ?1", latest.link),
@@ -314,10 +363,11 @@ impl Tables for Rows<'_> {
 }
 
 /// Each column whose times move with the calendar.
-const MOVED: [(&str, &str); 7] = [
+const MOVED: [(&str, &str); 8] = [
     ("requests", "created"),
     ("requests", "expires"),
     ("receipts", "at"),
+    ("conversation_log", "at"),
     ("join_permits", "expires"),
     ("device_codes", "expires"),
     ("links", "expires"),
@@ -328,13 +378,15 @@ const MOVED: [(&str, &str); 7] = [
 const COUNTED: [(&str, &str); 2] = [("contacts", "since"), ("reports", "at")];
 
 /// What is dropped once it is older than `?1`: the table, its key, and which rows.
-const PRUNED: [(&str, &str, &str); 6] = [
+const PRUNED: [(&str, &str, &str); 7] = [
     ("receipts", "device, key", "at < ?1"),
     ("requests", "id", "ended IS NOT NULL AND created < ?1"),
     ("join_permits", "fingerprint", "expires < ?1"),
     ("device_codes", "token", "expires < ?1"),
     ("links", "token", "expires < ?1"),
     ("jams", "id", "expires < ?1"),
+    // By as much older as `LOG_KEPT_MORE`, in nanoseconds; a time at the beginning of numbers is not moved below it.
+    ("conversation_log", "conversation, sequence", "at < max(?1, -9000000000000000000) - 2505600000000000"),
 ];
 /// The same of contacts, which are kept for longer.
 const PRUNED_CONTACTS: (&str, &str, &str) =

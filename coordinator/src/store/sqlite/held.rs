@@ -15,7 +15,7 @@ use crate::store::{
 
 /// Each table, and which of its rows and columns tell about the account `?1`. What another account has said about it,
 /// a block or a complaint, is the other's.
-pub(super) const HELD: [(&str, &str); 11] = [
+pub(super) const HELD: [(&str, &str); 16] = [
     ("accounts", "SELECT * FROM accounts WHERE id = ?1"),
     ("devices", "SELECT * FROM devices WHERE account = ?1 ORDER BY added"),
     ("device_codes", "SELECT * FROM device_codes WHERE account = ?1"),
@@ -37,11 +37,28 @@ pub(super) const HELD: [(&str, &str); 11] = [
         "SELECT device, count(*) AS count FROM receipts
          WHERE device IN (SELECT key FROM devices WHERE account = ?1) GROUP BY device",
     ),
+    (
+        "conversations",
+        "SELECT c.* FROM conversations c JOIN conversation_members m ON m.conversation = c.id WHERE m.account = ?1",
+    ),
+    ("conversation_members", "SELECT * FROM conversation_members WHERE account = ?1"),
+    (
+        "conversation_cursors",
+        "SELECT * FROM conversation_cursors WHERE device IN (SELECT key FROM devices WHERE account = ?1)",
+    ),
+    (
+        "conversation_log",
+        "SELECT * FROM conversation_log WHERE device IN (SELECT key FROM devices WHERE account = ?1)",
+    ),
+    (
+        "key_packages",
+        "SELECT * FROM key_packages WHERE device IN (SELECT key FROM devices WHERE account = ?1)",
+    ),
     ("reports", "SELECT number, about_account, reason, words, at FROM reports WHERE by_account = ?1"),
 ];
 
 /// What removes the account `?1`, in an order that no reference hinders.
-const ERASE: [&str; 12] = [
+const ERASE: [&str; 17] = [
     "DELETE FROM events WHERE device IN (SELECT key FROM devices WHERE account = ?1)",
     "DELETE FROM receipts WHERE device IN (SELECT key FROM devices WHERE account = ?1)",
     "DELETE FROM device_codes WHERE account = ?1",
@@ -50,6 +67,14 @@ const ERASE: [&str; 12] = [
     "DELETE FROM requests WHERE from_account = ?1 OR to_account = ?1",
     "DELETE FROM participants WHERE jam IN (SELECT jam FROM participants WHERE account = ?1)",
     "DELETE FROM jams WHERE ?1 IS NOT NULL AND id NOT IN (SELECT jam FROM participants)",
+    "DELETE FROM conversation_log WHERE conversation IN (
+        SELECT conversation FROM conversation_members WHERE account = ?1)",
+    "DELETE FROM conversation_cursors WHERE conversation IN (
+        SELECT conversation FROM conversation_members WHERE account = ?1)",
+    "DELETE FROM conversations WHERE id IN (SELECT conversation FROM conversation_members WHERE account = ?1)",
+    "DELETE FROM conversation_members WHERE conversation IN (
+        SELECT conversation FROM conversation_members WHERE account = ?1)",
+    "DELETE FROM key_packages WHERE device IN (SELECT key FROM devices WHERE account = ?1)",
     "UPDATE reports SET by_account = NULL WHERE by_account = ?1",
     "UPDATE reports SET about_account = NULL WHERE about_account = ?1",
     "DELETE FROM devices WHERE account = ?1",

@@ -3,10 +3,13 @@
 use std::io::Write;
 
 use jamsync_protocol::{
+    conversation::{ConversationId, PostId},
     id::{AccountId, DeviceKey, Handle, JamId},
     identity::{CodeToken, LinkToken},
     time::UtcTime,
-    wire::coord::{CoordReply, EventNumber, IdempotencyKey, NumberedEvent, RequestId},
+    wire::coord::{
+        ConversationEntry, CoordReply, EventNumber, IdempotencyKey, NumberedEvent, RequestId, Sequence,
+    },
 };
 use rusqlite::{OptionalExtension, Params, Row};
 
@@ -14,13 +17,14 @@ use super::Rows;
 use crate::{
     eligibility::AgeRecord,
     store::{
-        Account, ContactRow, Device, DeviceCode, Jam, JamRequest, JoinPermit, Link, Report, StoreError, View,
+        Account, ContactRow, Conversation, Device, DeviceCode, Jam, JamRequest, JoinPermit, Link, LogCursor,
+        Report, StoreError, View,
         rows::{self, ACCOUNT, CONTACT, DEVICE, REPORT, REQUEST, column, db},
     },
 };
 
 impl Rows<'_> {
-    fn one<T>(
+    pub(super) fn one<T>(
         &self,
         sql: &str,
         params: impl Params,
@@ -30,7 +34,7 @@ impl Rows<'_> {
         statement.query_row(params, |row| Ok(read(row))).optional().map_err(db)?.transpose()
     }
 
-    fn many<T>(
+    pub(super) fn many<T>(
         &self,
         sql: &str,
         params: impl Params,
@@ -257,6 +261,44 @@ impl View for Rows<'_> {
         self.one(sql, (device.0, key.0), |row| {
             Ok((column(row, 0)?, rows::value(&column::<Vec<u8>>(row, 1)?, "receipt")?))
         })
+    }
+
+    fn conversation(&self, id: ConversationId) -> Result<Option<Conversation>, StoreError> {
+        self.find_conversation(id)
+    }
+
+    fn conversations_after(
+        &self,
+        account: AccountId,
+        after: Option<ConversationId>,
+        limit: u32,
+    ) -> Result<Vec<Conversation>, StoreError> {
+        self.find_conversations(account, after, limit)
+    }
+
+    fn log_cursors(&self, conversation: ConversationId) -> Result<Vec<LogCursor>, StoreError> {
+        self.find_log_cursors(conversation)
+    }
+
+    fn log_after(
+        &self,
+        conversation: ConversationId,
+        after: Sequence,
+        limit: u32,
+    ) -> Result<Vec<ConversationEntry>, StoreError> {
+        self.find_log(conversation, after, limit)
+    }
+
+    fn posted(
+        &self,
+        conversation: ConversationId,
+        post: PostId,
+    ) -> Result<Option<(Sequence, UtcTime)>, StoreError> {
+        self.find_post(conversation, post)
+    }
+
+    fn key_packages_left(&self, device: DeviceKey) -> Result<u32, StoreError> {
+        self.count_key_packages(device)
     }
 
     fn held_about(&self, account: AccountId, out: &mut dyn Write) -> Result<(), StoreError> {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CANDIDATES_MAX, Contact, DeviceName, EventNumber, OpenRequest, RequestEnd, RequestId};
 use crate::{
+    conversation::ConversationId,
     id::{AccountId, DeviceKey, JamId},
     identity::{
         device_code::{CodeProof, CodeToken},
@@ -107,6 +108,11 @@ pub enum CoordEvent {
     ContactRemoved {
         /// Which.
         account: AccountId,
+    },
+    /// A conversation's log has grown. It is told once, and again when this device has dealt with all that it was told of.
+    ConversationGrew {
+        /// Which.
+        conversation: ConversationId,
     },
 }
 

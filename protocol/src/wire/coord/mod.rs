@@ -13,12 +13,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::Text;
 
+mod delivery;
 mod event;
 mod fault;
 mod refusal;
 mod reply;
 mod request;
 
+pub use delivery::{
+    CONVERSATIONS_PER_REPLY_MAX, Commit, ConversationEntry, ConversationItem, ConversationState,
+    ENTRIES_PER_REPLY_MAX, GroupWelcome, KeyPackage, Sealed, Sequence, TakenPackage,
+};
 pub use event::{CoordEvent, Introduction, NumberedEvent, Role};
 pub use fault::Fault;
 pub use refusal::{Refusal, RequestEnd};

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{id::Handle, time::Span};
+use super::Sequence;
+use crate::{conversation::Epoch, id::Handle, time::Span};
 
 /// A refusal. Append-only. Where a reason would tell something about another account (that it does not exist,
 /// is too young, or has closed its door), the same words are used for all of them.
@@ -39,7 +40,7 @@ pub enum Refusal {
     )]
     NotPremium,
     /// The account holder is too young.
-    #[error("Jams are for people of {minimum_age} years and older; this opens on your birthday")]
+    #[error("Jams and messages are for people of {minimum_age} years and older; this opens on your birthday")]
     TooYoung {
         /// The age that the operator requires, in years.
         minimum_age: u8,
@@ -128,11 +129,11 @@ pub enum Refusal {
     #[error("you have opted out of Jams; `jamsync account opt-in` lets you in again")]
     OptedOut,
     /// Jams are not open where the account holder lives.
-    #[error("Jams are not open in your country at this coordinator; ask its operator")]
+    #[error("Jams and messages are not open in your country at this coordinator; ask its operator")]
     NotInMarket,
     /// The rollout has not reached the account.
     #[error(
-        "Jams are opened to a part of all accounts first, and yours is not among them yet; try again later"
+        "Jams and messages are opened to a part of all accounts first, and yours is not among them yet; try again later"
     )]
     NotRolledOut,
     /// The account is no contact of this one.
@@ -144,6 +145,26 @@ pub enum Refusal {
         /// How it is called.
         handle: Handle,
     },
+    /// No such conversation, or this account is not in it.
+    #[error("there is no such conversation")]
+    UnknownConversation,
+    /// The conversation has gone on since what was to be placed in it was made.
+    #[error("the conversation has changed meanwhile; try again")]
+    EpochMoved {
+        /// Its epoch now.
+        epoch: Epoch,
+        /// The newest entry of its log.
+        newest: Sequence,
+    },
+    /// Messages do not reach the contact; the reason is the contact's own.
+    #[error("messages do not reach {handle} at present; try again later")]
+    CannotDeliver {
+        /// The contact.
+        handle: Handle,
+    },
+    /// The members of a conversation are not this account and one contact.
+    #[error("a conversation is between you and one of your contacts")]
+    NoSuchMembers,
 }
 
 /// How a Jam request ended.

@@ -6,10 +6,12 @@ use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CONTACTS_PER_REPLY_MAX, DEVICES_MAX, DeviceName, EXPORT_PART_BYTES_MAX, Features, OPEN_REQUESTS_MAX,
-    Refusal, RequestId,
+    CONTACTS_PER_REPLY_MAX, CONVERSATIONS_PER_REPLY_MAX, ConversationEntry, ConversationState, DEVICES_MAX,
+    DeviceName, ENTRIES_PER_REPLY_MAX, EXPORT_PART_BYTES_MAX, Features, OPEN_REQUESTS_MAX, Refusal,
+    RequestId, Sequence, TakenPackage,
 };
 use crate::{
+    conversation::KEY_PACKAGES_PER_CALL_MAX,
     id::{AccountId, DeviceKey, Handle},
     identity::{
         device_code::CodeToken,
@@ -87,6 +89,38 @@ pub enum CoordReply {
         /// The BLAKE3 hash of all: where it differs from that of the part before, something has changed, and the
         /// export begins anew.
         hash: [u8; 32],
+    },
+    /// How many key packages of this device are left to be handed out, beside the last resort.
+    KeyPackages {
+        /// How many.
+        left: u16,
+    },
+    /// Of each device that was asked for and has any, one package.
+    TakenPackages(List<TakenPackage, KEY_PACKAGES_PER_CALL_MAX>),
+    /// It stands in the conversation's log.
+    Placed {
+        /// Where.
+        sequence: Sequence,
+        /// When the coordinator took it.
+        at: UtcTime,
+    },
+    /// To `CoordRequest::ConversationLog`, as many as the frame holds.
+    Entries {
+        /// In the order of the log. A gap before the first means that what stood there is not kept any more.
+        entries: List<ConversationEntry, ENTRIES_PER_REPLY_MAX>,
+        /// The newest of the log.
+        newest: Sequence,
+    },
+    /// How a conversation stands.
+    Conversation(ConversationState),
+    /// To `CoordRequest::Conversations`.
+    Conversations {
+        /// In the order of their names.
+        conversations: List<ConversationState, CONVERSATIONS_PER_REPLY_MAX>,
+        /// Whether more follow after the last of these.
+        more: bool,
+        /// How many key packages of this device are left.
+        key_packages: u16,
     },
 }
 

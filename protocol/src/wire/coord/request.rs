@@ -4,8 +4,12 @@ use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CANDIDATES_MAX, DeviceName, EventNumber, Features, REPORT_BYTES_MAX, RequestId};
+use super::{
+    CANDIDATES_MAX, Commit, DeviceName, EventNumber, Features, GroupWelcome, KeyPackage, REPORT_BYTES_MAX,
+    RequestId, Sealed, Sequence,
+};
 use crate::{
+    conversation::{ConversationId, Epoch, KEY_PACKAGES_PER_CALL_MAX, Members, PostId},
     id::{AccountId, DeviceKey, Handle, JamId},
     identity::{
         device_code::{CodeProof, CodeToken},
@@ -180,6 +184,72 @@ pub enum CoordRequest {
     DeleteAccount {
         /// The account's own name, so that nothing is deleted by mistake.
         handle: Handle,
+    },
+    /// Keeps key packages of this device, each to be handed out once. Answer: `CoordReply::KeyPackages`.
+    PublishKeyPackages {
+        /// The packages.
+        packages: List<KeyPackage, KEY_PACKAGES_PER_CALL_MAX>,
+        /// The one to hand out, again and again, where no other is left; takes the place of the one before.
+        last_resort: Option<KeyPackage>,
+        /// Whether those published before are of no use any more.
+        anew: bool,
+    },
+    /// A key package of each of these devices, of this account or of contacts. Answer: `CoordReply::TakenPackages`.
+    TakeKeyPackages {
+        /// Which devices.
+        devices: List<DeviceKey, KEY_PACKAGES_PER_CALL_MAX>,
+    },
+    /// Begins a conversation, or begins it anew, unless it has been begun this often already. Answer:
+    /// `CoordReply::Placed`.
+    BeginConversation {
+        /// Who is in it, this account included.
+        members: Members,
+        /// How often it has then been begun.
+        generation: u32,
+        /// For every other device in it.
+        welcome: GroupWelcome,
+    },
+    /// Changes the devices or keys of a conversation, unless another change was faster. Answer: `CoordReply::Placed`.
+    ChangeConversation {
+        /// Which.
+        conversation: ConversationId,
+        /// The epoch that it ends.
+        epoch: Epoch,
+        /// The change.
+        commit: Commit,
+        /// For the devices that it adds.
+        welcome: Option<GroupWelcome>,
+    },
+    /// Says something in a conversation, once: a repetition under the same name is answered as the first was. Answer:
+    /// `CoordReply::Placed`.
+    Post {
+        /// Where.
+        conversation: ConversationId,
+        /// The epoch for which it is sealed.
+        epoch: Epoch,
+        /// Its name.
+        id: PostId,
+        /// What is said.
+        sealed: Sealed,
+    },
+    /// A part of a conversation's log. Answer: `CoordReply::Entries`.
+    ConversationLog {
+        /// Which.
+        conversation: ConversationId,
+        /// Only what comes after this entry.
+        after: Sequence,
+    },
+    /// All entries of a log up to this one are dealt with and kept. Answer: `CoordReply::Conversation`.
+    AcknowledgeLog {
+        /// Of which conversation.
+        conversation: ConversationId,
+        /// The newest that is dealt with.
+        upto: Sequence,
+    },
+    /// The conversations of this account in the order of their names. Answer: `CoordReply::Conversations`.
+    Conversations {
+        /// Only those after this one.
+        after: Option<ConversationId>,
     },
 }
 

@@ -1,0 +1,383 @@
+//! Conversations: messages to contacts, sealed end to end, by way of a coordinator that keeps their order and can read none.
+//!
+//! [`Conversations`] is a machine with a database and without a network. What it wants to ask the coordinator comes out of
+//! [`poll_ask`](Conversations::poll_ask), one at a time; the answer goes into
+//! [`handle_answer`](Conversations::handle_answer); what a listener should know comes out of
+//! [`poll_note`](Conversations::poll_note). After every call that changes it, both are to be polled until they give nothing.
+//!
+//! The coordinator's log of a conversation is the one truth about it. What this device says or changes counts when it stands
+//! in the log, wherever a reply got lost, and every device deals with the same entries in the same order. A key is used in the
+//! transaction that keeps what it was used for: sealed bytes stand in the outbox before they go out, and the same bytes go
+//! out again after a crash; what was opened stands in the history, with how far the log was read.
+//!
+//! Nobody is believed about who is in a conversation: each device must stand in the pinned log of its account.
+
+mod answers;
+mod asks;
+mod database;
+mod group;
+mod inbox;
+mod keys;
+mod roster;
+mod rows;
+mod storage;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::{Path, PathBuf},
+};
+
+use jamsync_protocol::{
+    conversation::{Content, ConversationId, PostId},
+    id::{AccountId, DeviceKey},
+    identity::DeviceSecret,
+    time::UtcTime,
+    wire::coord::{ConversationEntry, CoordRequest, KeyPackage, Sequence},
+};
+use rand::TryRngCore as _;
+use rusqlite::Connection;
+
+pub use self::{
+    answers::NoAnswer,
+    roster::{Friend, Roster},
+    storage::ShelfError,
+};
+use self::{
+    keys::Keys,
+    rows::{Heard, Known, Unsent},
+};
+
+/// The conversations of this device.
+#[derive(Debug)]
+pub struct Conversations {
+    database: Connection,
+    keys: Keys,
+    roster: Roster,
+    live: BTreeMap<ConversationId, Live>,
+    listing: Listing,
+    /// How many key packages the coordinator has left; none before it was asked.
+    packages_left: Option<u16>,
+    /// Before this time nothing is asked, because the coordinator said so.
+    quiet_until: Option<UtcTime>,
+    connected: bool,
+    notes: VecDeque<Note>,
+}
+
+/// What is known of a conversation until the node ends.
+#[derive(Debug, Default)]
+struct Live {
+    /// The newest entry of the log that was heard of.
+    newest: Sequence,
+    /// How often it was begun, as far as was heard of.
+    generation: u32,
+    /// Since when this device waits to be let in.
+    waiting_since: Option<UtcTime>,
+    /// Since when the devices in it are not those of its accounts.
+    differs_since: Option<UtcTime>,
+    /// Whose log is to be asked for, before the next entry is judged.
+    wants_log: Option<AccountId>,
+    /// Whose log was asked for, for the entry that is next.
+    asked_log: Option<AccountId>,
+    /// Entries that were fetched, and are not dealt with yet.
+    entries: VecDeque<ConversationEntry>,
+    /// Key packages in hand, by device.
+    packages: BTreeMap<DeviceKey, KeyPackage>,
+    /// When it is asked again for those that were not there, and how often it was asked in vain.
+    packages_again: Option<UtcTime>,
+    packages_tries: u32,
+    /// When time alone brings something to do.
+    due: Option<UtcTime>,
+    /// Whether nothing is to be done before something happens.
+    settled: bool,
+    /// Nothing is sent before this time, because the coordinator would refuse it.
+    held_until: Option<UtcTime>,
+}
+
+/// How far the conversations are read through after the coordinator was away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listing {
+    /// To be asked for behind this one.
+    Wanted(Option<ConversationId>),
+    /// Known.
+    Done,
+}
+
+/// Something to ask the coordinator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// The request.
+    pub request: CoordRequest,
+    about: Option<ConversationId>,
+}
+
+/// What a listener should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// Somebody said something, or what this account said is on its way.
+    Said {
+        /// With whom.
+        with: AccountId,
+        /// What.
+        said: Said,
+    },
+    /// Something is wrong.
+    Warning(String),
+}
+
+/// A message of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// Its name.
+    pub id: PostId,
+    /// Whose it is.
+    pub by: AccountId,
+    /// When it was said, by its author's calendar.
+    pub at: UtcTime,
+    /// What was said.
+    pub content: Content,
+    /// Whether the coordinator has it.
+    pub sent: bool,
+}
+
+/// Why conversations cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Trouble {
+    /// The database failed.
+    #[error(
+        "the database of conversations failed: {0}; see that the disk has room and the state folder is yours"
+    )]
+    Database(String),
+    /// The database does not hold what was written.
+    #[error("the database of conversations is damaged: {0}")]
+    Damaged(String),
+    /// A newer version has written it.
+    #[error("the database of conversations has version {actual}, this program knows {known}; update jamsync")]
+    Newer {
+        /// The version found.
+        actual: i64,
+        /// The version known.
+        known: i64,
+    },
+    /// A key could not be used.
+    #[error("a message could not be sealed: {0}; let us know")]
+    Keys(String),
+    /// Too much waits to be sent already.
+    #[error("{waiting} messages wait to be sent already; they go out when the coordinator can be reached")]
+    Full {
+        /// How many.
+        waiting: u32,
+    },
+    /// The account is none of the contacts.
+    #[error("that is none of your contacts; `jamsync contacts` lists them")]
+    NoContact,
+    /// The listener has blocked the contact.
+    #[error("you have blocked this contact; `jamsync contacts unblock` lifts that")]
+    Blocked,
+}
+
+impl Conversations {
+    /// Opens the conversations kept in `path`. A database that is damaged is put aside, and where it is then is given beside;
+    /// this device is let in again by the others.
+    ///
+    /// # Errors
+    /// [`Trouble`] where the file cannot be used.
+    pub fn open(
+        path: &Path,
+        secret: &DeviceSecret,
+        roster: Roster,
+    ) -> Result<(Self, Option<PathBuf>), Trouble> {
+        let (database, aside) = database::open(path)?;
+        let conversations = Self {
+            database,
+            keys: Keys::new(secret, roster.me()),
+            roster,
+            live: BTreeMap::new(),
+            listing: Listing::Wanted(None),
+            packages_left: None,
+            quiet_until: None,
+            connected: false,
+            notes: VecDeque::new(),
+        };
+        Ok((conversations, aside))
+    }
+
+    /// The coordinator can be asked from now on; what has happened meanwhile is unknown.
+    pub fn handle_connected(&mut self) {
+        self.connected = true;
+        self.handle_missed();
+        for live in self.live.values_mut() {
+            live.held_until = None;
+            live.look_again();
+        }
+    }
+
+    /// Something was not told: everything is asked for again.
+    pub fn handle_missed(&mut self) {
+        self.listing = Listing::Wanted(None);
+        self.quiet_until = None;
+    }
+
+    /// The coordinator is gone.
+    pub fn handle_disconnected(&mut self) {
+        self.connected = false;
+    }
+
+    /// A conversation's log has grown.
+    ///
+    /// # Errors
+    /// [`Trouble`] of the database.
+    pub fn handle_grown(&mut self, conversation: ConversationId) -> Result<(), Trouble> {
+        if self.friend_in(conversation).is_none() {
+            return Ok(());
+        }
+        let read = Known::load(&self.database, conversation)?.read;
+        let live = self.live.entry(conversation).or_default();
+        live.newest = live.newest.max(Sequence(read.0.saturating_add(1)));
+        live.stir();
+        Ok(())
+    }
+
+    /// The devices of this account or of a contact have changed, or who is one.
+    pub fn handle_roster(&mut self, roster: Roster) {
+        self.roster.renew(roster);
+        self.live.values_mut().for_each(Live::look_again);
+    }
+
+    /// Says something to a contact. When this returns, it is kept, and goes out as soon as it can.
+    ///
+    /// # Errors
+    /// [`Trouble`]; nothing is said then.
+    pub fn say(&mut self, to: AccountId, content: Content, now: UtcTime) -> Result<Said, Trouble> {
+        let friend = self.roster.friend(to).ok_or(Trouble::NoContact)?;
+        if friend.blocked {
+            return Err(Trouble::Blocked);
+        }
+        let (id, _) = self.roster.conversation_with(to).ok_or(Trouble::NoContact)?;
+        let mut name = [0; 16];
+        rand::rngs::OsRng.try_fill_bytes(&mut name).map_err(|error| Trouble::Keys(error.to_string()))?;
+        let transaction = self.database.unchecked_transaction()?;
+        let waiting = Unsent::count(&transaction)?;
+        if waiting >= OUTBOX_MAX {
+            return Err(Trouble::Full { waiting });
+        }
+        let mut known = Known::load(&transaction, id)?;
+        known.said += 1;
+        known.save(&transaction)?;
+        let unsent = Unsent { id: PostId(name), count: known.said, at: now, content, sealed: None };
+        unsent.add(&transaction, id)?;
+        transaction.commit()?;
+        self.live.entry(id).or_default().stir();
+        Ok(self.own(unsent))
+    }
+
+    /// What was said with a contact: the last `limit` messages, oldest first, and behind them what waits to be sent.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub fn history(&self, with: AccountId, limit: u32) -> Result<Vec<Said>, Trouble> {
+        let Some((id, _)) = self.roster.conversation_with(with) else { return Ok(Vec::new()) };
+        let mut all: Vec<Said> = Heard::last(&self.database, id, limit)?.into_iter().map(Said::of).collect();
+        all.extend(Unsent::all(&self.database, id, OUTBOX_MAX)?.into_iter().map(|unsent| self.own(unsent)));
+        let surplus = all.len().saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX));
+        all.drain(..surplus);
+        Ok(all)
+    }
+
+    /// The contacts of this account.
+    #[must_use]
+    pub const fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// What a listener should know next.
+    #[must_use]
+    pub fn poll_note(&mut self) -> Option<Note> {
+        self.notes.pop_front()
+    }
+
+    fn own(&self, unsent: Unsent) -> Said {
+        let Unsent { id, at, content, .. } = unsent;
+        Said { id, by: self.keys.account, at, content, sent: false }
+    }
+
+    fn warn(&mut self, warning: impl Into<String>) {
+        self.note(Note::Warning(warning.into()));
+    }
+
+    fn note(&mut self, note: Note) {
+        // Whoever does not look at them loses the oldest.
+        if self.notes.len() >= NOTES_MAX {
+            self.notes.pop_front();
+        }
+        self.notes.push_back(note);
+    }
+
+    /// The contact whose conversation it is.
+    fn friend_in(&self, conversation: ConversationId) -> Option<&Friend> {
+        let is_in = |friend: &&Friend| {
+            self.roster.conversation_with(friend.account).is_some_and(|(id, _)| id == conversation)
+        };
+        self.roster.friends().iter().find(is_in)
+    }
+
+    /// The name under which the listener knows the other side of a conversation.
+    fn name_of(&self, conversation: ConversationId) -> String {
+        let friend = self.friend_in(conversation);
+        friend.map_or_else(|| "somebody who is no contact".to_owned(), |friend| friend.name.to_string())
+    }
+}
+
+impl Live {
+    /// Something has happened that may bring something to do.
+    fn stir(&mut self) {
+        (self.settled, self.due) = (false, None);
+    }
+
+    /// The same, and whoever had no key package may have one now.
+    fn look_again(&mut self) {
+        self.stir();
+        (self.packages_again, self.packages_tries) = (None, 0);
+    }
+}
+
+impl Said {
+    fn of(heard: Heard) -> Self {
+        let Heard { id, account: by, at, content, .. } = heard;
+        Self { id, by, at, content, sent: true }
+    }
+}
+
+impl Trouble {
+    fn mls(error: impl std::fmt::Display) -> Self {
+        Self::Keys(error.to_string())
+    }
+
+    fn value(error: impl std::fmt::Display) -> Self {
+        Self::Damaged(error.to_string())
+    }
+}
+
+impl From<rusqlite::Error> for Trouble {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match error.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => Self::Damaged(error.to_string()),
+            _ => Self::Database(error.to_string()),
+        }
+    }
+}
+
+impl From<ShelfError> for Trouble {
+    fn from(error: ShelfError) -> Self {
+        match error {
+            ShelfError::Database(error) => error.into(),
+            ShelfError::Value(error) => Self::Damaged(error.to_string()),
+        }
+    }
+}
+
+/// How many messages wait to be sent at once: as many as a coordinator keeps for a friend who is away.
+const OUTBOX_MAX: u32 = 1_000;
+/// How many notes wait to be looked at.
+const NOTES_MAX: usize = 1_000;

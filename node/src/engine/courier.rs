@@ -1,0 +1,224 @@
+//! The courier: carries what the conversations want to ask to the coordinator and brings the answers back, beside the loop,
+//! because a database and a network take longer than a loop that plays music may wait.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use jamsync_protocol::{
+    conversation::{Content, ConversationId},
+    id::AccountId,
+    time::Span,
+    wire::coord::CoordReply,
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::sleep,
+};
+
+use super::{Apply, Completion, utc_now};
+use crate::{
+    api::Reply,
+    conversation::{Ask, Conversations, NoAnswer, Note, Roster, Said, Trouble},
+    identity::Identity,
+    net::coordinator::{CoordinatorLink, LinkError},
+};
+
+/// The engine's end of the courier. The courier ends with it.
+#[derive(Clone, Debug)]
+pub(super) struct Courier(mpsc::UnboundedSender<Errand>);
+
+/// What the engine tells or wants.
+#[derive(Debug)]
+pub(super) enum Errand {
+    /// The coordinator answers.
+    Connected,
+    /// It does not any more.
+    Disconnected,
+    /// It did not tell everything.
+    Missed,
+    /// A log has grown.
+    Grown(ConversationId),
+    /// Who is who has changed.
+    Roster(Box<Roster>),
+    /// The listener says something.
+    Say { to: AccountId, content: Content, answer: oneshot::Sender<Result<Said, Trouble>> },
+    /// The listener wants to see what was said, with each of these the last so many.
+    Show { with: Vec<AccountId>, last: u32, answer: oneshot::Sender<Result<Shown, Trouble>> },
+}
+
+/// What was said, by whom it was said with.
+pub(super) type Shown = Vec<(AccountId, Vec<Said>)>;
+
+impl Courier {
+    /// Opens the conversations and starts to carry. Returns with it what the listener should know.
+    pub(super) fn start(
+        path: &Path,
+        identity: &Identity,
+        roster: Roster,
+        link: CoordinatorLink,
+        completions: mpsc::UnboundedSender<Completion>,
+    ) -> Result<(Self, Option<String>), Trouble> {
+        let (conversations, aside) = Conversations::open(path, identity.secret(), roster)?;
+        let (errands, inbox) = mpsc::unbounded_channel();
+        let round = Round { conversations: Arc::new(Mutex::new(conversations)), link, completions };
+        tokio::spawn(round.run(inbox));
+        let told = aside.map(|aside| {
+            format!(
+                "the database of your messages was damaged and is put aside as {}; what was said before is not shown any \
+                 more, and your friends' nodes let this one in again by themselves",
+                aside.display()
+            )
+        });
+        Ok((Self(errands), told))
+    }
+
+    /// Tells or asks the courier.
+    pub(super) fn send(&self, errand: Errand) {
+        // One that has ended said why.
+        let _ = self.0.send(errand);
+    }
+}
+
+/// The courier's own side.
+struct Round {
+    conversations: Arc<Mutex<Conversations>>,
+    link: CoordinatorLink,
+    completions: mpsc::UnboundedSender<Completion>,
+}
+
+/// An answer that comes in time.
+type Answered = oneshot::Receiver<(Ask, Result<CoordReply, NoAnswer>)>;
+
+impl Round {
+    /// Runs until the engine lets go of its end, or the database fails for good.
+    async fn run(self, mut inbox: mpsc::UnboundedReceiver<Errand>) {
+        let mut asked: Option<Answered> = None;
+        loop {
+            let step = async {
+                if asked.is_none() {
+                    asked = self.ask().await?;
+                }
+                self.tell().await
+            };
+            let wake = match step.await {
+                Ok(wake) => wake,
+                Err(trouble) => return self.give_up(&trouble),
+            };
+            let done = tokio::select! {
+                errand = inbox.recv() => match errand {
+                    Some(errand) => self.run_errand(errand).await,
+                    None => return,
+                },
+                answer = answered(&mut asked) => self.take(answer).await,
+                () = sleep(wake.unwrap_or_default()), if wake.is_some() && asked.is_none() => Ok(()),
+            };
+            if let Err(trouble) = done {
+                return self.give_up(&trouble);
+            }
+        }
+    }
+
+    /// Asks what is to be asked next, beside whatever else comes.
+    async fn ask(&self) -> Result<Option<Answered>, Trouble> {
+        let Some(ask) = self.with(|conversations| conversations.poll_ask(utc_now())).await? else {
+            return Ok(None);
+        };
+        let (sender, answered) = oneshot::channel();
+        let link = self.link.clone();
+        tokio::spawn(async move {
+            let answer = link.request(ask.request.clone()).await.map_err(|error| {
+                if let LinkError::Refused(refusal) = error {
+                    return NoAnswer::Refused(refusal);
+                }
+                tracing::info!(%error, "the coordinator was not asked");
+                NoAnswer::Away
+            });
+            // A courier that has ended needs no answer.
+            let _ = sender.send((ask, answer));
+        });
+        Ok(Some(answered))
+    }
+
+    async fn take(&self, answer: Option<(Ask, Result<CoordReply, NoAnswer>)>) -> Result<(), Trouble> {
+        let Some((ask, answer)) = answer else { return Ok(()) };
+        self.with(move |conversations| conversations.handle_answer(ask, answer, utc_now())).await
+    }
+
+    async fn run_errand(&self, errand: Errand) -> Result<(), Trouble> {
+        self.with(move |conversations| {
+            match errand {
+                Errand::Connected => conversations.handle_connected(),
+                Errand::Disconnected => conversations.handle_disconnected(),
+                Errand::Missed => conversations.handle_missed(),
+                Errand::Grown(conversation) => conversations.handle_grown(conversation)?,
+                Errand::Roster(roster) => conversations.handle_roster(*roster),
+                Errand::Say { to, content, answer } => {
+                    // Whoever does not wait for the answer has gone.
+                    let _ = answer.send(conversations.say(to, content, utc_now()));
+                }
+                Errand::Show { with, last, answer } => {
+                    let each = |account| Ok((account, conversations.history(account, last)?));
+                    let _ = answer.send(with.into_iter().map(each).collect());
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Tells the engine what a listener should know, and says after how long time alone brings more.
+    async fn tell(&self) -> Result<Option<Duration>, Trouble> {
+        let (notes, wake) = self
+            .with(|conversations| {
+                let notes: Vec<Note> = std::iter::from_fn(|| conversations.poll_note()).collect();
+                Ok((notes, conversations.poll_wake()))
+            })
+            .await?;
+        for note in notes {
+            self.apply(Box::new(move |engine| {
+                engine.heed_note(note);
+                Ok(Reply::Done)
+            }));
+        }
+        Ok(wake.map(|wake| (wake - utc_now()).max(SLEEP_LEAST).as_duration()))
+    }
+
+    fn give_up(&self, trouble: &Trouble) {
+        let what = trouble.to_string();
+        self.apply(Box::new(move |engine| {
+            engine.lose_courier(&what);
+            Ok(Reply::Done)
+        }));
+    }
+
+    fn apply(&self, apply: Apply) {
+        // An engine that is gone has nothing to apply this to.
+        let _ = self.completions.send(Completion { outcome: Ok(apply), answer: None });
+    }
+
+    /// Does something with the conversations on a thread that may wait for a disk.
+    async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Conversations) -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<T, Trouble> {
+        let conversations = Arc::clone(&self.conversations);
+        let done = tokio::task::spawn_blocking(move || {
+            work(&mut conversations.lock().unwrap_or_else(PoisonError::into_inner))
+        });
+        done.await.unwrap_or_else(|_| Err(Trouble::Database("its thread has ended".to_owned())))
+    }
+}
+
+/// The answer to what was asked; never where nothing was. Without one, because its task was dropped, none.
+async fn answered(asked: &mut Option<Answered>) -> Option<(Ask, Result<CoordReply, NoAnswer>)> {
+    let Some(waiting) = asked else { return std::future::pending().await };
+    let answer = waiting.await.ok();
+    *asked = None;
+    answer
+}
+
+/// It never looks more often for what is due, whatever a clock says.
+const SLEEP_LEAST: Span = Span::from_millis(50);
