@@ -107,58 +107,80 @@ impl Walk {
         self.rules(&[]);
     }
 
+    /// Whoever is Free may not ask, and may accept.
     fn j2(&mut self) {
         self.stage.operate("account", &["tier", "ben", "free"]);
         let mark = self.ana.mark();
         let refused = self.phone.fails(&["request", "ana"], ErrorCode::Refused);
         assert!(refused.contains("Premium") && refused.contains("when a friend asks"), "{refused}");
         nothing_rang(&mut self.herald, &mut self.ana, mark);
+        self.jam_with_the_phone();
+        self.leave();
+        self.stage.operate("account", &["tier", "ben", "premium"]);
     }
 
-    /// Ben, who is Free and was asked, accepts on one device: that one is the host, and the others take no part.
+    /// The device that accepts is the host, and no other: neither one of who asked, nor another of who was asked.
     fn j3(&mut self) {
         let marks = self.marks();
         self.ask();
+        let own = self.tablet.fails(&["accept"], ErrorCode::NotFound);
+        assert!(own.contains("no such Jam request"), "{own}");
         self.phone.run(&["accept"]);
         for (node, mark, role) in
             [(&mut self.ana, marks[0], Role::Guest), (&mut self.phone, marks[3], Role::Host)]
         {
-            let is = node.event_since(mark, "the Jam", |event| match event {
-                Event::JamStarted { role, .. } => Some(*role),
-                _ => None,
-            });
-            assert_eq!(is, role, "{}", node.name);
+            assert_eq!(node.event_since(mark, "the Jam", begun), role, "{}", node.name);
             node.until("the Jam stands", |node| in_step(&node.status()).then_some(()));
         }
         for (node, mark) in [(&mut self.tablet, marks[1]), (&mut self.ben, marks[2])] {
             assert_eq!(node.event_since(mark, "the answer", closed), RequestOutcome::Accepted);
+        }
+        let mark = self.ana.mark();
+        let late = self.ben.fails(&["accept"], ErrorCode::NotFound);
+        assert!(late.contains("no such Jam request"), "{late}");
+        nothing_rang(&mut self.herald, &mut self.ana, mark);
+        assert_eq!(self.ana.events_since(marks[0]).iter().filter_map(begun).count(), 1, "one Jam began");
+        assert!(in_step(&self.ana.status()), "it goes on");
+        for node in [&self.tablet, &self.ben] {
             assert!(node.status().jam.is_none(), "{}", node.name);
         }
         self.leave();
     }
 
-    /// Both sides read the same in the grant: Free may be sent the standard quality and no more, Premium the original.
+    /// Both sides read the same in the grant, which is where a limit refuses: Premium may be sent the original, and who is
+    /// Free since is not granted it again.
     fn j10(&mut self) {
-        for (tier, allowed) in [("free", Quality::Standard), ("premium", Quality::Original)] {
+        for (tier, allowed) in [("premium", Quality::Original), ("free", Quality::Standard)] {
             self.stage.operate("account", &["tier", "ben", tier]);
-            self.ask();
-            self.phone.run(&["accept"]);
-            let seen = [&mut self.ana, &mut self.phone].map(|node| {
-                node.until("the Jam stands", |node| {
-                    let status = node.status();
-                    let stands = in_step(&status);
-                    status.jam.filter(|_| stands).map(|jam| jam.quality)
-                })
-            });
-            assert_eq!(seen[0], BothQualities { you: Quality::Original, friend: allowed }, "{tier}");
-            assert_eq!(seen[1], BothQualities { you: allowed, friend: Quality::Original }, "{tier}");
+            self.jam_with_the_phone();
+            let [hers, his] = [&self.ana, &self.phone].map(|node| node.status().jam.expect("a Jam").quality);
+            assert_eq!(hers, BothQualities { you: Quality::Original, friend: allowed }, "{tier}");
+            assert_eq!(his, BothQualities { you: allowed, friend: Quality::Original }, "{tier}");
             self.leave();
+        }
+        self.stage.operate("account", &["tier", "ben", "premium"]);
+    }
+
+    /// Ana asks, and Ben accepts on his phone; both devices say that the Jam stands.
+    fn jam_with_the_phone(&mut self) {
+        self.ask();
+        self.phone.run(&["accept"]);
+        for node in [&mut self.ana, &mut self.phone] {
+            node.until("the Jam stands", |node| in_step(&node.status()).then_some(()));
         }
     }
 
     fn leave(&mut self) {
         self.ana.run(&["leave"]);
         self.phone.until("the Jam is over", |phone| phone.status().jam.is_none().then_some(()));
+    }
+}
+
+/// An event: a Jam begins, and what this node is in it.
+fn begun(event: &Event) -> Option<Role> {
+    match event {
+        Event::JamStarted { role, .. } => Some(*role),
+        _ => None,
     }
 }
 

@@ -114,6 +114,40 @@ impl Walk {
         self.may_not_ask("Premium");
         self.stage.operate("account", &["tier", "ana", "premium"]);
         self.may_ask();
+        self.a_new_account_has_the_tier_that_is_set();
+    }
+
+    /// Who signs up while new accounts are Free may not ask, and stays Free. Who signs up before and after may.
+    fn a_new_account_has_the_tier_that_is_set(&mut self) {
+        self.rules(&[("TIER_DEFAULT", "free")]);
+        self.may_ask();
+        let mut free = self.newcomer("free");
+        self.is_free(&mut free);
+        self.rules(&[]);
+        self.may_ask();
+        let mut premium = self.newcomer("premium");
+        self.rings_at_ana(&mut premium);
+        self.is_free(&mut free);
+        for node in [&mut free, &mut premium] {
+            node.assert_sound();
+        }
+    }
+
+    /// Somebody may not ask Ana for want of Premium, and her device hears nothing.
+    fn is_free(&mut self, from: &mut Node) {
+        let mark = self.ana.mark();
+        from.until("may not ask", |from| {
+            let refused = from.try_run(&["request", "ana"]).err()?;
+            (refused.code == ErrorCode::Refused && refused.to_string().contains("Premium")).then_some(())
+        });
+        nothing_rang(&mut self.herald, &mut self.ana, mark);
+    }
+
+    /// Somebody signs up and is a contact of Ana's.
+    fn newcomer(&self, name: &str) -> Node {
+        let mut newcomer = self.stage.person(name, "1990-05-17");
+        befriend(&self.ana, &mut newcomer);
+        newcomer
     }
 
     pub(super) fn a4(&mut self) {
