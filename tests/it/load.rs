@@ -18,8 +18,10 @@ async fn the_load_generator_measures_every_figure_beside_its_goal() {
         assert!(writes.cost.commits >= 1.0 && writes.latency.p50_ms <= writes.latency.p99_ms);
     }
     assert_eq!((report.events.live.count, report.events.replayed.count), (8 * 10, 8 * 10 * 5));
+    // Every account, the contact of each in a pair, and what each was told five times.
+    assert_eq!((report.restart.acknowledged, report.restart.lost), (24 + 8 * 2 + 8 * 10, 0));
     let page = report.to_string();
-    for goal in ["| 2,000 |", "| 40 KiB |", "| 10,000/s, p99 25 ms |", "| 40,000 |", "| 30 s |"] {
+    for goal in ["| 2,000 |", "| 40 KiB |", "| 10,000/s, p99 25 ms |", "| 40,000 |", "| 30 s, 0 lost |"] {
         assert!(page.contains(goal), "{goal} is not in\n{page}");
     }
 }

@@ -6,15 +6,17 @@ use std::{fmt::Display, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use clap::Parser;
-use jamsync_examples::load::{Beside, Load, P99_RATIO_MAX, Report, abuse, measure, raise_open_files};
+use jamsync_examples::load::{
+    Beside, Load, P99_RATIO_MAX, Report, Restart, abuse, measure, raise_open_files,
+};
 use serde::Serialize;
 
 /// Measures logins, durable writes, events, memory and a restart of a coordinator that it starts for itself.
 #[derive(Debug, Parser)]
 #[command(
     name = "load",
-    after_help = "Exit status 0 when it was measured, 1 when beside an abuser the p99 of others was more than twice the quiet \
-                  one, 4 when it could not be measured."
+    after_help = "Exit status 0 when it was measured, 1 when something acknowledged was lost over the restart or beside an abuser \
+                  the p99 of others was more than twice the quiet one, 4 when it could not be measured."
 )]
 struct Options {
     /// Simulated devices, each with an account
@@ -73,7 +75,11 @@ fn run(options: &Options) -> anyhow::Result<bool> {
     }
     let report: Report = runtime.block_on(measure(&load))?;
     show(&report, options.json)?;
-    Ok(true)
+    let Restart { lost, acknowledged, .. } = report.restart;
+    if lost > 0 {
+        eprintln!("load: {lost} of {acknowledged} acknowledged before the restart are LOST");
+    }
+    Ok(lost == 0)
 }
 
 fn show<T: Serialize + Display>(report: &T, json: bool) -> anyhow::Result<()> {

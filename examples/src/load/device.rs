@@ -229,7 +229,7 @@ impl Events {
     ///
     /// # Errors
     /// Where the connection is gone.
-    pub async fn end(mut self) -> anyhow::Result<()> {
+    pub async fn end(&mut self) -> anyhow::Result<()> {
         self.send.finish()?;
         while next_frame(&mut self.receive, &mut self.frames).await?.is_some() {}
         Ok(())

@@ -20,6 +20,7 @@ mod device;
 mod files;
 mod phases;
 mod report;
+mod restart;
 mod server;
 
 pub use abuse::{ABUSERS, Abused, Abuser, Beside, P99_RATIO_MAX, abuse};
@@ -29,7 +30,8 @@ pub use report::{Cost, Delivered, Idle, Latencies, Logins, Report, Restart, Writ
 pub use server::{Counts, Server};
 
 use crate::ports;
-use phases::{Crowd, events, idle, logins, restart, sign_up, writes};
+use phases::{Crowd, events, idle, logins, sign_up, writes};
+use restart::restart;
 
 /// What is measured, and how hard.
 #[derive(Clone, Debug)]
@@ -72,7 +74,7 @@ pub async fn measure(load: &Load) -> anyhow::Result<Report> {
     let (online, idle) = idle(&crowd, &server).await?;
     let calm = writes(&online, &server, CALM_IN_FLIGHT, LINKS_EACH).await?;
     let busy = writes(&online, &server, BUSY_IN_FLIGHT, LINKS_EACH).await?;
-    let (online, events) = events(&crowd, online, &server, load.pairs.min(load.devices / 2)).await?;
+    let (online, events) = events(online, &server, load.pairs.min(load.devices / 2)).await?;
     let restart = restart(&crowd, online, server, again).await?;
     Ok(Report { devices: load.devices, signed_up, logins, idle, writes: [calm, busy], events, restart })
 }

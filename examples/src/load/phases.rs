@@ -8,28 +8,34 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use hdrhistogram::Histogram;
 use jamsync_protocol::{
+    id::Handle,
     identity::{friend_link::LinkSecret, join_code::JoinSecret},
-    wire::coord::{Answer, CoordEvent, CoordReply, CoordRequest, EventNumber},
+    wire::coord::{Answer, CoordEvent, CoordReply, CoordRequest, EventNumber, NumberedEvent},
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::{
-    Device, Dialer, Events, Persona, Server, all, all_within,
-    report::{Cost, Delivered, Idle, Latencies, Logins, Restart, Writes},
+    Device, Dialer, Events, Persona, Server, all,
+    report::{Cost, Delivered, Idle, Latencies, Logins, Writes},
 };
 
 /// All devices, connected or not.
 #[derive(Debug)]
 pub(super) struct Crowd {
-    dialer: Arc<Dialer>,
+    pub(super) dialer: Arc<Dialer>,
     people: Vec<Arc<Persona>>,
 }
 
 /// A device that is connected and listens for events, as one does that has nothing else to do.
 #[derive(Debug)]
 pub(super) struct Online {
-    device: Device,
-    events: Events,
+    pub(super) who: Arc<Persona>,
+    pub(super) device: Device,
+    pub(super) events: Events,
+    /// The contact that it has made.
+    pub(super) friend: Option<Handle>,
+    /// The events that it was told of and has not acknowledged.
+    pub(super) heard: Vec<NumberedEvent>,
 }
 
 /// Latencies of everything that is under way at once.
@@ -49,7 +55,7 @@ impl Crowd {
             async move {
                 let device = dialer.log_in(&who).await?;
                 let events = device.events(EventNumber(0)).await?;
-                Ok((place, Online { device, events }))
+                Ok((place, Online { who, device, events, friend: None, heard: Vec::new() }))
             }
         })
         .await?;
@@ -195,7 +201,6 @@ pub(super) async fn writes(
 
 /// Pairs become friends and ask each other for Jams: what one does arrives at the other as an event.
 pub(super) async fn events(
-    crowd: &Arc<Crowd>,
     online: Vec<Online>,
     server: &Server,
     pairs: u32,
@@ -205,143 +210,79 @@ pub(super) async fn events(
         all_pairs.push([one, other]);
     }
     let rest = all_pairs.split_off(usize::try_from(pairs)?.min(all_pairs.len()));
-    let people = crowd.people.chunks_exact(2).map(|two| [Arc::clone(&two[0]), Arc::clone(&two[1])]);
-    let pairs =
-        all("making friends", all_pairs.into_iter().zip(people), 64, |(two, names)| befriend(two, names));
-    let pairs = pairs.await?;
+    let pairs = all("making friends", all_pairs, 64, befriend).await?;
 
     let (meter, times) = (Meter::start(server)?, Times::new()?);
-    let done = all("asking and declining", pairs, 128, |(two, names)| {
+    let done = all("asking and declining", pairs, 128, |two| {
         let times = times.clone();
-        async move { ask_and_decline(two, names, &times).await }
+        async move { ask_and_decline(two, &times).await }
     });
     let done = done.await?;
     let delivered = done.len() * 2 * ASKED_EACH;
     let live = meter.read(delivered)?;
 
     let meter = Meter::start(server)?;
-    let again = all("events once more", done, 128, |(two, names)| async move {
-        let [one, other] = two;
-        Ok(([hear_again(one).await?, hear_again(other).await?], names))
+    let again = all("events once more", done, 128, |[one, other]| async move {
+        Ok([hear_again(one).await?, hear_again(other).await?])
     });
     let again = again.await?;
     let replayed = meter.read(again.len() * 2 * AGAIN * ASKED_EACH)?;
-    let online = again.into_iter().map(|(two, _)| two).chain(rest).flatten().collect();
+    let online = again.into_iter().chain(rest).flatten().collect();
     Ok((online, Delivered { live, replayed, latency: times.read() }))
 }
 
-type Pair = ([Online; 2], [Arc<Persona>; 2]);
-
-async fn befriend(mut two: [Online; 2], names: [Arc<Persona>; 2]) -> anyhow::Result<Pair> {
+async fn befriend(mut two: [Online; 2]) -> anyhow::Result<[Online; 2]> {
     let [one, other] = &mut two;
     let reply = one.device.ask(CoordRequest::CreateFriendLink).await?;
     let CoordReply::FriendLink { token, .. } = reply else { bail!("no link: {reply:?}") };
-    let proof = LinkSecret([1; 16]).prove(names[0].log.account(), names[1].log.account());
+    let proof = LinkSecret([1; 16]).prove(one.who.log.account(), other.who.log.account());
     let reply = other.device.ask(CoordRequest::AcceptFriendLink { token, proof }).await?;
     ensure!(matches!(reply, CoordReply::Contact(_)), "no contact: {reply:?}");
     let added = one.events.next().await?;
     ensure!(matches!(added.event, CoordEvent::ContactAdded(_)), "{added:?}");
     one.events.acknowledge(added.number).await?;
-    Ok((two, names))
+    one.friend = Some(other.who.handle.clone());
+    other.friend = Some(one.who.handle.clone());
+    Ok(two)
 }
 
-/// One asks, the other declines, as often as the rules let them. Events are left unacknowledged, for the next phase.
-async fn ask_and_decline(
-    mut two: [Online; 2],
-    names: [Arc<Persona>; 2],
-    times: &Times,
-) -> anyhow::Result<Pair> {
+/// One asks, the other declines, as often as the rules let them. Events are left unacknowledged, for the next phases.
+async fn ask_and_decline(mut two: [Online; 2], times: &Times) -> anyhow::Result<[Online; 2]> {
     let [one, other] = &mut two;
     for _ in 0..ASKED_EACH {
         let begun = Instant::now();
-        let asked = one.device.ask(CoordRequest::RequestJam { to: names[1].handle.clone() });
+        let asked = one.device.ask(CoordRequest::RequestJam { to: other.who.handle.clone() });
         let (asked, heard) = tokio::join!(asked, other.events.next());
         let CoordReply::Requested { request, .. } = asked? else { bail!("not asked") };
-        ensure!(matches!(heard?.event, CoordEvent::JamRequested(_)), "another event came first");
+        let heard = heard?;
+        ensure!(matches!(heard.event, CoordEvent::JamRequested(_)), "another event came first");
+        other.heard.push(heard);
         times.note(begun);
         let begun = Instant::now();
         let answer = other.device.ask(CoordRequest::AnswerRequest { request, answer: Answer::Decline });
         let (answered, heard) = tokio::join!(answer, one.events.next());
         ensure!(answered? == CoordReply::Done, "not answered");
-        ensure!(matches!(heard?.event, CoordEvent::RequestDeclined { .. }), "another event came first");
+        let heard = heard?;
+        ensure!(matches!(heard.event, CoordEvent::RequestDeclined { .. }), "another event came first");
+        one.heard.push(heard);
         times.note(begun);
     }
-    Ok((two, names))
+    Ok(two)
 }
 
 /// Hears again and again of all that was never acknowledged.
-async fn hear_again(Online { device, mut events }: Online) -> anyhow::Result<Online> {
+async fn hear_again(mut online: Online) -> anyhow::Result<Online> {
     for _ in 0..AGAIN {
         // A connection has one event stream at a time.
-        events.end().await?;
-        events = device.events(EventNumber(0)).await?;
+        online.events.end().await?;
+        online.events = online.device.events(EventNumber(0)).await?;
         for _ in 0..ASKED_EACH {
-            events.next().await?;
+            online.events.next().await?;
         }
     }
-    Ok(Online { device, events })
+    Ok(online)
 }
 
-/// The server is told to stop while all are connected, and started again; each device comes back as a node does.
-pub(super) async fn restart(
-    crowd: &Arc<Crowd>,
-    online: Vec<Online>,
-    server: Server,
-    again: impl FnOnce() -> anyhow::Result<Server> + Send + 'static,
-) -> anyhow::Result<Restart> {
-    let begun = Instant::now();
-    let process = tokio::task::spawn_blocking(move || {
-        server.stop()?;
-        let stopped = begun.elapsed();
-        let server = again()?;
-        anyhow::Ok((stopped, begun.elapsed(), server))
-    });
-    let away = Times::new()?;
-    let returning = online.into_iter().zip(crowd.people.clone());
-    let back = all_within(RETURN_PATIENCE, "coming back", returning, crowd.people.len(), |(online, who)| {
-        let (dialer, away) = (Arc::clone(&crowd.dialer), away.clone());
-        async move {
-            online.device.connection.closed().await;
-            let gone = Instant::now();
-            let device = come_back(&dialer, &who).await;
-            away.note(gone);
-            let events = device.events(EventNumber(0)).await?;
-            Ok(Online { device, events })
-        }
-    });
-    let back = back.await?;
-    let all_back = begun.elapsed();
-    let (stopped, started, server) = process.await??;
-    let connected = server.counts()?.of("jamsync_connections");
-    ensure!(connected >= f64::from(u32::try_from(back.len())?), "{connected} of {} are back", back.len());
-    Ok(Restart {
-        devices: u32::try_from(back.len())?,
-        stopped_after_s: stopped.as_secs_f64(),
-        started_after_s: started.as_secs_f64(),
-        all_back_after_s: all_back.as_secs_f64(),
-        away: away.read(),
-    })
-}
-
-/// Tries until it is in, with a node's pauses.
-async fn come_back(dialer: &Dialer, who: &Persona) -> Device {
-    let mut pause = PAUSE_LEAST;
-    loop {
-        sleep(pause.mul_f64(rand::random_range(0.5..1.5))).await;
-        match timeout(ATTEMPT_TIME_MAX, dialer.log_in(who)).await {
-            Ok(Ok(device)) => return device,
-            Ok(Err(_)) | Err(_) => pause = (pause * 2).min(PAUSE_MOST),
-        }
-    }
-}
-
-/// As `node/src/net/coordinator/dial.rs` has them.
-const PAUSE_LEAST: Duration = Duration::from_millis(300);
-const PAUSE_MOST: Duration = Duration::from_secs(30);
-const ATTEMPT_TIME_MAX: Duration = Duration::from_secs(5);
-/// How long all of them may take to be back: ten times the goal, so that a machine which is too busy for it gives a figure
-/// all the same.
-const RETURN_PATIENCE: Duration = Duration::from_secs(300);
 /// How long everything is left alone before memory is read.
 const REST: Duration = Duration::from_secs(3);
 /// How often one asks the other: five at once is what the rules permit.

@@ -111,6 +111,10 @@ pub struct Restart {
     pub all_back_after_s: f64,
     /// How long each was away, from when it noticed.
     pub away: Latencies,
+    /// What was acknowledged to them before: accounts, contacts, and events that they had not dealt with.
+    pub acknowledged: usize,
+    /// How many of these were not there any more.
+    pub lost: usize,
 }
 
 impl Latencies {
@@ -170,12 +174,15 @@ impl fmt::Display for Report {
         )?;
         write!(
             f,
-            "| restart | gone after {:.1} s, ready after {:.1} s, all {} back after {:.1} s (away {}) | 30 s |",
+            "| restart | gone after {:.1} s, ready after {:.1} s, all {} back after {:.1} s (away {}), {} lost of {} accounts, \
+             contacts and events | 30 s, 0 lost |",
             restart.stopped_after_s,
             restart.started_after_s,
             restart.devices,
             restart.all_back_after_s,
-            restart.away
+            restart.away,
+            restart.lost,
+            restart.acknowledged
         )
     }
 }
