@@ -145,6 +145,11 @@ impl Checks {
         self.anchored = self.anchored.max(now);
     }
 
+    /// What a side's queue holds after all that came at once. What it lets go of as playback goes on is no event.
+    pub(super) fn looks(&mut self, who: usize, side: &Side) {
+        self.ledger.looks(who, side.session.queue().queue());
+    }
+
     /// A card stands still, and its sound may be late until it is found.
     pub(super) fn card_stops(&mut self, now: Span, until_found: Span) {
         self.counters.stops += 1;

@@ -317,6 +317,7 @@ impl<'a> World<'a> {
             };
             self.send(who, packet);
         }
+        self.checks.looks(who, &self.sides[who]);
         if news || self.sides[who].wishes {
             self.sides[who].step_player(self.now);
         }

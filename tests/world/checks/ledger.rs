@@ -18,6 +18,8 @@ pub(super) struct Ledger {
     edits: [Vec<BTreeSet<EntryId>>; 2],
     /// What each side showed last, and what has gone from its front since.
     shown: [Vec<EntryId>; 2],
+    /// How long each queue was, and what was frozen in it.
+    seen: [(usize, Option<EntryId>); 2],
     let_go: [BTreeSet<EntryId>; 2],
 }
 
@@ -61,6 +63,15 @@ impl Ledger {
             self.let_go[who].extend(front);
         }
         self.shown[who] = now;
+    }
+
+    /// The queue of `who` as it is, in case it has let go of something since.
+    pub(super) fn looks(&mut self, who: usize, queue: &Queue) {
+        let now = (queue.len(), queue.frozen());
+        if self.seen[who] != now {
+            self.seen[who] = now;
+            self.shows(who, queue, false);
+        }
     }
 
     /// How many entries both sides have let go of, or somebody took away at the queue's front.
