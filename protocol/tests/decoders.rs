@@ -7,6 +7,7 @@ use std::{collections::BTreeSet, fmt::Debug, fs, path::Path, str::FromStr};
 
 use jamsync_protocol::{
     chat::ChatMessage,
+    conversation::Message,
     id::{AccountId, DeviceKey, Handle},
     identity::{Date, DeviceCode, DeviceLog, FriendLink, Grant, JoinCode, Market, RecoveryCode, SignedGrant},
     limits::PEER_FRAME_BYTES_MAX,
@@ -27,7 +28,7 @@ type Decode = fn(&[u8]) -> Outcome;
 /// A type's name in the golden files, and its decoder.
 type Decoder = (&'static str, Decode);
 
-const DECODERS: [Decoder; 10] = [
+const DECODERS: [Decoder; 11] = [
     ("ControlMessage", decode::<ControlMessage>),
     ("QueueMessage", decode::<QueueMessage>),
     ("ChatMessage", decode::<ChatMessage>),
@@ -38,6 +39,7 @@ const DECODERS: [Decoder; 10] = [
     ("EventNumber", decode::<EventNumber>),
     ("SignedGrant", decode::<SignedGrant>),
     ("Grant", decode::<Grant>),
+    ("Message", decode::<Message>),
 ];
 
 /// Decodes; what comes out holds no more than went in, and survives its own bytes.

@@ -29,7 +29,11 @@ fn every_exit_status_is_in_the_help() {
     let (code, printed, _) = load_after("true", &["--help"]);
     assert_eq!(code, Some(0));
     let words = printed.split_whitespace().collect::<Vec<_>>().join(" ");
-    for status in ["0 when it was measured", "1 when beside an abuser", "4 when it could not be measured"] {
+    for status in [
+        "0 when it was measured",
+        "1 when something acknowledged was lost",
+        "4 when it could not be measured",
+    ] {
         assert!(words.contains(status), "{words}");
     }
 }
