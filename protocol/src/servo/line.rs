@@ -30,8 +30,6 @@ pub struct AudibleLine {
     fit: Fit,
     /// Whether a full window has shown the slope.
     slope_shown: bool,
-    /// Whether the callbacks have shown it before that.
-    slope_borrowed: bool,
     newest: Frames,
     /// Stamps since the line began, up to a few.
     support: u32,
@@ -76,7 +74,6 @@ impl AudibleLine {
             origin: None,
             fit: Fit { offset: 0.0, slope, scale: SCALE, offset_se: SCALE, slope_se: slope_sd },
             slope_shown: false,
-            slope_borrowed: false,
             newest: Frames::ZERO,
             support: 0,
             coarse: false,
@@ -118,19 +115,7 @@ impl AudibleLine {
             return LineEvent::Restarted;
         }
         let audible = pace.audible(frame, entered, delay);
-        if let Some((slope, slope_sd)) = pace.slope()
-            && !self.slope_shown
-        {
-            // Both lines are of one crystal, and what the reports show of it at first may be how their model learns.
-            (self.prior.slope, self.prior.slope_sd, self.slope_borrowed) = (slope, slope_sd, true);
-        }
         self.handle_stamp(frame, audible)
-    }
-
-    /// The slope with its standard deviation, in ns/s, once a second of stamps has shown it.
-    pub(super) fn slope(&self) -> Option<(f64, f64)> {
-        let shown = self.window.len() >= BINS_YOUNG;
-        shown.then_some((self.fit.slope, (SLOPE_SDS_BORROWED * self.fit.slope_se).max(SLOPE_SD_KNOWN)))
     }
 
     /// How the line sees `stamp`; `None` before the first one, and of a frame that is not new.
@@ -328,7 +313,7 @@ impl AudibleLine {
         let unbiased = Prior { slope_sd: SLOPE_SD_UNKNOWN, ..self.prior };
         let Some((told, _)) = self.fitted(unbiased, false) else { return };
         let alone = if self.coarse { told.slope_se } else { 0.0 };
-        let share = if self.slope_shown || self.slope_borrowed { SLOPE_SHARE } else { 1.0 };
+        let share = if self.slope_shown { SLOPE_SHARE } else { 1.0 };
         self.prior.slope += share * (told.slope.clamp(-SLOPE_MAX, SLOPE_MAX) - self.prior.slope);
         self.prior.slope_sd = alone.max(SLOPE_SD_KNOWN);
         self.slope_shown = true;
@@ -348,8 +333,6 @@ const SLOPE_SD_UNKNOWN: f64 = 100_000.0;
 const SLOPE_SD_REMEMBERED: f64 = 10_000.0;
 /// Spread about the slope that full windows have shown, in ns/s: 5 ppm.
 const SLOPE_SD_KNOWN: f64 = 5_000.0;
-/// A slope that another line has shown is believed to so many of its standard errors.
-const SLOPE_SDS_BORROWED: f64 = 3.0;
 /// Share of a full window's slope that enters the prior at each bin: a time constant of 10 s.
 const SLOPE_SHARE: f64 = 0.01;
 /// A remembered rate beyond this is a mistake; no converter is that far off.

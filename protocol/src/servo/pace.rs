@@ -69,12 +69,6 @@ impl Pace {
         self.callbacks.sight(callback)
     }
 
-    /// What the callbacks tell of the device's rate, whatever the reports say: the slope of their line and its standard
-    /// deviation, in ns/s. `None` while it is not sure.
-    pub(super) fn slope(&self) -> Option<(f64, f64)> {
-        self.callbacks.slope().filter(|_| self.callbacks.spread() < SPREAD_MAX)
-    }
-
     /// The device has moved, and its callbacks are where `seen` is. What the reports give beyond them is as before.
     pub(super) fn follow(&mut self, seen: Sight) {
         self.callbacks.follow(seen);
