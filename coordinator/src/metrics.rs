@@ -18,6 +18,9 @@ pub struct ServerMetrics {
     pub(crate) requests: [[Counter; OUTCOMES.len()]; KINDS.len()],
     pub(crate) durations: [Histogram; KINDS.len()],
     pub(crate) events_sent: Counter,
+    pub(crate) activity_published: Counter,
+    pub(crate) activity_delivered: Counter,
+    pub(crate) activity_refused: Counter,
     pub(crate) streams_reset: Counter,
     pub(crate) damaged_accounts: Gauge,
     pub(crate) draining: Switch,
@@ -108,6 +111,15 @@ impl ServerMetrics {
         }
         page.head("jamsync_events_sent_total", "counter", "Events sent to devices.");
         page.value("jamsync_events_sent_total", "", self.events_sent.now());
+        let activity = [
+            ("published", &self.activity_published),
+            ("delivered", &self.activity_delivered),
+            ("refused", &self.activity_refused),
+        ];
+        page.head("jamsync_activity_total", "counter", "What became of sealed listening activity.");
+        for (what, counter) in activity {
+            page.value("jamsync_activity_total", &format!("what=\"{what}\""), counter.now());
+        }
         page.head("jamsync_streams_reset_total", "counter", "Streams closed for what was sent on them.");
         page.value("jamsync_streams_reset_total", "", self.streams_reset.now());
         page.head(

@@ -1,5 +1,6 @@
 //! The listener's program: plays local music in step with a friend.
 
+mod activity;
 pub mod api;
 pub mod audio;
 pub mod cli;

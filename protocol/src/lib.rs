@@ -14,6 +14,7 @@
 //! | [`queue`] | what plays next, agreed by all, whoever edits and whoever is away |
 //! | [`session`] | all of them joined: one participant's whole part in a Jam |
 //! | [`chat`] | what do the listeners say to each other, once and in order, over every lost connection |
+//! | [`activity`] | what do friends see of what somebody plays, live and no longer than it holds |
 //! | [`readiness`] | is a side's sound there, told when that changes and not while it flickers |
 //! | [`degrade`] | what is given up on a poor path, told when it begins and when it is over |
 //! | [`identity`] | who may take part: device logs, grants, links |
@@ -92,6 +93,7 @@
 
 extern crate alloc;
 
+pub mod activity;
 mod budget;
 pub mod chat;
 pub mod clock;

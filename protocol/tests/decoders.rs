@@ -6,6 +6,7 @@
 use std::{collections::BTreeSet, fmt::Debug, fs, path::Path, str::FromStr};
 
 use jamsync_protocol::{
+    activity::{Activity, ReactionNote},
     chat::ChatMessage,
     conversation::Message,
     id::{AccountId, DeviceKey, Handle},
@@ -14,7 +15,7 @@ use jamsync_protocol::{
     queue::QueueMessage,
     wire::{
         codec::{self, CodecError},
-        coord::{CoordCall, CoordReply, EventNumber, NumberedEvent},
+        coord::{ActivityNews, CoordCall, CoordReply, EventNumber, NumberedEvent},
         peer::{ControlMessage, Datagram},
     },
 };
@@ -28,7 +29,7 @@ type Decode = fn(&[u8]) -> Outcome;
 /// A type's name in the golden files, and its decoder.
 type Decoder = (&'static str, Decode);
 
-const DECODERS: [Decoder; 11] = [
+const DECODERS: [Decoder; 14] = [
     ("ControlMessage", decode::<ControlMessage>),
     ("QueueMessage", decode::<QueueMessage>),
     ("ChatMessage", decode::<ChatMessage>),
@@ -40,6 +41,9 @@ const DECODERS: [Decoder; 11] = [
     ("SignedGrant", decode::<SignedGrant>),
     ("Grant", decode::<Grant>),
     ("Message", decode::<Message>),
+    ("ActivityNews", decode::<ActivityNews>),
+    ("Activity", decode::<Activity>),
+    ("ReactionNote", decode::<ReactionNote>),
 ];
 
 /// Decodes; what comes out holds no more than went in, and survives its own bytes.

@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod accounts;
+mod activity;
 mod contacts;
 mod conversations;
 mod devices;
@@ -34,6 +35,7 @@ mod standing;
 mod uniform;
 
 pub use accounts::settle_ages;
+pub use activity::{parted, viewers};
 pub use requests::expire;
 pub use rights::delete;
 
@@ -134,6 +136,8 @@ pub fn is_write(request: &CoordRequest) -> bool {
         | CoordRequest::Export { .. }
         | CoordRequest::ConversationLog { .. }
         | CoordRequest::Conversations { .. }
+        // It lives in memory alone.
+        | CoordRequest::Activity(_)
         | CoordRequest::Events { .. } => false,
     }
 }
@@ -325,6 +329,7 @@ impl Act<'_> {
             | CoordRequest::Export { .. }
             | CoordRequest::ConversationLog { .. }
             | CoordRequest::Conversations { .. }
+            | CoordRequest::Activity(_)
             | CoordRequest::Events { .. } => Err(Stop::Store(StoreError::Corrupt("request"))),
         }
     }

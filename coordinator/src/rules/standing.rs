@@ -15,7 +15,7 @@ use jamsync_protocol::{
 use super::{Act, Context, Outcome, Stop, contacts::as_seen, named, wait_for};
 use crate::{
     eligibility::{Facts, Friend, Standing, Verb, check, is_rolled_out},
-    store::{Account, ContactRow, ENDED_CONTACTS_KEPT, JamRequest, Report, StoreError},
+    store::{Account, ContactRow, ENDED_CONTACTS_KEPT, JamRequest, Report, StoreError, View},
 };
 
 /// The id of no account: none is made of a log that hashes to it.
@@ -35,22 +35,7 @@ impl Act<'_> {
         handle: &Handle,
         friend: Option<&Account>,
     ) -> Result<(), Stop> {
-        // Somebody who does not exist is looked for as long as one who does.
-        let id = friend.map_or(NOBODY, |friend| friend.id);
-        let (mine, theirs) = (self.tables.contact(me.id, id)?, self.tables.contact(id, me.id)?);
-        let facts = Facts {
-            me: standing(self.context, me),
-            tier: me.tier,
-            minimum_age: self.context.settings.minimum_age,
-            friend: Some(Friend {
-                handle,
-                is_contact: mine.as_ref().is_some_and(|row| !row.removed),
-                blocked: mine.as_ref().is_some_and(|row| row.blocked),
-                blocks_me: theirs.as_ref().is_some_and(|row| row.blocked),
-                standing: friend.map_or(Standing::FREE, |friend| standing(self.context, friend)),
-            }),
-        };
-        Ok(check(verb, &facts)?)
+        may(&*self.tables, self.context, verb, me, (handle, friend))
     }
 
     pub(super) fn mark_contact(&mut self, contact: AccountId, mark: Mark, on: bool) -> Outcome {
@@ -171,6 +156,32 @@ impl Act<'_> {
         let row = self.tables.contact(me.id, contact)?.filter(|row| !row.removed || is_recent(row));
         row.ok_or(Stop::Refused(Refusal::UnknownContact))
     }
+}
+
+/// Whether `me` may do it with the friend, who is called by that name and need not exist.
+pub(super) fn may(
+    view: &dyn View,
+    context: &Context,
+    verb: Verb,
+    me: &Account,
+    (handle, friend): (&Handle, Option<&Account>),
+) -> Result<(), Stop> {
+    // Somebody who does not exist is looked for as long as one who does.
+    let id = friend.map_or(NOBODY, |friend| friend.id);
+    let (mine, theirs) = (view.contact(me.id, id)?, view.contact(id, me.id)?);
+    let facts = Facts {
+        me: standing(context, me),
+        tier: me.tier,
+        minimum_age: context.settings.minimum_age,
+        friend: Some(Friend {
+            handle,
+            is_contact: mine.as_ref().is_some_and(|row| !row.removed),
+            blocked: mine.as_ref().is_some_and(|row| row.blocked),
+            blocks_me: theirs.as_ref().is_some_and(|row| row.blocked),
+            standing: friend.map_or(Standing::FREE, |friend| standing(context, friend)),
+        }),
+    };
+    Ok(check(verb, &facts)?)
 }
 
 /// What the rules know of an account by itself.

@@ -33,6 +33,8 @@ struct Used {
     requests: Bucket,
     writes: Bucket,
     posts: Bucket,
+    shows: Bucket,
+    reactions: Bucket,
     /// When it told its addresses of late, oldest first.
     told_at: VecDeque<NodeTime>,
 }
@@ -94,6 +96,22 @@ impl Meter {
         self.lock().posts.take(Rate::per_second(POSTS_PER_SECOND_MAX, POSTS_BURST_MAX), now)
     }
 
+    /// Takes one change of what the device shows of what it plays.
+    ///
+    /// # Errors
+    /// How long to wait, where it changes too often.
+    pub(super) fn show(&self, now: NodeTime) -> Result<(), Span> {
+        self.lock().shows.take(Rate::per_second(SHOWS_PER_SECOND_MAX, SHOWS_BURST_MAX), now)
+    }
+
+    /// Takes one reaction to what somebody plays.
+    ///
+    /// # Errors
+    /// How long to wait, where there are too many.
+    pub(super) fn react(&self, now: NodeTime) -> Result<(), Span> {
+        self.lock().reactions.take(Rate::per_second(1, 1), now)
+    }
+
     /// Takes one telling of addresses. Each is passed on to the device's peers, and so it may be done only so often.
     ///
     /// # Errors
@@ -116,6 +134,8 @@ impl Meter {
             && used.requests.is_full(now)
             && used.writes.is_full(now)
             && used.posts.is_full(now)
+            && used.shows.is_full(now)
+            && used.reactions.is_full(now)
     }
 
     fn lock(&self) -> MutexGuard<'_, Used> {
@@ -136,6 +156,11 @@ impl Used {
 const POSTS_PER_SECOND_MAX: u32 = 1;
 /// How many messages a device may send at once. Count, default 60: as many wait after an evening without a network.
 const POSTS_BURST_MAX: u32 = 60;
+/// How often what a device shows may change in the long run. Count per second, default 1: friends read no faster.
+const SHOWS_PER_SECOND_MAX: u32 = 1;
+/// How often it may change at once. Count, default 8: a node changes it five times at once, and what it tells need not arrive
+/// as evenly as it left.
+const SHOWS_BURST_MAX: u32 = 8;
 /// How often a device may tell its addresses within [`TOLD_SPAN`]. Count, default 10: a node tells them when it connects and
 /// when its network changes; more would let it push other events out of its peers' queues.
 const TOLD_BURST: usize = 10;

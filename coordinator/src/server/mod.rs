@@ -17,6 +17,7 @@ use tokio::{
 };
 
 mod accept;
+mod activity;
 mod calendar;
 mod damaged;
 mod limits;
@@ -33,6 +34,7 @@ mod tls;
 mod writes;
 
 use crate::{env::Env, metrics::ServerMetrics, rules::Settings, store::Store};
+use activity::Activities;
 use calendar::Calendar;
 use damaged::Damaged;
 pub use limits::Limits;
@@ -88,6 +90,7 @@ struct Shared<S> {
     metrics: Arc<ServerMetrics>,
     secret: Arc<DeviceSecret>,
     presence: Arc<Presence>,
+    activities: Activities,
     meters: Meters,
     misses: Arc<Misses>,
     damaged: Damaged,
@@ -131,6 +134,7 @@ impl Server {
             metrics: Arc::clone(&metrics),
             secret: Arc::new(secret),
             presence: Arc::default(),
+            activities: Activities::default(),
             meters: Meters::default(),
             misses: Arc::default(),
             damaged: Damaged::default(),

@@ -17,7 +17,7 @@ use jamsync_protocol::{
     time::Span,
     wire::{
         codec::{self, FrameReader},
-        coord::{CoordCall, CoordReply, CoordRequest, Fault, Features, Refusal},
+        coord::{ActivityCall, CoordCall, CoordReply, CoordRequest, Fault, Features, Refusal},
     },
 };
 use quinn::{RecvStream, SendStream};
@@ -27,6 +27,7 @@ use tokio::{
     task::JoinSet,
 };
 
+mod activity;
 mod events;
 
 use super::{
@@ -64,6 +65,8 @@ struct Session<S: Store> {
     greeted: AtomicBool,
     /// Whether the event stream is open.
     has_events: AtomicBool,
+    /// Whether the stream of activities is open.
+    has_watch: AtomicBool,
     stopping: watch::Receiver<bool>,
 }
 
@@ -88,6 +91,7 @@ pub(super) async fn serve<S: Store>(
         meter,
         greeted: AtomicBool::new(false),
         has_events: AtomicBool::new(false),
+        has_watch: AtomicBool::new(false),
         stopping: stopping.clone(),
     });
     let mut streams = JoinSet::new();
@@ -147,6 +151,9 @@ impl<S: Store> Session<S> {
         if let CoordRequest::Events { after } = call.request {
             return self.send_events(after, send, receive, frames).await;
         }
+        if matches!(call.request, CoordRequest::Activity(ActivityCall::Watch)) {
+            return self.send_activity(send, receive, frames).await;
+        }
         if !frames.is_at_boundary() {
             return Err(Fault::OutOfPlace);
         }
@@ -197,6 +204,9 @@ impl<S: Store> Session<S> {
         }
         if !self.greeted.load(Ordering::Acquire) {
             return Ok(CoordReply::Refused(Refusal::HelloFirst));
+        }
+        if let CoordRequest::Activity(activity) = call.request {
+            return self.activity(activity).await;
         }
         match kind {
             Kind::Write => self.write(call).await,

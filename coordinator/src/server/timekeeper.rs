@@ -168,6 +168,9 @@ impl<S: Store> Shared<S> {
         });
         self.presence.sort_out(&known.await?);
         self.presence.wake_all();
+        let pairs = self.activities.pairs();
+        let parted = self.store.read(move |view| rules::parted(view, &pairs)).await?;
+        parted.into_iter().for_each(|(shows, sees)| self.activities.part(shows, sees));
         Ok(())
     }
 }

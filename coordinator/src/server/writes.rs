@@ -6,8 +6,8 @@
 use std::{net::IpAddr, sync::Arc};
 
 use jamsync_protocol::{
-    id::DeviceKey,
-    wire::coord::{CoordCall, CoordReply, CoordRequest, Refusal},
+    id::{AccountId, DeviceKey},
+    wire::coord::{CoordCall, CoordReply, CoordRequest, Mark, Refusal},
 };
 
 use super::Shared;
@@ -37,6 +37,7 @@ impl<S: Store> Shared<S> {
         call: CoordCall,
     ) -> Result<CoordReply, StoreError> {
         let (device, speaks) = (context.device, speaks_after(&call.request));
+        let parts = parted_by(&call.request);
         let (calendar, env, misses) =
             (Arc::clone(&self.calendar), Arc::clone(&self.env), Arc::clone(&self.misses));
         let apply = move |tables: &mut dyn Tables| {
@@ -63,6 +64,12 @@ impl<S: Store> Shared<S> {
         }
         self.presence.wake(&applied.wake);
         self.presence.cut_off(&applied.revoked);
+        self.activities.forget_devices(&applied.revoked);
+        if let Some(contact) = parts
+            && let Some(account) = self.store.read(move |view| view.account_by_device(device)).await?
+        {
+            self.activities.part(account.id, contact);
+        }
         if matches!(applied.reply, CoordReply::Requested { .. }) {
             self.look_again.notify_one();
         }
@@ -76,6 +83,16 @@ const fn speaks_after(request: &CoordRequest) -> Option<bool> {
     match request {
         CoordRequest::SignUp { .. } | CoordRequest::ExtendLog { .. } => Some(true),
         CoordRequest::DeleteAccount { .. } => Some(false),
+        _ => None,
+    }
+}
+
+/// With whom nothing passes any more once this is done.
+#[expect(clippy::wildcard_enum_match_arm, reason = "no other request parts anybody")]
+const fn parted_by(request: &CoordRequest) -> Option<AccountId> {
+    match request {
+        CoordRequest::MarkContact { contact, mark: Mark::Blocked, on: true }
+        | CoordRequest::RemoveContact { contact } => Some(*contact),
         _ => None,
     }
 }

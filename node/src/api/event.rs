@@ -9,6 +9,7 @@ use jamsync_protocol::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    activity::FriendActivity,
     chat::Message,
     conversation::ConversationMessage,
     jam::{Readiness, Role},
@@ -51,6 +52,16 @@ pub enum Event {
     /// A contact, or this account on whichever device, has said something in a conversation. Told again of what this device
     /// says when the coordinator has it.
     Message(ConversationMessage),
+    /// What a contact shows of what it plays is otherwise now.
+    Activity(Box<FriendActivity>),
+    /// A contact reacts to what plays here. It is kept by nobody.
+    ActivityReaction {
+        /// Who.
+        with: Handle,
+        /// How.
+        #[serde(with = "unit::reaction")]
+        reaction: Reaction,
+    },
     /// A contact was made.
     ContactAdded {
         /// The friend.

@@ -9,7 +9,7 @@ use jamsync_protocol::{
 };
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
-use super::{ApiError, Event, Reply, unit};
+use super::{ActivityRequest, ApiError, Event, Reply, unit};
 
 /// The version of the words in this module; a line in another version is refused. Fields and variants may be added
 /// without a new version.
@@ -276,6 +276,11 @@ pub enum Request {
     Chat {
         /// How many of the latest messages; as many as are kept, at most.
         last: u32,
+    },
+    /// Something about listening activity. Answered as each of them says.
+    Activity {
+        /// What.
+        what: ActivityRequest,
     },
     /// The audio devices. Answered by [`Reply::Devices`].
     Devices,

@@ -7,6 +7,7 @@
 //! This module knows the words and carries them. It decides nothing: every request goes to the engine through an
 //! [`EngineHandle`], and what the engine answers goes back unchanged.
 
+mod activity;
 mod chat;
 pub mod client;
 mod conversation;
@@ -21,6 +22,10 @@ pub mod server;
 mod snapshot;
 mod unit;
 
+pub use activity::{
+    ActivityRequest, ActivityState, ActivityTrack, ActivityView, FriendActivity, FriendReaction, OwnActivity,
+    SavedEntry,
+};
 pub use chat::{Chat, Message};
 pub use conversation::ConversationMessage;
 pub use error::{ApiError, ErrorCode};

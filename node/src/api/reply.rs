@@ -8,7 +8,10 @@ use jamsync_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{ApiError, ConversationMessage, ErrorCode, Message, Snapshot, unit};
+use super::{
+    ActivityTrack, ActivityView, ApiError, ConversationMessage, ErrorCode, FriendActivity, Message,
+    SavedEntry, Snapshot, unit,
+};
 
 /// The answer to a request that was carried out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,6 +91,9 @@ pub enum Reply {
         with: Option<Handle>,
         /// Oldest first.
         messages: Vec<ConversationMessage>,
+        /// What that contact plays, where it shows it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        activity: Option<Box<FriendActivity>>,
     },
     /// To [`Request::Safety`](super::Request::Safety).
     Safety {
@@ -119,6 +125,23 @@ pub enum Reply {
         away: bool,
         /// Oldest first.
         messages: Vec<Message>,
+    },
+    /// What this account shows, and what its contacts show.
+    Activity(Box<ActivityView>),
+    /// Where this node's own copy is of what a contact plays.
+    OwnCopy {
+        /// The file; what is not UTF-8 is shown as `�`.
+        path: String,
+        /// What it is.
+        track: ActivityTrack,
+        /// Where the contact is in it at this moment; the start, where it does not play.
+        #[serde(rename = "position_ms", with = "unit::ms")]
+        position: Span,
+    },
+    /// What was kept of what contacts played.
+    Saved {
+        /// Oldest first.
+        entries: Vec<SavedEntry>,
     },
     /// To [`Request::Devices`](super::Request::Devices).
     Devices {

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use jamsync_protocol::{chat::Reaction, id::Handle, identity::SafetyCode};
+use jamsync_protocol::{id::Handle, identity::SafetyCode};
 
 use super::{
     account::Account,
+    activity::Activity,
     contacts::Contacts,
     parse::{self, BirthDate, EntryRef, Market},
 };
@@ -90,6 +91,14 @@ pub(super) enum Command {
         /// How many of the latest messages, at most 1,000
         #[arg(long, default_value_t = 20, value_name = "COUNT")]
         last: u32,
+    },
+    /// Let contacts see what you play, and see what they play
+    #[command(
+        after_help = "It is off until you switch it on, and nobody between you can read it.\n\nExamples:\n  jamsync activity\n  jamsync activity on --all\n  jamsync activity play ben --here"
+    )]
+    Activity {
+        #[command(subcommand)]
+        what: Option<Activity>,
     },
     /// Show the digits that you and a contact compare, to know that nobody stands between you
     #[command(
@@ -194,14 +203,14 @@ pub(super) enum Command {
         #[arg(required = true, value_name = "TEXT")]
         words: Vec<String>,
     },
-    /// React to what you both hear: heart, fire, clap, laugh, wow or sad
+    /// React to what you both hear in a Jam, or to what a contact plays: heart, fire, clap, laugh, wow or sad
     #[command(
-        after_help = "A reaction is seen at once or not at all, and kept by nobody.\n\nExamples:\n  jamsync react fire\n  jamsync react 👏"
+        after_help = "In a Jam a reaction is seen at once or not at all. A contact who is away sees it when back. Nobody keeps it.\n\nExamples:\n  jamsync react fire\n  jamsync react 👏\n  jamsync react ben fire    to what ben plays"
     )]
     React {
-        /// heart ❤️, fire 🔥, clap 👏, laugh 😂, wow 😮 or sad 😢
-        #[arg(value_name = "NAME|EMOJI")]
-        reaction: Reaction,
+        /// heart ❤️, fire 🔥, clap 👏, laugh 😂, wow 😮 or sad 😢; before it the contact, to whose music you react
+        #[arg(value_name = "[CONTACT] REACTION", num_args = 1..=2, required = true)]
+        what: Vec<String>,
     },
     /// Show what was said in this Jam
     #[command(after_help = "Examples:\n  jamsync chat\n  jamsync chat --last 100")]
@@ -413,7 +422,8 @@ mod tests {
             "jamsync request a",
             "jamsync guests maybe",
             "jamsync say",
-            "jamsync react pizza",
+            "jamsync react",
+            "jamsync react ben fire now",
             "jamsync safety ben --compare 12345",
             "jamsync init --handle ana",
             "jamsync --dac-ppm 1001 status",

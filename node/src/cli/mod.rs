@@ -5,6 +5,7 @@
 //! standard error, and the exit status tells scripts the kind of failure.
 
 mod account;
+mod activity;
 mod args;
 mod contacts;
 mod daemon;

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     account,
+    activity::{self, Activity},
     args::{Command, Library, Queue, Switch},
     contacts::{self, Contacts},
     init, library, messages,
@@ -114,8 +115,14 @@ pub(super) async fn run(command: Command, context: &Context) -> Result<(), Failu
             context.ask(Request::GuestControls { allowed }, done).await
         }
         Command::Say { words } => context.ask(Request::Say { text: parse::said(&words)? }, "").await,
-        Command::React { reaction } => {
-            context.ask(Request::React { reaction }, &format!("You react {}", reaction.emoji())).await
+        Command::React { what } => match parse::reaction(&what)? {
+            (None, reaction) => {
+                context.ask(Request::React { reaction }, &format!("You react {}", reaction.emoji())).await
+            }
+            (Some(name), reaction) => activity::react(name, reaction, context).await,
+        },
+        Command::Activity { what } => {
+            activity::run(what.unwrap_or(Activity::Show { name: None }), context).await
         }
         Command::Chat { last } => context.ask(Request::Chat { last }, "").await,
         Command::Status => context.ask(Request::Status, "").await,
@@ -271,9 +278,14 @@ impl Context {
                 show::contacts(contacts, as_of.map(|as_of| utc_now() - as_of))
             }
             Reply::Message { message } => messages::kept(message),
-            Reply::Messages { with, messages } => {
-                messages::history(with.as_ref(), messages, &Calendar::here(), width::terminal())
+            Reply::Messages { with, messages, activity } => {
+                let above = activity.as_deref().and_then(activity::line);
+                let history =
+                    messages::history(with.as_ref(), messages, &Calendar::here(), width::terminal());
+                above.into_iter().chain([history]).collect::<Vec<_>>().join("\n")
             }
+            Reply::Activity(_) | Reply::Saved { .. } => activity::words(reply, done).unwrap_or_default(),
+            Reply::OwnCopy { path, .. } => show::plain(path),
             Reply::Safety { .. } => safety::words(reply),
             Reply::Queued(queued) => show::queued(queued, verb),
             Reply::Said { to, away, .. } => show_chat::said(to, *away),

@@ -3,7 +3,7 @@
 use jamsync_protocol::{id::Handle, text::Text, time::Span};
 
 use super::{
-    messages,
+    activity, messages,
     parse::clock,
     show::{age, plain, rounded, trouble, who},
     show_chat,
@@ -76,6 +76,10 @@ pub(super) fn event(event: &Event) -> Option<String> {
             )
         }
         Event::Message(message) => messages::live(message),
+        Event::Activity(friend) => activity::event(friend),
+        Event::ActivityReaction { with, reaction } => {
+            format!("{with} reacts {} to what you play", reaction.emoji())
+        }
         Event::Said(message) => show_chat::live(message),
         Event::Delivered { with, count, waited, .. } => return show_chat::delivered(with, *count, *waited),
         Event::Reacted { by, reaction } => show_chat::reacted(by, *reaction),

@@ -207,6 +207,13 @@ impl<'a> Group<'a> {
         }
     }
 
+    /// A secret of the epoch as it is, for a purpose of its own.
+    pub(super) fn export(&self, label: &str, context: &[u8]) -> Result<[u8; 32], Trouble> {
+        let provider = self.keys.provider(self.database);
+        let secret = self.group.export_secret(provider.crypto(), label, context, 32).map_err(Trouble::mls)?;
+        secret.try_into().map_err(|_| Trouble::Keys("the exporter gave another length".to_owned()))
+    }
+
     /// Forgets the group and its keys.
     pub(super) fn forget(mut self) -> Result<(), Trouble> {
         Ok(self.group.delete(self.keys.provider(self.database).storage())?)

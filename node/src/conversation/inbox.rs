@@ -69,6 +69,7 @@ impl Conversations {
                 known.save(&transaction)?;
                 transaction.commit()?;
                 self.tell(id, brought);
+                self.note_rekeyed(id, &entry.what);
             }
             Err(Fault::Trouble(trouble)) => return Err(trouble),
             Err(Fault::Stranger(leaf)) if self.asked_log(id) != Some(leaf.account) => {

@@ -12,6 +12,7 @@
 //!
 //! Nobody is believed about who is in a conversation: each device must stand in the pinned log of its account.
 
+mod activity_keys;
 mod answers;
 mod asks;
 mod database;
@@ -38,6 +39,7 @@ use rand::TryRngCore as _;
 use rusqlite::Connection;
 
 pub use self::{
+    activity_keys::ActivityKeys,
     answers::NoAnswer,
     roster::{Friend, Roster},
     storage::ShelfError,
@@ -119,6 +121,11 @@ pub enum Note {
         with: AccountId,
         /// What.
         said: Said,
+    },
+    /// The keys of a conversation are others now.
+    Rekeyed {
+        /// With whom.
+        with: AccountId,
     },
     /// Something is wrong.
     Warning(String),

@@ -59,6 +59,7 @@ impl Engine {
             Request::Accept { from } => self.answer_request(from.as_ref(), true),
             Request::Decline { from } => self.answer_request(from.as_ref(), false),
             Request::Cancel { to } => self.cancel_request(to.as_ref()),
+            Request::Activity { what } => self.activity_call(what),
             other => {
                 let outcome = self.do_at_once(other);
                 self.answer(answer, outcome);

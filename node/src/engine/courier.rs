@@ -21,7 +21,7 @@ use tokio::{
 use super::{Apply, Completion, utc_now};
 use crate::{
     api::Reply,
-    conversation::{Ask, Conversations, NoAnswer, Note, Roster, Said, Trouble},
+    conversation::{ActivityKeys, Ask, Conversations, NoAnswer, Note, Roster, Said, Trouble},
     identity::Identity,
     net::coordinator::{CoordinatorLink, LinkError},
 };
@@ -43,11 +43,16 @@ pub(super) enum Errand {
     Grown(ConversationId),
     /// Who is who has changed.
     Roster(Box<Roster>),
+    /// What activities of these contacts are sealed with.
+    Keys { of: Vec<AccountId>, answer: oneshot::Sender<Keyed> },
     /// The listener says something.
     Say { to: AccountId, content: Content, answer: oneshot::Sender<Result<Said, Trouble>> },
     /// The listener wants to see what was said, with each of these the last so many.
     Show { with: Vec<AccountId>, last: u32, answer: oneshot::Sender<Result<Shown, Trouble>> },
 }
+
+/// The keys with each contact, where there are any.
+pub(super) type Keyed = Vec<(AccountId, Option<ActivityKeys>)>;
 
 /// What was said, by whom it was said with.
 pub(super) type Shown = Vec<(AccountId, Vec<Said>)>;
@@ -155,6 +160,11 @@ impl Round {
                 Errand::Missed => conversations.handle_missed(),
                 Errand::Grown(conversation) => conversations.handle_grown(conversation)?,
                 Errand::Roster(roster) => conversations.handle_roster(*roster),
+                Errand::Keys { of, answer } => {
+                    let each = |account| Ok((account, conversations.activity_keys(account)?));
+                    let keys = of.into_iter().map(each).collect::<Result<Vec<_>, Trouble>>()?;
+                    let _ = answer.send(keys);
+                }
                 Errand::Say { to, content, answer } => {
                     // Whoever does not wait for the answer has gone.
                     let _ = answer.send(conversations.say(to, content, utc_now()));

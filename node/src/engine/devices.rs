@@ -114,6 +114,7 @@ impl Engine {
         self.catch_up();
         self.start_courier();
         self.tell_courier(Errand::Connected);
+        self.activity_connected();
         Ok(Reply::Account { handle: me.handle.clone(), coordinator: address })
     }
 

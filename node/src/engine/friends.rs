@@ -120,6 +120,7 @@ impl Engine {
         self.coordinator_state = api::Coordinator::Connected { address: address.clone() };
         self.start_courier();
         self.tell_courier(Errand::Connected);
+        self.activity_connected();
         Ok(Reply::Account { handle: me.handle.clone(), coordinator: address })
     }
 
@@ -192,11 +193,14 @@ impl Engine {
                 self.tell_ended();
                 self.catch_up();
                 self.tell_courier(Errand::Connected);
+                self.activity_connected();
             }
+            LinkEvent::Activity(news) => self.hear_of_activity(*news),
             LinkEvent::Unreachable { reason } => {
                 self.coordinator_state = api::Coordinator::Offline { address, reason: reason.clone() };
                 self.keep_account();
                 self.tell_courier(Errand::Disconnected);
+                self.activity.handle_disconnected();
                 self.tell(api::Event::Coordinator { connected: false, reason });
             }
             LinkEvent::Missed => {

@@ -98,7 +98,8 @@ impl Engine {
                 if with.is_none() {
                     messages.sort_by_key(|message| message.at);
                 }
-                Ok(Reply::Messages { with, messages })
+                let activity = with.as_ref().and_then(|with| engine.activity_above(with)).map(Box::new);
+                Ok(Reply::Messages { with, messages, activity })
             });
             Ok(apply)
         }))
@@ -108,6 +109,7 @@ impl Engine {
     pub(super) fn heed_note(&mut self, note: Note) {
         match note {
             Note::Warning(warning) => self.warn(warning),
+            Note::Rekeyed { with } => self.ask_for_activity_keys(vec![with]),
             Note::Said { with, said } => {
                 let name = self.account.as_ref().and_then(|account| account.name_of(with)).cloned();
                 if let Some(message) = name.and_then(|name| self.shown(&name, said)) {
@@ -129,12 +131,12 @@ impl Engine {
         }
     }
 
-    fn running_courier(&self) -> Result<Courier, ApiError> {
+    pub(super) fn running_courier(&self) -> Result<Courier, ApiError> {
         self.signed_in()?;
         self.courier.clone().ok_or_else(stopped)
     }
 
-    fn contact_named(&self, name: &Handle) -> Result<AccountId, ApiError> {
+    pub(super) fn contact_named(&self, name: &Handle) -> Result<AccountId, ApiError> {
         let account = self.account.as_ref().ok_or_else(no_account)?;
         let known = account.contacts.iter().find(|contact| contact.handle == *name).ok_or_else(|| {
             let what = format!("{name} is not among your contacts");

@@ -7,6 +7,7 @@
 //! files, asking the coordinator) runs beside the loop and comes back as a completion.
 
 mod account;
+mod activity;
 mod away;
 mod calls;
 mod chat;
@@ -44,8 +45,8 @@ use tokio::{
 };
 
 use self::{
-    account::Account, courier::Courier, device_rates::DeviceRates, jam::ActiveJam, keep::Keeper,
-    ledger::Ledger, output::PlayerEvents, stage::Stage,
+    account::Account, activity::Desk, courier::Courier, device_rates::DeviceRates, jam::ActiveJam,
+    keep::Keeper, ledger::Ledger, output::PlayerEvents, stage::Stage,
 };
 use crate::{
     api::{self, ApiError, Reply},
@@ -81,6 +82,7 @@ struct Engine {
     coordinator_state: api::Coordinator,
     /// Carries messages, while there is an account.
     courier: Option<Courier>,
+    activity: Desk,
     ledger: Ledger,
     keeper: Keeper,
     index: Arc<Index>,

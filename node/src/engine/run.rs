@@ -62,7 +62,8 @@ impl Engine {
     fn pause(&self) -> Duration {
         let now = self.stage.now();
         let idle = if self.jam.is_some() { JAM_TICK } else { IDLE_TICK };
-        let wait = self.stage.wake_at().map_or(idle, |due| (due - now).min(idle)).max(Span::ZERO);
+        let due = [self.stage.wake_at(), self.activity.poll_timeout(now)].into_iter().flatten().min();
+        let wait = due.map_or(idle, |due| (due - now).min(idle)).max(Span::ZERO);
         wait.as_duration()
     }
 
@@ -100,6 +101,7 @@ impl Engine {
     /// After anything has happened: events out, bytes out, the player in step.
     pub(super) fn settle(&mut self) {
         self.take_events();
+        self.look_after_activity();
         self.look_after_waiting();
         self.seek_files();
         self.tell_chat();

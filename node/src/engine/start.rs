@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
-    Engine, account::Account, device_rates::DeviceRates, keep::Keeper, ledger::Ledger, output, run::Sources,
-    stage::Stage, utc_now,
+    Engine, account::Account, activity::Desk, device_rates::DeviceRates, keep::Keeper, ledger::Ledger,
+    output, run::Sources, stage::Stage, utc_now,
 };
 use crate::{
     api::{self, ApiError, EngineHandle, ErrorCode},
@@ -50,7 +50,9 @@ pub async fn start(boot: Boot) -> Result<api::Engine, ApiError> {
     let index = Arc::new(Index::open(&paths.library_index()));
     let stage = Stage::new(clock, player, settings.sabotage.zero_offset);
     let ledger = Ledger::load(&paths.agreements(), utc_now(), &mut warnings);
+    let activity = Desk::load(&state, utc_now(), &mut warnings);
     let mut engine = Engine {
+        activity,
         settings,
         account_file,
         messages_file: state.join("messages.sqlite"),

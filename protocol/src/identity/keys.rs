@@ -39,6 +39,8 @@ pub enum Domain {
     SafetyCode,
     /// The name of a conversation.
     Conversation,
+    /// A renewal of a listening activity.
+    ActivityBeat,
 }
 
 /// A signature was not made by the expected key over these bytes.
@@ -142,6 +144,7 @@ impl Domain {
             Self::JoinSecret => "jamsync 2026 join secret v1",
             Self::SafetyCode => "jamsync 2026 safety code v1",
             Self::Conversation => "jamsync 2026 conversation v1",
+            Self::ActivityBeat => "jamsync 2026 activity beat v1",
         }
     }
 }

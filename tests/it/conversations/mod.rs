@@ -6,6 +6,7 @@
     reason = "a test names the requests and answers that it is about and passes over all others"
 )]
 
+mod activity;
 mod devices;
 mod hostile;
 mod rounds;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use jamsync_protocol::{
+    activity::SlotGeneration,
     conversation::{ConversationId, Epoch, Members, PostId},
     id::{AccountId, Handle, JamId},
     identity::{
@@ -108,6 +109,7 @@ fn requests() -> Vec<(&'static str, CoordRequest)> {
         ("DeleteAccount", CoordRequest::DeleteAccount { handle: handle("ana") }),
     ];
     all.extend(conversation_requests());
+    all.extend(super::activity::requests());
     all
 }
 
@@ -217,6 +219,7 @@ fn conversation_replies() -> Vec<(&'static str, CoordReply)> {
         ("Entries", CoordReply::Entries { entries, newest: Sequence(4) }),
         ("Conversation", CoordReply::Conversation(state)),
         ("Conversations", CoordReply::Conversations { conversations, more: true, key_packages: 24 }),
+        ("ActivityHeld", CoordReply::ActivityHeld { generation: SlotGeneration(300) }),
     ]
 }
 
@@ -261,6 +264,7 @@ fn refusals() -> Vec<(&'static str, Refusal)> {
         ("EpochMoved", Refusal::EpochMoved { epoch: EPOCH, newest: Sequence(301) }),
         ("CannotDeliver", Refusal::CannotDeliver { handle: handle("ben.b-2") }),
         ("NoSuchMembers", Refusal::NoSuchMembers),
+        ("ActivityElsewhere", Refusal::ActivityElsewhere { generation: SlotGeneration(3) }),
     ]
 }
 

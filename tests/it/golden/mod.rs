@@ -3,6 +3,7 @@
 //!
 //! `UPDATE_GOLDEN=1` writes the files anew.
 
+mod activity;
 mod chat;
 mod conversation;
 mod coord;
@@ -116,6 +117,7 @@ fn all() -> Vec<Golden> {
         chat::golden(),
         coord::golden(),
         conversation::golden(),
+        activity::golden(),
         identity::golden(),
     ]
     .into_iter()

@@ -9,6 +9,7 @@
     reason = "a test names the event that it waits for and passes over all others"
 )]
 
+mod activity;
 mod alone;
 mod away;
 mod broken_music;

@@ -28,7 +28,7 @@ const EVENTS_PER_READ: u32 = 8;
 
 /// The place of the one event stream of a connection, free again when it is dropped. Each stream may hold the events of a
 /// read, and what wakes it wakes one.
-struct EventPlace<'a>(&'a AtomicBool);
+pub(super) struct EventPlace<'a>(&'a AtomicBool);
 
 /// What a node may still acknowledge: each acknowledgement is a write, so there are no more than events, and one more for
 /// what it had before.
@@ -39,7 +39,7 @@ struct Credit {
 }
 
 impl<'a> EventPlace<'a> {
-    fn take(taken: &'a AtomicBool) -> Result<Self, Fault> {
+    pub(super) fn take(taken: &'a AtomicBool) -> Result<Self, Fault> {
         if taken.swap(true, Ordering::AcqRel) { Err(Fault::OutOfPlace) } else { Ok(Self(taken)) }
     }
 }

@@ -17,6 +17,7 @@ use tokio::{net::lookup_host, sync::mpsc, task::JoinSet, time::sleep};
 
 use super::{
     LinkEvent, LinkState, Shared,
+    activity::pass_activity,
     exchange::{AskError, ask, next_frame},
 };
 use crate::{identity::TLS_NAME, net::socket::in_family_of};
@@ -32,7 +33,10 @@ pub(super) async fn keep_connected(shared: Arc<Shared>) {
                 shared.state.send_replace(LinkState::Connected { observed });
                 tell(&shared.events, LinkEvent::Connected { observed, now, signed_up }).await;
                 shared.connection.send_replace(Some(connection.clone()));
-                let reason = pass_events(&shared, &connection, &mut cursor).await;
+                let reason = tokio::select! {
+                    reason = pass_events(&shared, &connection, &mut cursor) => reason,
+                    never = pass_activity(&shared, &connection) => match never {},
+                };
                 shared.connection.send_replace(None);
                 connection.close(0u32.into(), b"");
                 reason
@@ -194,7 +198,7 @@ async fn pass(events: &mpsc::Sender<LinkEvent>, event: NumberedEvent, cursor: &m
 }
 
 /// Tells the node once it has room: meanwhile nothing more is read, and the stream's window holds the coordinator back.
-async fn tell(events: &mpsc::Sender<LinkEvent>, event: LinkEvent) {
+pub(super) async fn tell(events: &mpsc::Sender<LinkEvent>, event: LinkEvent) {
     // Without a receiver the node is shutting down.
     drop(events.send(event).await);
 }

@@ -14,8 +14,8 @@ use jamsync_protocol::{
     wire::{
         codec::CodecError,
         coord::{
-            ALPN, CoordCall, CoordReply, CoordRequest, EventNumber, Fault, IdempotencyKey, NumberedEvent,
-            Refusal,
+            ALPN, ActivityNews, CoordCall, CoordReply, CoordRequest, EventNumber, Fault, IdempotencyKey,
+            NumberedEvent, Refusal,
         },
     },
 };
@@ -30,6 +30,7 @@ use tokio::{
 use super::tls::{self, TlsError};
 use crate::{clock::NodeClock, identity::Identity};
 
+mod activity;
 mod dial;
 mod exchange;
 
@@ -88,6 +89,8 @@ pub enum LinkEvent {
     Event(NumberedEvent),
     /// Events were dropped by the coordinator before this node fetched them: ask for contacts and open requests.
     Missed,
+    /// Something about the listening activity of a contact, or of this account.
+    Activity(Box<ActivityNews>),
     /// The coordinator told an event again, or after a later one; it was left out. An honest one never does. Told once.
     OutOfOrder,
 }
@@ -138,6 +141,8 @@ struct Shared {
     connection: watch::Sender<Option<Connection>>,
     acknowledged: watch::Sender<EventNumber>,
     hurry: Notify,
+    /// Whether this device wants to be told of activities.
+    watching: watch::Sender<bool>,
 }
 
 /// Ends the driver's task with the last handle.
@@ -166,6 +171,7 @@ impl CoordinatorLink {
             connection: watch::Sender::new(None),
             acknowledged: watch::Sender::new(EventNumber::default()),
             hurry: Notify::new(),
+            watching: watch::Sender::new(false),
         });
         let driver = Driver(tokio::spawn(dial::keep_connected(Arc::clone(&shared))));
         Ok(Self { shared, _driver: Arc::new(driver) })
@@ -241,6 +247,11 @@ impl CoordinatorLink {
             *newest = number.max(*newest);
             newer
         });
+    }
+
+    /// From now on, and on every connection to come, tells of the activities of contacts. For a device that is signed up.
+    pub fn watch_activity(&self) {
+        self.shared.watching.send_replace(true);
     }
 
     /// Whether the coordinator is there.

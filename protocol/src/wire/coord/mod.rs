@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::Text;
 
+mod activity;
 mod delivery;
 mod event;
 mod fault;
@@ -20,6 +21,10 @@ mod refusal;
 mod reply;
 mod request;
 
+pub use activity::{
+    ActivityCall, ActivityKey, ActivityNews, Publication, SealedActivity, SealedKey, SealedReaction,
+    ShownActivity, VIEWERS_PER_CALL_MAX,
+};
 pub use delivery::{
     CONVERSATIONS_PER_REPLY_MAX, Commit, ConversationEntry, ConversationItem, ConversationState,
     ENTRIES_PER_REPLY_MAX, GroupWelcome, KeyPackage, Sealed, Sequence, TakenPackage,

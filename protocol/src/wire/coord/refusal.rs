@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Sequence;
-use crate::{conversation::Epoch, id::Handle, time::Span};
+use crate::{activity::SlotGeneration, conversation::Epoch, id::Handle, time::Span};
 
 /// A refusal. Append-only. Where a reason would tell something about another account (that it does not exist,
 /// is too young, or has closed its door), the same words are used for all of them.
@@ -165,6 +165,14 @@ pub enum Refusal {
     /// The members of a conversation are not this account and one contact.
     #[error("a conversation is between you and one of your contacts")]
     NoSuchMembers,
+    /// Another device of the account holds its activity, or none does.
+    #[error(
+        "your activity is that of another of your devices; what you play here is shown when you start it"
+    )]
+    ActivityElsewhere {
+        /// As how manieth it does; zero where none does.
+        generation: SlotGeneration,
+    },
 }
 
 /// How a Jam request ended.

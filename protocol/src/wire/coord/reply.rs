@@ -11,6 +11,7 @@ use super::{
     RequestId, Sequence, TakenPackage,
 };
 use crate::{
+    activity::SlotGeneration,
     conversation::KEY_PACKAGES_PER_CALL_MAX,
     id::{AccountId, DeviceKey, Handle},
     identity::{
@@ -121,6 +122,11 @@ pub enum CoordReply {
         more: bool,
         /// How many key packages of this device are left.
         key_packages: u16,
+    },
+    /// This device holds the activity of the account.
+    ActivityHeld {
+        /// As how manieth device.
+        generation: SlotGeneration,
     },
 }
 

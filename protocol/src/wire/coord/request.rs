@@ -5,8 +5,8 @@ use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CANDIDATES_MAX, Commit, DeviceName, EventNumber, Features, GroupWelcome, KeyPackage, REPORT_BYTES_MAX,
-    RequestId, Sealed, Sequence,
+    ActivityCall, CANDIDATES_MAX, Commit, DeviceName, EventNumber, Features, GroupWelcome, KeyPackage,
+    REPORT_BYTES_MAX, RequestId, Sealed, Sequence,
 };
 use crate::{
     conversation::{ConversationId, Epoch, KEY_PACKAGES_PER_CALL_MAX, Members, PostId},
@@ -251,6 +251,8 @@ pub enum CoordRequest {
         /// Only those after this one.
         after: Option<ConversationId>,
     },
+    /// Something about listening activity. Answer: as each call says.
+    Activity(ActivityCall),
 }
 
 /// How an account stands to a contact.

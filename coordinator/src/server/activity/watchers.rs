@@ -1,0 +1,163 @@
+//! The devices that are told of activities: of each what there is to tell it, once for each contact.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use jamsync_protocol::{
+    id::{AccountId, DeviceKey},
+    time::{NodeTime, Span, UtcTime},
+    wire::coord::ActivityNews,
+};
+use tokio::sync::Notify;
+
+/// The devices that listen, and reactions to accounts of which none does.
+#[derive(Debug, Default)]
+pub(super) struct Watchers {
+    devices: HashMap<DeviceKey, Watcher>,
+    of: HashMap<AccountId, Vec<DeviceKey>>,
+    waiting: HashMap<AccountId, VecDeque<Reaction>>,
+}
+
+#[derive(Debug)]
+struct Watcher {
+    account: AccountId,
+    wake: Arc<Notify>,
+    /// Of whom there is something to tell. It grows with the contacts and not with what they do.
+    due: BTreeMap<AccountId, What>,
+    reactions: VecDeque<Reaction>,
+    /// Reactions that were written to it: if it has gone by then, they wait again.
+    written: VecDeque<Reaction>,
+    silenced: Option<Option<UtcTime>>,
+}
+
+/// A reaction, and when it came.
+type Reaction = (NodeTime, ActivityNews);
+
+/// How much there is to tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum What {
+    /// That it is still so.
+    Beat,
+    /// How it is.
+    All,
+}
+
+impl Watchers {
+    pub(super) fn arrive(
+        &mut self,
+        account: AccountId,
+        device: DeviceKey,
+        seen: impl Iterator<Item = AccountId>,
+        now: NodeTime,
+    ) -> Arc<Notify> {
+        self.forget(device, now);
+        let wake = Arc::new(Notify::new());
+        let watcher = Watcher {
+            account,
+            wake: Arc::clone(&wake),
+            due: seen.map(|of| (of, What::All)).collect(),
+            reactions: self.waiting.remove(&account).unwrap_or_default(),
+            written: VecDeque::new(),
+            silenced: None,
+        };
+        self.devices.insert(device, watcher);
+        self.of.entry(account).or_default().push(device);
+        wake.notify_one();
+        wake
+    }
+
+    pub(super) fn leave(&mut self, device: DeviceKey, wake: &Arc<Notify>, now: NodeTime) {
+        if self.devices.get(&device).is_some_and(|watcher| Arc::ptr_eq(&watcher.wake, wake)) {
+            self.forget(device, now);
+        }
+    }
+
+    fn forget(&mut self, device: DeviceKey, now: NodeTime) {
+        let Some(watcher) = self.devices.remove(&device) else { return };
+        if let Some(devices) = self.of.get_mut(&watcher.account) {
+            devices.retain(|known| *known != device);
+            if devices.is_empty() {
+                self.of.remove(&watcher.account);
+            }
+        }
+        if !self.of.contains_key(&watcher.account) {
+            let Watcher { account, written, reactions, .. } = watcher;
+            let lately = written.into_iter().filter(|(came, _)| now - *came < UNSURE_SPAN);
+            lately.chain(reactions).for_each(|reaction| self.keep(account, reaction));
+        }
+    }
+
+    /// There is something to tell the devices of `viewer` about `of`.
+    pub(super) fn note(&mut self, viewer: AccountId, of: AccountId, what: What) {
+        for device in self.of.get(&viewer).into_iter().flatten() {
+            if let Some(watcher) = self.devices.get_mut(device) {
+                let due = watcher.due.entry(of).or_insert(what);
+                *due = what.max(*due);
+                watcher.wake.notify_one();
+            }
+        }
+    }
+
+    /// The other devices of an account are told that its activity is hidden.
+    pub(super) fn silence(&mut self, account: AccountId, by: DeviceKey, until: Option<UtcTime>) {
+        for device in self.of.get(&account).into_iter().flatten().filter(|device| **device != by) {
+            if let Some(watcher) = self.devices.get_mut(device) {
+                watcher.silenced = Some(until);
+                watcher.wake.notify_one();
+            }
+        }
+    }
+
+    /// A reaction for an account. Of those that are not told yet the newest few are kept.
+    pub(super) fn react(&mut self, to: AccountId, reaction: ActivityNews, now: NodeTime) {
+        let reaction = (now, reaction);
+        let Some(devices) = self.of.get(&to) else { return self.keep(to, reaction) };
+        for device in devices {
+            if let Some(watcher) = self.devices.get_mut(device) {
+                push(&mut watcher.reactions, reaction.clone());
+                watcher.wake.notify_one();
+            }
+        }
+    }
+
+    fn keep(&mut self, to: AccountId, reaction: Reaction) {
+        if self.waiting.len() < WAITING_ACCOUNTS_MAX || self.waiting.contains_key(&to) {
+            push(self.waiting.entry(to).or_default(), reaction);
+        }
+    }
+
+    /// What a device is told before anything else.
+    pub(super) fn urgent(&mut self, device: DeviceKey) -> Option<ActivityNews> {
+        let watcher = self.devices.get_mut(&device)?;
+        if let Some(until) = watcher.silenced.take() {
+            return Some(ActivityNews::Silenced { until });
+        }
+        let reaction = watcher.reactions.pop_front()?;
+        push(&mut watcher.written, reaction.clone());
+        Some(reaction.1)
+    }
+
+    /// The account of a device, about whom it is told next, and what.
+    pub(super) fn next(&mut self, device: DeviceKey) -> Option<(AccountId, AccountId, What)> {
+        let watcher = self.devices.get_mut(&device)?;
+        let (of, what) = watcher.due.pop_first()?;
+        Some((watcher.account, of, what))
+    }
+}
+
+fn push(queue: &mut VecDeque<Reaction>, reaction: Reaction) {
+    if queue.len() >= REACTIONS_MAX {
+        queue.pop_front();
+    }
+    queue.push_back(reaction);
+}
+
+/// How many reactions wait for a device, or for an account of which none is there. Count, default 8: a glance, not an inbox.
+const REACTIONS_MAX: usize = 8;
+/// For how long what was written to a device that is gone may not have reached it. Seconds, default 90: a dead connection ends after
+/// 60; more shows somebody who comes back what was seen.
+const UNSURE_SPAN: Span = Span::from_secs(90);
+/// For how many accounts reactions wait at once. Count, default 10,000: some megabytes.
+const WAITING_ACCOUNTS_MAX: usize = 10_000;

@@ -1,0 +1,379 @@
+//! Listening activity: what this node shows of what it plays, and when. What it sees of others is in [`viewing`], what the
+//! listener asks for in [`commands`].
+//!
+//! The [`Publisher`] says when there is something to tell; here it is sealed for those who may see it and carried to the
+//! coordinator, one call after the other. A contact with whom there is no conversation yet waits until there is one.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use jamsync_protocol::{
+    activity::{
+        Activity, ActivityNumber, BeatChain, PlayState, Publisher, SharedTrack, Sharing, SlotGeneration,
+        Step, Told,
+    },
+    id::AccountId,
+    text::List,
+    time::{NodeTime, Span, UtcTime},
+    wire::coord::{
+        ActivityCall, ActivityKey, CoordReply, CoordRequest, Publication, Refusal, VIEWERS_PER_CALL_MAX,
+    },
+};
+use tokio::sync::oneshot;
+
+use super::{Apply, Engine, courier::Errand, utc_now};
+use crate::{
+    activity::{Kept, Origin, Sealer, Settings},
+    api::Reply,
+    conversation::ActivityKeys,
+    net::coordinator::{CoordinatorLink, LinkError},
+};
+
+mod commands;
+mod viewing;
+
+use viewing::{Recent, Seen};
+
+/// All that this node knows of activities.
+#[derive(Debug)]
+pub(super) struct Desk {
+    file: PathBuf,
+    kept_file: PathBuf,
+    settings: Settings,
+    kept: Kept,
+    publisher: Publisher,
+    sealer: Sealer,
+    keys: BTreeMap<AccountId, Keyring>,
+    seen: BTreeMap<AccountId, Seen>,
+    /// Reactions of the last minutes, which nobody keeps.
+    reactions: VecDeque<Recent>,
+    /// The renewals of the state that was told last.
+    chain: BeatChain,
+    /// To whom the state was told last.
+    told_to: Vec<AccountId>,
+    /// The contacts when this was looked at last.
+    contacts: Vec<AccountId>,
+    /// What has still to be hidden.
+    hides: VecDeque<Hide>,
+    hiding: bool,
+}
+
+/// The keys with one contact: in the epoch as it is, and in the one before, for what was sealed just then.
+#[derive(Clone, Debug)]
+struct Keyring {
+    now: ActivityKeys,
+    before: Option<ActivityKeys>,
+}
+
+/// From whom to hide the activity, and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Hide {
+    from: Option<AccountId>,
+    until: Option<UtcTime>,
+}
+
+impl Desk {
+    /// What is kept in the state folder.
+    pub(super) fn load(state: &Path, now: UtcTime, troubles: &mut Vec<String>) -> Self {
+        let (file, kept_file) = (state.join("activity.json"), state.join("saved.json"));
+        // No process uses a number twice, as long as the calendar is not set back by as much as one ran.
+        let last = u64::try_from((now - UtcTime::ZERO).as_micros()).unwrap_or_default();
+        Self {
+            settings: Settings::load(&file, troubles),
+            kept: Kept::load(&kept_file, troubles),
+            publisher: Publisher::new(ActivityNumber(last)),
+            sealer: Sealer::default(),
+            keys: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            reactions: VecDeque::new(),
+            chain: BeatChain::new(rand::random()),
+            told_to: Vec::new(),
+            contacts: Vec::new(),
+            hides: VecDeque::new(),
+            hiding: false,
+            file,
+            kept_file,
+        }
+    }
+
+    /// When there is something to do though nothing happens.
+    pub(super) fn poll_timeout(&self, now: NodeTime) -> Option<NodeTime> {
+        let stale = self.seen.values().filter_map(|seen| seen.poll_timeout(now)).min();
+        [self.publisher.poll_timeout(), stale].into_iter().flatten().min()
+    }
+
+    /// The coordinator is away.
+    pub(super) fn handle_disconnected(&mut self) {
+        self.publisher.handle_disconnected();
+    }
+}
+
+impl Engine {
+    /// The coordinator answers, and this device is signed up there.
+    pub(super) fn activity_connected(&mut self) {
+        let (Some(link), true) = (&self.coordinator, self.account.is_some()) else { return };
+        link.watch_activity();
+        let desk = &mut self.activity;
+        desk.publisher.handle_connected();
+        if desk.settings.untold && !desk.settings.shows(utc_now()) {
+            let until = desk.settings.private_until.filter(|_| desk.settings.on);
+            desk.hides.push_back(Hide { from: None, until });
+        }
+        self.ask_for_activity_keys(self.contact_ids());
+    }
+
+    /// After anything has happened: tells what plays, where that is otherwise now, and what has become stale.
+    pub(super) fn look_after_activity(&mut self) {
+        self.note_stale_activity();
+        let contacts = self.contact_ids();
+        if contacts != self.activity.contacts {
+            self.activity_contacts_changed(contacts);
+        }
+        if self.activity.settings.shows(utc_now()) {
+            if self.activity.settings.private_until.is_some() {
+                // The private session is over.
+                self.activity.settings.private_until = None;
+                self.keep_activity_settings();
+            }
+            let audience = self.audience();
+            if audience != self.activity.told_to {
+                self.activity.told_to = audience;
+                self.activity.publisher.handle_again();
+            }
+            if !self.activity.told_to.is_empty() {
+                let sharing = self.sharing();
+                self.activity.publisher.handle_sharing(sharing);
+            }
+        }
+        self.tell_activity();
+    }
+
+    /// Those who may see it and with whom there are keys.
+    fn audience(&self) -> Vec<AccountId> {
+        let Some(account) = &self.account else { return Vec::new() };
+        let desk = &self.activity;
+        let contacts = account.contacts.iter().filter(|contact| !contact.blocked);
+        let ids = contacts.map(|contact| contact.account);
+        ids.filter(|id| desk.settings.includes(*id) && desk.keys.contains_key(id)).collect()
+    }
+
+    /// What plays here; none where nothing is on.
+    fn sharing(&self) -> Option<Sharing> {
+        let heard = self.stage.heard()?;
+        let track = &self.stage.session().queue().entry(heard.entry)?.track;
+        let ended = heard.position >= track.length && !heard.playing;
+        let state = match (heard.playing, ended) {
+            (true, _) => PlayState::Playing,
+            (false, true) => PlayState::Ended,
+            (false, false) => PlayState::Paused,
+        };
+        Some(Sharing {
+            state,
+            track: SharedTrack {
+                id: track.id,
+                title: track.title.clone(),
+                artist: track.artist.clone(),
+                album: track.album.clone(),
+                duration: track.duration(),
+            },
+            position: track.rate.span_of(heard.position.min(track.length)),
+            at: self.stage.now(),
+        })
+    }
+
+    /// Carries to the coordinator what is to be told next.
+    fn tell_activity(&mut self) {
+        let Some(link) = self.coordinator.clone() else { return };
+        let desk = &mut self.activity;
+        if desk.hiding {
+            return;
+        }
+        // What is told after it must not come before it.
+        if !desk.publisher.is_asking()
+            && let Some(hide) = desk.hides.pop_front()
+        {
+            desk.hiding = true;
+            return self.hide_activity(link, hide);
+        }
+        let Some(step) = desk.publisher.poll_step(self.stage.now()) else { return };
+        let calls = match step {
+            Step::Renew { generation, count } => {
+                desk.chain.beat(count).map(|beat| vec![ActivityCall::Renew { generation, beat }])
+            }
+            Step::Publish { number, starts, generation, sharing } => {
+                self.sealed_calls(number, (starts, generation), &sharing)
+            }
+        };
+        let Some(calls) = calls else {
+            self.activity.publisher.handle_told(Told::Wait(RETRY_AFTER), self.stage.now());
+            return;
+        };
+        self.beside(None, async move {
+            let told = carry(&link, calls).await;
+            let apply: Apply = Box::new(move |engine| {
+                engine.activity.publisher.handle_told(told, engine.stage.now());
+                Ok(Reply::Done)
+            });
+            Ok(apply)
+        });
+    }
+
+    /// A state, sealed for everybody who may see it, in as many calls as it takes.
+    fn sealed_calls(
+        &mut self,
+        number: ActivityNumber,
+        (starts, generation): (bool, SlotGeneration),
+        sharing: &Sharing,
+    ) -> Option<Vec<ActivityCall>> {
+        let account = self.account.as_ref()?.id()?;
+        let origin = Origin { account, device: self.identity.key(), number };
+        let (passed, desk) = (self.stage.now() - sharing.at, &mut self.activity);
+        desk.chain = BeatChain::new(rand::random());
+        let activity = Activity {
+            at: utc_now() - passed,
+            state: sharing.state,
+            track: sharing.track.clone(),
+            position: sharing.position,
+            beats: desk.chain.anchor(),
+        };
+        let wrapped = desk.sealer.wrap(origin, &activity)?;
+        let mut keys = Vec::new();
+        for viewer in &desk.told_to {
+            let Some(ring) = desk.keys.get(viewer) else { continue };
+            let sealed = desk.sealer.key_for(origin, &wrapped, &ring.now)?;
+            keys.push(ActivityKey { viewer: *viewer, epoch: ring.now.epoch, sealed });
+        }
+        let parts = keys.len().div_ceil(VIEWERS_PER_CALL_MAX).max(1);
+        let mut keys = keys.into_iter();
+        let call = |part: usize| {
+            let to = List::new(keys.by_ref().take(VIEWERS_PER_CALL_MAX).collect()).ok()?;
+            let (whole, sealed) = (part + 1 == parts, wrapped.sealed.clone());
+            Some(ActivityCall::Publish(Publication { number, starts, generation, whole, sealed, to }))
+        };
+        (0..parts).map(call).collect()
+    }
+
+    fn hide_activity(&self, link: CoordinatorLink, hide: Hide) {
+        self.beside(None, async move {
+            let Hide { from, until } = hide;
+            let request = CoordRequest::Activity(ActivityCall::Hide { from, until });
+            let told = link.request(request).await;
+            if let Err(LinkError::Refused(Refusal::TooMany { retry_after })) = &told {
+                tokio::time::sleep(retry_after.as_duration().min(HIDE_PAUSE_MAX)).await;
+            }
+            let apply: Apply = Box::new(move |engine| {
+                engine.activity_hidden(hide, told.err());
+                Ok(Reply::Done)
+            });
+            Ok(apply)
+        });
+    }
+
+    /// What was to be hidden is, or is not yet.
+    fn activity_hidden(&mut self, hide: Hide, trouble: Option<LinkError>) {
+        self.activity.hiding = false;
+        match trouble {
+            None if hide.from.is_none() && self.activity.hides.is_empty() => {
+                self.activity.settings.untold = false;
+                self.keep_activity_settings();
+            }
+            None => {}
+            Some(LinkError::Refused(Refusal::TooMany { .. })) => self.activity.hides.push_front(hide),
+            // With the next connection it is told again; until then friends find it stale.
+            Some(error) => tracing::info!(%error, "the coordinator was not told to hide the activity"),
+        }
+    }
+
+    /// Asks what activities of these contacts are sealed with.
+    pub(super) fn ask_for_activity_keys(&self, of: Vec<AccountId>) {
+        let Ok(courier) = self.running_courier() else { return };
+        if of.is_empty() {
+            return;
+        }
+        let (answer, keyed) = oneshot::channel();
+        courier.send(Errand::Keys { of, answer });
+        self.beside(None, async move {
+            // A courier that has ended has said why.
+            let keyed = keyed.await.unwrap_or_default();
+            let apply: Apply = Box::new(move |engine| {
+                for (account, keys) in keyed {
+                    engine.take_activity_keys(account, keys);
+                }
+                Ok(Reply::Done)
+            });
+            Ok(apply)
+        });
+    }
+
+    fn take_activity_keys(&mut self, account: AccountId, keys: Option<ActivityKeys>) {
+        let desk = &mut self.activity;
+        let Some(now) = keys else { return };
+        let known = desk.keys.get(&account).map(|ring| ring.now.clone());
+        if known.as_ref() != Some(&now) {
+            let before = known.filter(|known| known.epoch < now.epoch);
+            desk.keys.insert(account, Keyring { now, before });
+            if desk.told_to.contains(&account) {
+                // It is sealed anew in every epoch.
+                desk.publisher.handle_again();
+            }
+        }
+        self.open_waiting_activity(account);
+    }
+
+    fn activity_contacts_changed(&mut self, contacts: Vec<AccountId>) {
+        let desk = &mut self.activity;
+        let is_known = |account: &AccountId| contacts.contains(account);
+        desk.keys.retain(|account, _| is_known(account));
+        desk.seen.retain(|account, _| is_known(account));
+        let new: Vec<AccountId> =
+            contacts.iter().copied().filter(|account| !desk.contacts.contains(account)).collect();
+        let had_some = !desk.contacts.is_empty();
+        desk.contacts = contacts;
+        if had_some && desk.settings.keep_only(&desk.contacts) {
+            self.keep_activity_settings();
+        }
+        self.ask_for_activity_keys(new);
+    }
+
+    fn keep_activity_settings(&self) {
+        if let Err(error) = self.activity.settings.save(&self.activity.file) {
+            self.warn(format!("what you set for your listening activity is not kept: {error}"));
+        }
+    }
+}
+
+/// Carries calls one after the other, and says what came of them.
+async fn carry(link: &CoordinatorLink, calls: Vec<ActivityCall>) -> Told {
+    let mut generation = SlotGeneration(0);
+    for mut call in calls {
+        if let ActivityCall::Publish(publication) = &mut call
+            && generation != SlotGeneration(0)
+        {
+            publication.generation = generation;
+        }
+        match link.request(CoordRequest::Activity(call)).await {
+            Ok(CoordReply::ActivityHeld { generation: held }) => generation = held,
+            Err(LinkError::Refused(Refusal::ActivityElsewhere { generation: SlotGeneration(0) })) => {
+                return Told::Forgotten;
+            }
+            Err(LinkError::Refused(Refusal::ActivityElsewhere { .. })) => return Told::Elsewhere,
+            Err(LinkError::Refused(refusal)) => {
+                tracing::info!(%refusal, "the activity is not shown");
+                return Told::Wait(refusal.retry_after().unwrap_or(REFUSED_PAUSE));
+            }
+            Ok(_) => return Told::Wait(REFUSED_PAUSE),
+            Err(_) => return Told::Away,
+        }
+    }
+    Told::Done(generation)
+}
+
+/// When what could not be sealed is tried again.
+const RETRY_AFTER: Span = Span::from_secs(5);
+/// How long a coordinator is left alone that refuses without saying for how long.
+const REFUSED_PAUSE: Span = Span::from_secs(60);
+/// How long hiding waits at most where the coordinator has too much to do.
+const HIDE_PAUSE_MAX: Duration = Duration::from_secs(2);
