@@ -86,8 +86,11 @@ async fn is_cut_off(person: &mut Person) {
                 assert_eq!(reason, Fault::Revoked.to_string());
                 return;
             }
-            LinkEvent::Event(_) | LinkEvent::Missed | LinkEvent::OutOfOrder | LinkEvent::Connected { .. } => {
-            }
+            LinkEvent::Event(_)
+            | LinkEvent::Missed
+            | LinkEvent::OutOfOrder
+            | LinkEvent::Activity(_)
+            | LinkEvent::Connected { .. } => {}
         }
     }
 }

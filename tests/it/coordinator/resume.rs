@@ -163,7 +163,7 @@ async fn a_nodes_own_link_notices_the_gap_once_and_goes_on_behind_it() {
         match ben.next().await {
             LinkEvent::Missed => missed.push(numbers.len()),
             LinkEvent::Event(event) => numbers.push(event.number.0),
-            LinkEvent::Unreachable { .. } | LinkEvent::Connected { .. } => {}
+            LinkEvent::Unreachable { .. } | LinkEvent::Connected { .. } | LinkEvent::Activity(_) => {}
             LinkEvent::OutOfOrder => panic!("it is honest"),
         }
     }
