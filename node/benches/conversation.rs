@@ -4,6 +4,8 @@
 //! `history` what a screen shows, and the last column what the keys of the conversation take in the database. A database in
 //! memory shows what the keys cost, one on the disk what the syncs add.
 
+#![expect(clippy::panic, reason = "what is not measured as it should be is not to be shown")]
+
 mod office;
 
 use std::{
