@@ -14,7 +14,7 @@ use super::{
 const CANARY: &str = "the canary sings at midnight";
 
 /// What `node` shows of its conversation with `with`: who said it, what, and whether it is sent.
-fn messages(node: &Node, with: &str) -> Vec<ConversationMessage> {
+pub(super) fn messages(node: &Node, with: &str) -> Vec<ConversationMessage> {
     match node.run(&["messages", with, "--last", "1000"]) {
         Reply::Messages { messages, .. } => messages,
         other => panic!("no messages, but {other:?}"),
@@ -31,11 +31,6 @@ pub(super) fn write(node: &Node, to: &str, text: &str) {
         Reply::Message { message } => assert_eq!((message.mine, message.text.as_str()), (true, text)),
         other => panic!("not kept, but {other:?}"),
     }
-}
-
-/// Whether the coordinator has all that is shown.
-pub(super) fn all_sent(node: &Node, with: &str) -> bool {
-    messages(node, with).iter().all(|message| message.sent)
 }
 
 /// The event that tells of a message with these words.
