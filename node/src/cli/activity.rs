@@ -9,13 +9,13 @@ use jamsync_protocol::{
 };
 
 use super::{
-    parse::clock,
+    parse::{self, clock},
     run::{Context, Failure},
     show::age,
 };
 use crate::api::{
-    ActivityRequest, ActivityState, ActivityTrack, ActivityView, FriendActivity, OwnActivity, Reply, Request,
-    SavedEntry, SeekTo,
+    ActivityRequest, ActivityState, ActivityTrack, ActivityView, Event, FriendActivity, OwnActivity, Reply,
+    Request, SavedEntry, SeekTo,
 };
 
 /// What to do about listening activity.
@@ -101,8 +101,8 @@ pub(super) enum Activity {
 }
 
 /// Does it.
-pub(super) async fn run(what: Activity, context: &Context) -> Result<(), Failure> {
-    let (what, done) = match what {
+pub(super) async fn run(what: Option<Activity>, context: &Context) -> Result<(), Failure> {
+    let (what, done) = match what.unwrap_or(Activity::Show { name: None }) {
         Activity::Show { name } => (ActivityRequest::Show { name }, String::new()),
         Activity::On { all } => (ActivityRequest::On { all }, String::new()),
         Activity::Off => (ActivityRequest::Off, "Nobody sees what you play.".to_owned()),
@@ -128,8 +128,12 @@ pub(super) async fn run(what: Activity, context: &Context) -> Result<(), Failure
     context.ask(Request::Activity { what }, &done).await
 }
 
-/// Reacts to what a contact plays.
-pub(super) async fn react(name: Handle, reaction: Reaction, context: &Context) -> Result<(), Failure> {
+/// Reacts to what a contact plays, or in the Jam.
+pub(super) async fn react(words: &[String], context: &Context) -> Result<(), Failure> {
+    let (Some(name), reaction) = parse::reaction(words)? else {
+        let (_, reaction) = parse::reaction(words)?;
+        return context.ask(Request::React { reaction }, &format!("You react {}", reaction.emoji())).await;
+    };
     let done = format!("You react {} to {name}", reaction.emoji());
     context.ask(Request::Activity { what: ActivityRequest::React { name, reaction } }, &done).await
 }
@@ -180,10 +184,8 @@ fn shown(view: &ActivityView) -> String {
     };
     lines.extend(view.reactions.iter().map(|one| reacted(&one.with, one.reaction, one.age)));
     if let [friend] = &view.friends[..] {
-        match friend.state {
-            ActivityState::Hidden => lines.push(format!("{} shows nothing.", friend.with)),
-            _ => lines.push(menu(&friend.with)),
-        }
+        let is_hidden = friend.state == ActivityState::Hidden;
+        lines.push(if is_hidden { format!("{} shows nothing.", friend.with) } else { menu(&friend.with) });
     }
     lines.join("\n")
 }
@@ -243,9 +245,13 @@ pub(super) fn line(friend: &FriendActivity) -> Option<String> {
     })
 }
 
-/// The same as it happens.
-pub(super) fn event(friend: &FriendActivity) -> String {
-    line(friend).unwrap_or_else(|| format!("{} shows nothing any more", friend.with))
+/// What happens to activities; none for what else happens.
+pub(super) fn event(event: &Event) -> Option<String> {
+    if let Event::ActivityReaction { with, reaction } = event {
+        return Some(format!("{with} reacts {} to what you play", reaction.emoji()));
+    }
+    let Event::Activity(friend) = event else { return None };
+    Some(line(friend).unwrap_or_else(|| format!("{} shows nothing any more", friend.with)))
 }
 
 fn title(track: &ActivityTrack) -> String {
@@ -316,7 +322,8 @@ mod tests {
         }
         let hidden = FriendActivity { track: None, ..friend(ActivityState::Hidden, "") };
         assert_eq!(line(&hidden), None);
-        assert_eq!(event(&hidden), "ben shows nothing any more");
+        let told = event(&Event::Activity(Box::new(hidden)));
+        assert_eq!(told.as_deref(), Some("ben shows nothing any more"));
         let evil =
             line(&friend(ActivityState::Playing { position }, "\u{1b}[2J\u{202e}\nben")).expect("shown");
         assert!(!evil.contains(char::is_control) && !evil.contains('\u{202e}'), "{evil:?}");

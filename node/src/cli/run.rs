@@ -9,8 +9,7 @@ use std::{
 use tokio::time::{Instant, sleep};
 
 use super::{
-    account,
-    activity::{self, Activity},
+    account, activity,
     args::{Command, Library, Queue, Switch},
     contacts::{self, Contacts},
     init, library, messages,
@@ -115,15 +114,8 @@ pub(super) async fn run(command: Command, context: &Context) -> Result<(), Failu
             context.ask(Request::GuestControls { allowed }, done).await
         }
         Command::Say { words } => context.ask(Request::Say { text: parse::said(&words)? }, "").await,
-        Command::React { what } => match parse::reaction(&what)? {
-            (None, reaction) => {
-                context.ask(Request::React { reaction }, &format!("You react {}", reaction.emoji())).await
-            }
-            (Some(name), reaction) => activity::react(name, reaction, context).await,
-        },
-        Command::Activity { what } => {
-            activity::run(what.unwrap_or(Activity::Show { name: None }), context).await
-        }
+        Command::React { what } => activity::react(&what, context).await,
+        Command::Activity { what } => activity::run(what, context).await,
         Command::Chat { last } => context.ask(Request::Chat { last }, "").await,
         Command::Status => context.ask(Request::Status, "").await,
         Command::Watch => watch(context).await,

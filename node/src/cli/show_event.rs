@@ -1,6 +1,10 @@
 //! Events in words, one line each. Pure functions of what the daemon said.
 
-use jamsync_protocol::{id::Handle, text::Text, time::Span};
+use jamsync_protocol::{
+    id::{DeviceKey, Handle},
+    text::Text,
+    time::Span,
+};
 
 use super::{
     activity, messages,
@@ -22,9 +26,7 @@ pub(super) fn event(event: &Event) -> Option<String> {
         Event::RequestClosed { with, direction, outcome } => closed(with, *direction, *outcome),
         Event::ContactAdded { with } => format!("{with} is now a contact: jamsync request {with}"),
         Event::ContactRemoved { with } => format!("{with} is no contact any more"),
-        Event::DeviceAdded { key } => {
-            format!("a device was added to your account: {key}; if it is not yours, revoke it at once")
-        }
+        Event::DeviceAdded { key } => device_added(*key),
         Event::DeviceRevoked { key } => format!("a device of your account was revoked: {key}"),
         Event::JamStarted { with, role: Role::Host } => format!("in a Jam with {with}; you are the host"),
         Event::JamStarted { with, role: Role::Guest } => format!("in a Jam with {with}; {with} is the host"),
@@ -76,10 +78,7 @@ pub(super) fn event(event: &Event) -> Option<String> {
             )
         }
         Event::Message(message) => messages::live(message),
-        Event::Activity(friend) => activity::event(friend),
-        Event::ActivityReaction { with, reaction } => {
-            format!("{with} reacts {} to what you play", reaction.emoji())
-        }
+        Event::Activity(_) | Event::ActivityReaction { .. } => return activity::event(event),
         Event::Said(message) => show_chat::live(message),
         Event::Delivered { with, count, waited, .. } => return show_chat::delivered(with, *count, *waited),
         Event::Reacted { by, reaction } => show_chat::reacted(by, *reaction),
@@ -89,6 +88,10 @@ pub(super) fn event(event: &Event) -> Option<String> {
         }
         Event::Warning { message } => format!("warning: {}", plain(message)),
     })
+}
+
+fn device_added(key: DeviceKey) -> String {
+    format!("a device was added to your account: {key}; if it is not yours, revoke it at once")
 }
 
 fn opened(with: &Handle, direction: Direction, expires_in: Span) -> String {

@@ -176,7 +176,7 @@ fn only_who_begins_to_play_takes_the_activity_from_another_device() {
     side.share(playing(2, 0, side.now));
     assert!(matches!(side.told[1], (_, Step::Publish { starts: false, generation: SlotGeneration(1), .. })));
     // Another device has begun to play meanwhile.
-    side.now = side.now + secs(5);
+    side.now += secs(5);
     let renew = side.publisher.poll_step(side.now);
     assert!(matches!(renew, Some(Step::Renew { .. })), "{renew:?}");
     side.publisher.handle_told(Told::Elsewhere, side.now);
@@ -211,7 +211,7 @@ fn what_was_not_taken_is_told_again_and_what_was_hidden_is_not() {
     side.publisher.handle_connected();
     side.drain();
     assert_eq!(side.published().len(), 2, "a coordinator that began anew is told again");
-    side.now = side.now + secs(4);
+    side.now += secs(4);
     assert!(side.publisher.poll_step(side.now).is_some());
     side.publisher.handle_hidden();
     side.publisher.handle_told(Told::Away, side.now);

@@ -238,9 +238,8 @@ impl Engine {
         })?;
         Ok(Box::pin(async move {
             let request = CoordRequest::Activity(ActivityCall::React { to: contact, epoch, sealed });
-            match link.request(request).await.map_err(link_error)? {
-                CoordReply::Done => {}
-                _ => return Err(link_error(LinkError::Unexpected)),
+            if link.request(request).await.map_err(link_error)? != CoordReply::Done {
+                return Err(link_error(LinkError::Unexpected));
             }
             let apply: Apply = Box::new(|_| Ok(Reply::Done));
             Ok(apply)

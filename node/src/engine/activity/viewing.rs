@@ -1,6 +1,8 @@
 //! What this node sees of its contacts' activities. What the coordinator passes on is believed as far as it opens with the keys of
 //! the conversation, comes from a device in the contact's pinned log, and is newer than what was seen.
 
+use std::collections::VecDeque;
+
 use jamsync_protocol::{
     activity::{Activity, Newest, PlayState, ReactionNote, ViewState, Viewed},
     chat::Reaction,
@@ -26,6 +28,8 @@ pub(super) struct Seen {
     waiting: Option<Box<(ShownActivity, NodeTime)>>,
     /// Whether the listener was told that it is stale.
     told_stale: bool,
+    /// Reactions that came before their keys.
+    early: VecDeque<(Epoch, SealedReaction)>,
     /// When the newest reaction was made, so that none is shown twice.
     reacted: UtcTime,
 }
@@ -95,7 +99,17 @@ impl Engine {
                     self.tell_activity_of(of);
                 }
             }
-            ActivityNews::Reacted { by, epoch, sealed } => self.hear_reaction(by, epoch, &sealed),
+            ActivityNews::Reacted { by, epoch, sealed } => {
+                let keys = self.activity.keys.get(&by).and_then(|ring| ring.of(epoch));
+                if keys.is_some() {
+                    self.hear_reaction(by, epoch, &sealed);
+                } else if self.is_activity_of_friend(by) {
+                    let early = &mut self.activity.seen.entry(by).or_default().early;
+                    early.push_back((epoch, sealed));
+                    early.truncate(REACTIONS_SHOWN_MAX);
+                    self.ask_for_activity_keys(vec![by]);
+                }
+            }
             ActivityNews::Silenced { until } => self.activity_silenced(until),
         }
     }
@@ -107,6 +121,10 @@ impl Engine {
 
     /// Opens what waits for its key, if that is there now.
     pub(super) fn open_waiting_activity(&mut self, of: AccountId) {
+        let early = self.activity.seen.get_mut(&of).map(|seen| std::mem::take(&mut seen.early));
+        for (epoch, sealed) in early.into_iter().flatten() {
+            self.hear_reaction(of, epoch, &sealed);
+        }
         let speaks = |device: DeviceKey| {
             let contacts = self.account.iter().flat_map(|account| &account.contacts);
             let log = contacts.into_iter().find(|contact| contact.account == of)?.log.verify().ok()?;
