@@ -75,7 +75,9 @@ pub(super) fn event(event: &Event) -> Option<String> {
                 "little of what {with} sends is lost any more: {with}'s edits and commands arrive at once"
             )
         }
-        Event::Message(message) => messages::live(message),
+        Event::Message(_) | Event::MessageReaction { .. } | Event::MessageProgress { .. } => {
+            return messages::event(event);
+        }
         Event::Said(message) => show_chat::live(message),
         Event::Delivered { with, count, waited, .. } => return show_chat::delivered(with, *count, *waited),
         Event::Reacted { by, reaction } => show_chat::reacted(by, *reaction),
