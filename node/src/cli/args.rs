@@ -199,18 +199,14 @@ pub(super) enum Command {
     },
     /// React to what you both hear in a Jam, or to a message: heart, fire, clap, laugh, wow or sad
     #[command(
-        allow_missing_positional = true,
         after_help = "In a Jam a reaction is seen at once or not at all, and kept by nobody. Each of you has one for a message.\n\nExamples:\n  jamsync react fire\n  jamsync react 👏\n  jamsync react ben --message 3f2a fire     the message that `jamsync messages ben` calls so\n  jamsync react ben --message 3f2a none     takes it back"
     )]
     React {
-        /// Whose message
-        #[arg(requires = "message")]
-        name: Option<Handle>,
-        /// heart ❤️, fire 🔥, clap 👏, laugh 😂, wow 😮 or sad 😢; for a message none too
-        #[arg(required = true, value_name = "REACTION")]
-        reaction: Option<parse::Reacting>,
+        /// heart ❤️, fire 🔥, clap 👏, laugh 😂, wow 😮 or sad 😢; for a message none too, and before it whose message
+        #[arg(required = true, num_args = 1..=2, value_name = "NAME|REACTION")]
+        words: Vec<String>,
         /// The message, as `jamsync messages NAME` calls it
-        #[arg(long, requires = "name")]
+        #[arg(long)]
         message: Option<String>,
     },
     /// Show what was said in this Jam
@@ -426,10 +422,10 @@ mod tests {
             parse("jamsync messages -- accept"),
             Ok(Command::Messages { what: None, name: Some(_), .. })
         ));
-        assert!(matches!(
-            parse("jamsync react ben --message 3f2a none"),
-            Ok(Command::React { name: Some(_), message: Some(_), reaction: Some(parse::Reacting(None)) })
-        ));
+        for line in ["jamsync react ben --message 3f2a none", "jamsync react ben none --message 3f2a"] {
+            let Ok(Command::React { words, message: Some(_) }) = parse(line) else { panic!("{line}") };
+            assert_eq!(words, ["ben", "none"], "{line}");
+        }
     }
 
     #[test]
@@ -443,10 +439,7 @@ mod tests {
             "jamsync request a",
             "jamsync guests maybe",
             "jamsync say",
-            "jamsync react pizza",
-            "jamsync react ben pizza --message 3f2a",
-            "jamsync react ben fire",
-            "jamsync react fire --message 3f2a",
+            "jamsync react",
             "jamsync msg ben",
             "jamsync msg ben hello --playing",
             "jamsync msg ben --playing --track a.flac",

@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use jamsync_protocol::{conversation::CardText, id::Handle};
+use jamsync_protocol::{
+    conversation::{CardError, CardText},
+    id::Handle,
+};
 
 use super::{
     args::Switch,
@@ -43,16 +46,16 @@ struct CardArgs {
     playlist: Option<PathBuf>,
     /// Its title, where the file's own is not wanted
     #[arg(long, value_name = "NAME", requires = "music", conflicts_with = "playing")]
-    title: Option<CardText>,
+    title: Option<String>,
     /// The podcast, where the file does not name it
     #[arg(long, value_name = "NAME", requires = "episode")]
-    show: Option<CardText>,
+    show: Option<String>,
     /// The book, where the file does not name it
     #[arg(long, value_name = "NAME", requires = "chapter")]
-    book: Option<CardText>,
+    book: Option<String>,
     /// Who wrote the book
     #[arg(long, value_name = "NAME", requires = "chapter")]
-    author: Option<CardText>,
+    author: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -103,13 +106,18 @@ impl Msg {
     /// What the card is to be made from; none where words are written.
     pub(super) fn source(&self) -> Result<Option<CardSource>, ApiError> {
         let CardArgs { track, playing, episode, chapter, playlist, title, show, book, author } = &self.card;
-        let title = title.clone();
+        let title = text(title.as_ref())?;
         let source = if let Some(path) = track {
             CardSource::Track { path: one(path)?, title }
         } else if let Some(path) = episode {
-            CardSource::Episode { path: one(path)?, title, show: show.clone() }
+            CardSource::Episode { path: one(path)?, title, show: text(show.as_ref())? }
         } else if let Some(path) = chapter {
-            CardSource::Chapter { path: one(path)?, title, book: book.clone(), author: author.clone() }
+            CardSource::Chapter {
+                path: one(path)?,
+                title,
+                book: text(book.as_ref())?,
+                author: text(author.as_ref())?,
+            }
         } else if let Some(path) = playlist {
             CardSource::Playlist { path: one(path)?, title }
         } else if *playing {
@@ -119,6 +127,12 @@ impl Msg {
         };
         Ok(Some(source))
     }
+}
+
+/// A name that was given for a card.
+fn text(given: Option<&String>) -> Result<Option<CardText>, ApiError> {
+    let parsed = given.map(|given| given.parse()).transpose();
+    parsed.map_err(|error: CardError| ApiError::from_sentence(ErrorCode::Usage, &error.to_string()))
 }
 
 fn one(path: &PathBuf) -> Result<PathBuf, ApiError> {

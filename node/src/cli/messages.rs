@@ -9,6 +9,7 @@ use super::{
     message_args::Msg,
     parse,
     run::{Context, Failure},
+    show,
     show_chat::{Calendar, TEXT_LEAST, folded},
     width::{fit, width},
 };
@@ -25,24 +26,46 @@ pub(super) async fn write(what: Msg, context: &Context) -> Result<(), Failure> {
 
 /// Reacts to what is heard in a Jam, or to a message.
 pub(super) async fn react(
-    name: Option<Handle>,
+    words: &[String],
     message: Option<String>,
-    reaction: Option<Reaction>,
     context: &Context,
 ) -> Result<(), Failure> {
-    let done = reaction.map_or_else(
-        || "You take your reaction back.".to_owned(),
-        |reaction| format!("You react {}", reaction.emoji()),
-    );
-    match (name, message, reaction) {
-        (Some(with), Some(message), reaction) => {
-            context.ask(Request::MessageReact { with, message, reaction }, &done).await
+    let request = reaction(words, message)?;
+    let done = if matches!(request, Request::MessageReact { reaction: None, .. }) {
+        "You take your reaction back.".to_owned()
+    } else {
+        format!("You react {}", words.last().map_or("", String::as_str))
+    };
+    context.ask(request, &show::plain(&done)).await
+}
+
+/// What the words of `react` ask for.
+fn reaction(words: &[String], message: Option<String>) -> Result<Request, ApiError> {
+    let wrong = |what: &str, remedy: &str| Err(ApiError::new(ErrorCode::Usage, what, remedy));
+    let named = |word: &String| {
+        word.parse::<parse::Reacting>()
+            .map_err(|error| ApiError::from_sentence(ErrorCode::Usage, &error.to_string()))
+    };
+    match (words, message) {
+        ([word], None) => match named(word)? {
+            parse::Reacting(Some(reaction)) => Ok(Request::React { reaction }),
+            parse::Reacting(None) => wrong(
+                "a reaction in a Jam is kept by nobody, so there is none to take back",
+                "name a contact and a message: `jamsync react NAME --message MESSAGE none`",
+            ),
+        },
+        ([name, word], Some(message)) => {
+            let with: Handle = name.parse().map_err(|error: jamsync_protocol::id::IdError| {
+                ApiError::new(ErrorCode::Usage, error.to_string(), "`jamsync contacts` lists your contacts")
+            })?;
+            let reaction = named(word)?.0;
+            Ok(Request::MessageReact { with, message, reaction })
         }
-        (_, _, Some(reaction)) => context.ask(Request::React { reaction }, &done).await,
-        (_, _, None) => {
-            let what = "a reaction in a Jam is kept by nobody, so there is none to take back";
-            Err(ApiError::new(ErrorCode::Usage, what, "name a message with `--message`").into())
-        }
+        (_, Some(_)) => wrong("it is not said whose message is meant", "put the contact's name first"),
+        (_, None) => wrong(
+            "it is not said which message is meant",
+            "name it with `--message`, as `jamsync messages NAME` calls it",
+        ),
     }
 }
 
@@ -253,6 +276,26 @@ mod tests {
         assert_eq!(west, "15:03  you to ana  and you?  (waits to be sent)\n\nNot read yet: 3 of ana");
         let none = history(Some(&ana()), &[], &[], &Calendar::at("UTC0", "2025-11-21"), None);
         assert_eq!(none, "Nothing was said yet. `jamsync msg ana TEXT` says something.");
+    }
+
+    #[test]
+    fn a_reaction_is_to_the_jam_or_to_a_message_that_is_named_with_its_author() {
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let of = |line: &str, message: Option<&str>| reaction(&words(line), message.map(str::to_owned));
+        assert_eq!(of("fire", None), Ok(Request::React { reaction: Reaction::Fire }));
+        let (with, message, reaction) = (ana(), "3f2a".to_owned(), None);
+        let expected = Request::MessageReact { with, message, reaction };
+        assert_eq!(of("ana none", Some("3f2a")), Ok(expected));
+        for (line, message) in [
+            ("pizza", None),
+            ("none", None),
+            ("fire", Some("3f2a")),
+            ("ana fire", None),
+            ("ana pizza", Some("3f2a")),
+            ("\u{1b}[2J fire", Some("3f2a")),
+        ] {
+            assert_eq!(of(line, message).map_err(|error| error.code), Err(ErrorCode::Usage), "{line}");
+        }
     }
 
     #[test]

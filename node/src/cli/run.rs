@@ -117,9 +117,7 @@ pub(super) async fn run(command: Command, context: &Context) -> Result<(), Failu
             context.ask(Request::GuestControls { allowed }, done).await
         }
         Command::Say { words } => context.ask(Request::Say { text: parse::said(&words)? }, "").await,
-        Command::React { name, reaction, message } => {
-            messages::react(name, message, reaction.and_then(|reacting| reacting.0), context).await
-        }
+        Command::React { words, message } => messages::react(&words, message, context).await,
         Command::Chat { last } => context.ask(Request::Chat { last }, "").await,
         Command::Status => context.ask(Request::Status, "").await,
         Command::Watch => watch(context).await,
