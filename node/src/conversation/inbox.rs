@@ -53,6 +53,8 @@ enum Fault {
     Unreadable(String),
     /// It names a device that does not speak for its account.
     Stranger(Leaf),
+    /// This device has said it and does not know: its database is of an earlier day, and its keys were used since.
+    PutBack,
     Trouble(Trouble),
 }
 
@@ -224,8 +226,12 @@ impl Conversations {
         }
         let group = Group::load(transaction, &self.keys, known.id, known.generation)?;
         let mut group = group.ok_or_else(|| Fault::Unreadable("the keys for it are gone".to_owned()))?;
-        let Opened::Said { device, account, id: named, bytes } = group.open(sealed)? else {
-            return Err(Fault::Unreadable("it is no message".to_owned()));
+        let (device, account, named, bytes) = match group.open(sealed)? {
+            Opened::Said { device, account, id: named, bytes } => (device, account, named, bytes),
+            Opened::Own { id: named } if named == id => return Err(Fault::PutBack),
+            Opened::Own { .. } | Opened::Changed => {
+                return Err(Fault::Unreadable("it is no message".to_owned()));
+            }
         };
         if named != id {
             return Err(Fault::Unreadable("it was sent under another name".to_owned()));
@@ -352,9 +358,14 @@ impl Conversations {
             // Whoever began it had no key of this device, or let a stranger in.
             ConversationItem::Begun { .. } => generation > known.generation,
             ConversationItem::Changed { .. } => known.joined,
-            ConversationItem::Post { .. } => false,
+            // Nothing may be sealed with them any more.
+            ConversationItem::Post { .. } => matches!(fault, Fault::PutBack),
         };
         match fault {
+            Fault::PutBack => self.warn(format!(
+                "messages with {name} on this device are of an earlier day, as if its files had been put back: something \
+                 that it has said is missing here, and your other devices may have it; the conversation begins anew"
+            )),
             Fault::Stranger(leaf) => {
                 tracing::error!(device = %leaf.device, account = %leaf.account, "a stranger in a conversation");
                 self.warn(format!(

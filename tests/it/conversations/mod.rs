@@ -8,6 +8,7 @@
 
 mod devices;
 mod hostile;
+pub(crate) mod ledger;
 mod receipts;
 mod requests;
 mod rounds;
@@ -31,6 +32,8 @@ use jamsync_protocol::{
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::runtime::Runtime;
 
+use ledger::Ledger;
+
 /// When every world begins.
 const BEGIN: UtcTime = UtcTime::from_nanos(1_795_219_200_000_000_000);
 /// How long nothing happens until nothing will: longer than any machine waits by itself.
@@ -53,8 +56,10 @@ struct World {
     people: Vec<Person>,
     devices: Vec<Device>,
     lie: Option<Lie>,
-    /// Every sealed message that was handed to the coordinator: its name, its epoch and its bytes.
+    /// Every message and change that was handed to the coordinator, sealed.
     posts: Vec<CoordRequest>,
+    /// The keys that everything sealed has used which was handed to the coordinator.
+    ledger: Ledger,
 }
 
 struct Person {
@@ -96,7 +101,9 @@ impl World {
         let runtime = Runtime::new().expect("a runtime");
         let random = StdRng::seed_from_u64(seed);
         let (now, people, devices, posts) = (BEGIN, Vec::new(), Vec::new(), Vec::new());
-        let mut world = Self { runtime, store, folder, now, random, people, devices, lie: None, posts };
+        let ledger = Ledger::default();
+        let mut world =
+            Self { runtime, store, folder, now, random, people, devices, lie: None, posts, ledger };
         for (number, name) in names.iter().enumerate() {
             let log = DeviceLog::found(&secret(number), [7; 16]);
             world.people.push(Person { name: name.parse().expect("a handle"), log });
@@ -231,9 +238,7 @@ impl World {
             return self.hear(number);
         };
         let key = self.devices[number].secret.public();
-        if matches!(ask.request, CoordRequest::Post { .. }) {
-            self.posts.push(ask.request.clone());
-        }
+        self.note(number, &ask.request);
         let answer = self.answer(key, &ask);
         if dies {
             self.kill(number);
@@ -243,6 +248,18 @@ impl World {
         machine.handle_answer(ask, answer, now).expect("its database works");
         self.listen(number);
         true
+    }
+
+    /// Keeps what is sealed in a request, and what it takes to read which key has sealed it.
+    fn note(&mut self, number: usize, request: &CoordRequest) {
+        let sealed = match request {
+            CoordRequest::Post { sealed, .. } => &sealed[..],
+            CoordRequest::ChangeConversation { commit, .. } => &commit[..],
+            _ => return,
+        };
+        self.ledger.note(sealed);
+        self.posts.push(request.clone());
+        self.ledger.learn(&self.devices[number].path);
     }
 
     fn answer(&mut self, key: DeviceKey, ask: &Ask) -> Result<CoordReply, NoAnswer> {

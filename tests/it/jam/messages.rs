@@ -33,11 +33,6 @@ pub(super) fn write(node: &Node, to: &str, text: &str) {
     }
 }
 
-/// Whether the coordinator has all that is shown.
-pub(super) fn all_sent(node: &Node, with: &str) -> bool {
-    messages(node, with).iter().all(ConversationMessage::is_sent)
-}
-
 /// The event that tells of a message with these words.
 fn told(text: &str) -> impl Fn(&Event) -> Option<ConversationMessage> {
     move |event| match event {

@@ -12,6 +12,7 @@
 mod alone;
 mod away;
 mod broken_music;
+mod canary;
 mod chat;
 mod coordinator_gone;
 mod cut_off;
@@ -41,5 +42,6 @@ mod safety;
 mod stage;
 mod standing;
 mod stranger;
+mod tap;
 mod told_twice;
 mod unasked;
