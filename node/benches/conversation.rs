@@ -164,7 +164,7 @@ impl Pair {
         let opened = Instant::now();
         let shown = reader.history(accounts[0], SHOWN).expect("its database works");
         let done = Instant::now();
-        let Some(Content::Text(last)) = shown.last().map(|said| &said.content) else {
+        let Some(Content::Text(last)) = shown.said.last().map(|said| &said.content) else {
             panic!("nothing came")
         };
         assert_eq!(last.as_str(), words);

@@ -1,6 +1,6 @@
 //! Replies: what a node answers, each to a [`Request`](super::Request).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jamsync_protocol::{
     id::{DeviceKey, Handle},
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ActivityTrack, ActivityView, ApiError, ConversationMessage, ErrorCode, FriendActivity, Message,
-    SavedEntry, Snapshot, unit,
+    SavedEntry, Snapshot, Talk, unit,
 };
 
 /// The answer to a request that was carried out.
@@ -94,6 +94,21 @@ pub enum Reply {
         /// What that contact plays, where it shows it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         activity: Option<Box<FriendActivity>>,
+        /// The conversations that were looked at and in which something was said.
+        #[serde(default)]
+        talks: Vec<Talk>,
+    },
+    /// To [`Request::MessageTracks`](super::Request::MessageTracks).
+    MessageTracks {
+        /// The own copies, in the order of the card.
+        paths: Vec<PathBuf>,
+        /// How many of its tracks this node has no copy of.
+        missing: u32,
+    },
+    /// To [`Request::ReadReceipts`](super::Request::ReadReceipts).
+    ReadReceipts {
+        /// Whether others are told what was read here, and this listener what they have read.
+        on: bool,
     },
     /// To [`Request::Safety`](super::Request::Safety).
     Safety {

@@ -9,7 +9,7 @@ use jamsync_protocol::{
 };
 
 use super::{
-    parse::{self, clock},
+    parse::clock,
     run::{Context, Failure},
     show::age,
 };
@@ -126,16 +126,6 @@ pub(super) async fn run(what: Option<Activity>, context: &Context) -> Result<(),
         Activity::Saved { playlist } => (ActivityRequest::Saved { playlist }, String::new()),
     };
     context.ask(Request::Activity { what }, &done).await
-}
-
-/// Reacts to what a contact plays, or in the Jam.
-pub(super) async fn react(words: &[String], context: &Context) -> Result<(), Failure> {
-    let (Some(name), reaction) = parse::reaction(words)? else {
-        let (_, reaction) = parse::reaction(words)?;
-        return context.ask(Request::React { reaction }, &format!("You react {}", reaction.emoji())).await;
-    };
-    let done = format!("You react {} to {name}", reaction.emoji());
-    context.ask(Request::Activity { what: ActivityRequest::React { name, reaction } }, &done).await
 }
 
 /// Plays one's own copy, from the start or from where the contact is by then.

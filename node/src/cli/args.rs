@@ -9,6 +9,7 @@ use super::{
     account::Account,
     activity::Activity,
     contacts::Contacts,
+    message_args::{Messages, Msg},
     parse::{self, BirthDate, EntryRef, Market},
 };
 use crate::{
@@ -74,23 +75,25 @@ pub(super) enum Command {
     },
     /// Write to a contact, who need not be there; nobody between you can read it
     #[command(
-        after_help = "Examples:\n  jamsync msg ben heard the new album?\n  jamsync msg ben \"what's next?\"        quote what your shell would read\n  jamsync msg ben -- -_-                 what begins with a dash stands behind two"
+        after_help = "Examples:\n  jamsync msg ben heard the new album?\n  jamsync msg ben \"what's next?\"        quote what your shell would read\n  jamsync msg ben -- -_-                 what begins with a dash stands behind two\n  jamsync msg ben --playing              shows what you hear\n  jamsync msg ben --playlist ~/Music/Maxstack"
     )]
-    Msg {
-        /// The contact
-        name: Handle,
-        /// The words
-        #[arg(required = true, value_name = "TEXT")]
-        words: Vec<String>,
-    },
+    Msg(Box<Msg>),
     /// Show what you and a contact wrote, or the last message with each
-    #[command(after_help = "Examples:\n  jamsync messages\n  jamsync messages ben --last 100")]
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples:\n  jamsync messages\n  jamsync messages ben --last 100\n  jamsync messages -- accept             where a contact is called like a command"
+    )]
     Messages {
+        #[command(subcommand)]
+        what: Option<Messages>,
         /// The contact
         name: Option<Handle>,
         /// How many of the latest messages, at most 1,000
         #[arg(long, default_value_t = 20, value_name = "COUNT")]
         last: u32,
+        /// Do not let the contact know that you have read them
+        #[arg(long, requires = "name")]
+        peek: bool,
     },
     /// Let contacts see what you play, and see what they play
     #[command(
@@ -203,14 +206,17 @@ pub(super) enum Command {
         #[arg(required = true, value_name = "TEXT")]
         words: Vec<String>,
     },
-    /// React to what you both hear in a Jam, or to what a contact plays: heart, fire, clap, laugh, wow or sad
+    /// React to what you both hear in a Jam, to what a contact plays, or to a message: heart, fire, clap, laugh, wow or sad
     #[command(
-        after_help = "In a Jam a reaction is seen at once or not at all. A contact who is away sees it when back. Nobody keeps it.\n\nExamples:\n  jamsync react fire\n  jamsync react 👏\n  jamsync react ben fire    to what ben plays"
+        after_help = "In a Jam a reaction is seen at once or not at all; to what a contact plays, who is away sees it when back. Nobody keeps either. Each of you has one for a message.\n\nExamples:\n  jamsync react fire\n  jamsync react 👏\n  jamsync react ben fire                    to what ben plays\n  jamsync react ben --message 3f2a fire     the message that `jamsync messages ben` calls so\n  jamsync react ben --message 3f2a none     takes it back"
     )]
     React {
-        /// heart ❤️, fire 🔥, clap 👏, laugh 😂, wow 😮 or sad 😢; before it the contact, to whose music you react
-        #[arg(value_name = "[CONTACT] REACTION", num_args = 1..=2, required = true)]
-        what: Vec<String>,
+        /// heart ❤️, fire 🔥, clap 👏, laugh 😂, wow 😮 or sad 😢; for a message none too, and before it whose message
+        #[arg(required = true, num_args = 1..=2, value_name = "NAME|REACTION")]
+        words: Vec<String>,
+        /// The message, as `jamsync messages NAME` calls it
+        #[arg(long)]
+        message: Option<String>,
     },
     /// Show what was said in this Jam
     #[command(after_help = "Examples:\n  jamsync chat\n  jamsync chat --last 100")]
@@ -412,6 +418,26 @@ mod tests {
     }
 
     #[test]
+    fn messages_of_a_contact_are_no_commands_and_commands_no_contacts() {
+        assert!(matches!(
+            parse("jamsync messages ben --peek"),
+            Ok(Command::Messages { what: None, name: Some(_), peek: true, .. })
+        ));
+        assert!(matches!(
+            parse("jamsync messages accept ben"),
+            Ok(Command::Messages { what: Some(Messages::Accept { .. }), name: None, .. })
+        ));
+        assert!(matches!(
+            parse("jamsync messages -- accept"),
+            Ok(Command::Messages { what: None, name: Some(_), .. })
+        ));
+        for line in ["jamsync react ben --message 3f2a none", "jamsync react ben none --message 3f2a"] {
+            let Ok(Command::React { words, message: Some(_) }) = parse(line) else { panic!("{line}") };
+            assert_eq!(words, ["ben", "none"], "{line}");
+        }
+    }
+
+    #[test]
     fn mistakes_are_refused() {
         for line in [
             "jamsync queue add",
@@ -424,6 +450,14 @@ mod tests {
             "jamsync say",
             "jamsync react",
             "jamsync react ben fire now",
+            "jamsync msg ben",
+            "jamsync msg ben hello --playing",
+            "jamsync msg ben --playing --track a.flac",
+            "jamsync msg ben --track a.flac --show A",
+            "jamsync msg ben --title A",
+            "jamsync messages --peek",
+            "jamsync messages accept",
+            "jamsync messages receipts maybe",
             "jamsync safety ben --compare 12345",
             "jamsync init --handle ana",
             "jamsync --dac-ppm 1001 status",

@@ -6,7 +6,6 @@ use std::str::FromStr;
 
 use jamsync_protocol::{
     chat::{ChatText, ChatTextError, Reaction, UnknownReaction},
-    id::{Handle, IdError},
     identity,
     text::Text,
 };
@@ -29,6 +28,21 @@ pub(super) struct BirthDate(pub(super) String);
 /// A market, as it is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Market(pub(super) String);
+
+/// A reaction as it is named; none takes back the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reacting(pub(super) Option<Reaction>);
+
+impl FromStr for Reacting {
+    type Err = UnknownReaction;
+    fn from_str(text: &str) -> Result<Self, UnknownReaction> {
+        if text.eq_ignore_ascii_case("none") {
+            Ok(Self(None))
+        } else {
+            text.parse().map(|one| Self(Some(one)))
+        }
+    }
+}
 
 impl FromStr for EntryRef {
     type Err = String;
@@ -83,20 +97,6 @@ pub(super) fn said(words: &[String]) -> Result<ChatText, ApiError> {
     text.trim_end()
         .parse()
         .map_err(|error: ChatTextError| ApiError::from_sentence(ErrorCode::Usage, &error.to_string()))
-}
-
-/// A reaction, behind the contact to whose music it is, if any.
-pub(super) fn reaction(words: &[String]) -> Result<(Option<Handle>, Reaction), ApiError> {
-    let usage = |what: String| ApiError::from_sentence(ErrorCode::Usage, &what);
-    let (name, reaction) = match words {
-        [reaction] => (None, reaction),
-        [name, reaction] => (Some(name), reaction),
-        _ => return Err(usage("expected a reaction".to_owned())),
-    };
-    let name =
-        name.map(|name| name.parse()).transpose().map_err(|error: IdError| usage(error.to_string()))?;
-    let reaction = reaction.parse().map_err(|error: UnknownReaction| usage(error.to_string()))?;
-    Ok((name, reaction))
 }
 
 /// A place in a track: `1:30`, `1:02:03`, `90`, `90.5`, and with a sign, from where it is now: `+10`, `-1:30`.

@@ -10,6 +10,7 @@ mod account;
 mod activity;
 mod away;
 mod calls;
+mod cards;
 mod chat;
 mod contacts;
 mod courier;

@@ -10,6 +10,8 @@ mod activity;
 mod devices;
 mod hostile;
 pub(crate) mod ledger;
+mod receipts;
+mod requests;
 mod rounds;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
@@ -19,7 +21,7 @@ use jamsync_coordinator::{
     rules::{self, Context, Settings, Stop},
     store::{Account, ContactRow, SqliteStore, Store, StoreError, Whereabouts},
 };
-use jamsync_node::conversation::{Ask, Conversations, Friend, NoAnswer, Note, Roster};
+use jamsync_node::conversation::{Ask, Conversations, Friend, NoAnswer, Note, Progress, Roster};
 use jamsync_protocol::{
     chat::ChatText,
     conversation::{Content, ConversationId, Members},
@@ -315,6 +317,30 @@ impl World {
         machines.into_iter().any(|machine| machine.poll_wake().is_some())
     }
 
+    /// Copies the coordinator's data to `name`, as a backup does.
+    fn back_up(&self, name: &str) {
+        for ending in ["", "-wal"] {
+            // Nothing is being written, so both belong together.
+            let [from, to] =
+                ["coordinator", name].map(|name| self.folder.path().join(format!("{name}{ending}")));
+            if from.exists() {
+                std::fs::copy(from, to).expect("copied");
+            }
+        }
+    }
+
+    /// The coordinator goes on with what `name` holds, and every device notices that it came back.
+    fn restore(&mut self, name: &str) {
+        self.store = SqliteStore::open(&self.folder.path().join(name)).expect("opens");
+        for device in &mut self.devices {
+            device.seen = EventNumber(0);
+            if let Some(machine) = &mut device.machine {
+                machine.handle_disconnected();
+                machine.handle_connected();
+            }
+        }
+    }
+
     fn account(&self, person: usize) -> AccountId {
         self.people[person].log.account()
     }
@@ -333,9 +359,9 @@ impl World {
     /// What a device shows of its conversation with somebody: whether it is sent, and the words.
     fn shown(&self, number: usize, with: usize) -> Vec<(bool, String)> {
         let machine = self.devices[number].machine.as_ref().expect("it runs");
-        let said = machine.history(self.account(with), 10_000).expect("its database works");
-        let words = said.into_iter().map(|said| match said.content {
-            Content::Text(text) => (said.sent, text.as_str().to_owned()),
+        let shown = machine.history(self.account(with), 10_000).expect("its database works");
+        let words = shown.said.into_iter().map(|said| match said.content {
+            Content::Text(text) => (said.progress != Some(Progress::Waits), text.as_str().to_owned()),
             other => panic!("no text: {other:?}"),
         });
         words.collect()

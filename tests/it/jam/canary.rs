@@ -150,7 +150,7 @@ fn what_is_said_stands_nowhere_at_the_coordinator_and_not_on_the_wire() {
 /// The event that tells of a message with these words, once the coordinator has it.
 fn told(text: &str) -> impl Fn(&Event) -> Option<()> {
     move |event| match event {
-        Event::Message(message) => (message.text.as_str() == text && message.sent).then_some(()),
+        Event::Message(message) => (message.text.as_str() == text && message.is_sent()).then_some(()),
         _ => None,
     }
 }

@@ -67,7 +67,7 @@ fn what_is_said_to_a_friend_who_is_away_arrives_once_and_nobody_between_can_read
     let mark = friends.ana.mark();
     write(&friends.ana, "ben", CANARY);
     let sent = friends.ana.event_since(mark, "that the coordinator has it", told(CANARY));
-    assert!(sent.mine && sent.sent, "{sent:?}");
+    assert!(sent.mine && sent.is_sent(), "{sent:?}");
 
     // What was acknowledged survives the coordinator's sudden end.
     friends.stage.kill_coordinator();
@@ -125,7 +125,7 @@ fn every_device_of_both_gets_what_is_said_until_it_is_revoked() {
     let mark = friends.ana.mark();
     write(&laptop, "ben", "from the laptop");
     let seen = friends.ana.event_since(mark, "one's own other device", told("from the laptop"));
-    assert!(seen.mine && seen.sent, "{seen:?}");
+    assert!(seen.mine && seen.is_sent(), "{seen:?}");
     friends.ben.event("the laptop's", told("from the laptop"));
 
     friends.ana.run(&["account", "devices", "revoke", "laptop"]);

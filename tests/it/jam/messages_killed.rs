@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jamsync_node::api::{Reply, Request, client::Client};
+use jamsync_node::api::{ConversationMessage, Reply, Request, client::Client};
 use jamsync_protocol::wire::{codec, coord::ConversationItem};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use rusqlite::{Connection, OpenFlags};
@@ -291,7 +291,7 @@ fn shown(node: &Node, with: &str) -> Option<Vec<String>> {
     let all = messages(node, with);
     let texts = all.iter().map(|message| message.text.as_str().to_owned());
     let texts = texts.filter(|text| text.starts_with("round ")).collect();
-    all.iter().all(|message| message.sent).then_some(texts)
+    all.iter().all(ConversationMessage::is_sent).then_some(texts)
 }
 
 fn device_shows(device: &Node, text: &str) -> bool {

@@ -25,6 +25,7 @@ mod killed;
 mod liar;
 mod messages;
 mod messages_killed;
+mod messages_shown;
 mod missed;
 mod moved;
 mod node;
