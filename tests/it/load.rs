@@ -9,7 +9,8 @@ use super::jam::process::binary;
 #[tokio::test(flavor = "multi_thread")]
 async fn the_load_generator_measures_every_figure_beside_its_goal() {
     let binaries = binary("jamsync-coordinator").parent().expect("a folder").to_owned();
-    let load = Load { binaries, devices: 24, login_time: Duration::from_millis(300), pairs: 8 };
+    let load =
+        Load { binaries, devices: 24, login_time: Duration::from_millis(300), pairs: 8, conversations: 2 };
     let report = measure(&load).await.expect("measures");
     assert_eq!((report.signed_up.count, report.idle.connections, report.restart.devices), (24, 24, 24));
     assert!(report.logins.cost.count > 0 && report.logins.cost.per_core_second > 0.0);
@@ -20,6 +21,14 @@ async fn the_load_generator_measures_every_figure_beside_its_goal() {
     assert_eq!((report.events.live.count, report.events.replayed.count), (8 * 10, 8 * 10 * 5));
     // Every account, the contact of each in a pair, and what each was told five times.
     assert_eq!((report.restart.acknowledged, report.restart.lost), (24 + 8 * 2 + 8 * 10, 0));
+    for (mix, devices) in report.messages.0.iter().zip([2, 2, 6]) {
+        assert_eq!((mix.devices, mix.cost.count), (devices, 2 * 2 * 50));
+        // Each writer's arrive at all others; what it says itself it need not fetch unless something came between.
+        let others = u64::from(2 * devices - 1);
+        let sent = u64::from(mix.cost.count);
+        assert!((sent * others..=sent * (others + 1)).contains(&mix.deliveries), "{mix:?}");
+        assert!(mix.placed.p50_ms <= mix.placed.p99_ms && mix.delivered.p50_ms > 0.0);
+    }
     let page = report.to_string();
     for goal in ["| 2,000 |", "| 40 KiB |", "| 10,000/s, p99 25 ms |", "| 40,000 |", "| 30 s, 0 lost |"] {
         assert!(page.contains(goal), "{goal} is not in\n{page}");
@@ -29,7 +38,7 @@ async fn the_load_generator_measures_every_figure_beside_its_goal() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_load_generator_serves_others_beside_every_abuser_and_compares_them_with_a_quiet_coordinator() {
     let binaries = binary("jamsync-coordinator").parent().expect("a folder").to_owned();
-    let load = Load { binaries, devices: 2, login_time: Duration::ZERO, pairs: 1 };
+    let load = Load { binaries, devices: 2, login_time: Duration::ZERO, pairs: 1, conversations: 1 };
     let abused = abuse(&load, Duration::from_millis(300)).await.expect("others are served");
     let named: Vec<_> = abused.beside.iter().map(|beside| beside.abuser).collect();
     assert_eq!(named, ABUSERS);

@@ -69,8 +69,8 @@ impl Act<'_> {
                 }
             }
         }
-        let begun = Epoch::begun(generation);
-        self.place(known, begun, begun, ConversationItem::Begun { welcome: welcome.clone() })
+        let (begun, cursors) = (Epoch::begun(generation), self.tables.log_cursors(id)?);
+        self.place(known, &cursors, begun, begun, ConversationItem::Begun { welcome: welcome.clone() })
     }
 
     pub(super) fn change_conversation(
@@ -80,12 +80,14 @@ impl Act<'_> {
         commit: &Commit,
         welcome: Option<&GroupWelcome>,
     ) -> Outcome {
-        let known = self.where_i_may_speak(id)?;
+        let me = self.me()?;
+        let known = my_conversation(&*self.tables, &me, id)?;
+        let cursors = self.may_speak(&me, &known)?;
         if epoch != known.epoch {
             return Err(moved(&known));
         }
         let what = ConversationItem::Changed { commit: commit.clone(), welcome: welcome.cloned() };
-        self.place(known, epoch, epoch.next(), what)
+        self.place(known, &cursors, epoch, epoch.next(), what)
     }
 
     pub(super) fn post(
@@ -96,15 +98,15 @@ impl Act<'_> {
         sealed: &Sealed,
     ) -> Outcome {
         let me = self.me()?;
-        my_conversation(&*self.tables, &me, id)?;
+        let known = my_conversation(&*self.tables, &me, id)?;
         if let Some((sequence, at)) = self.tables.posted(id, post)? {
             return Ok(CoordReply::Placed { sequence, at });
         }
-        let known = self.where_i_may_speak(id)?;
+        let cursors = self.may_speak(&me, &known)?;
         if epoch != known.epoch {
             return Err(moved(&known));
         }
-        self.place(known, epoch, epoch, ConversationItem::Post { id: post, sealed: sealed.clone() })
+        self.place(known, &cursors, epoch, epoch, ConversationItem::Post { id: post, sealed: sealed.clone() })
     }
 
     pub(super) fn acknowledge_log(&mut self, id: ConversationId, upto: Sequence) -> Outcome {
@@ -113,7 +115,7 @@ impl Act<'_> {
         let mut cursors = self.tables.log_cursors(id)?;
         let mine = cursors.iter_mut().find(|cursor| cursor.device == self.context.device);
         let mine = mine.ok_or(StoreError::Corrupt("cursor"))?;
-        let upto = upto.min(known.newest);
+        let upto = upto.min(known.newest).max(mine.upto);
         if upto > mine.upto {
             mine.upto = upto;
             self.tables.put_log_cursor(id, mine.device, upto)?;
@@ -122,7 +124,7 @@ impl Act<'_> {
                 self.tables.forget_log(id, dealt_with)?;
             }
         }
-        state(&*self.tables, self.context, known).map(CoordReply::Conversation).map_err(Stop::from)
+        Ok(CoordReply::Conversation(state_at(known, upto)))
     }
 
     /// A device that is new in an account finds no log that began before it, and waits for what lets it in.
@@ -158,37 +160,26 @@ impl Act<'_> {
         })
     }
 
-    /// The conversation, if this account is in it and may speak to everybody in it.
-    fn where_i_may_speak(&mut self, id: ConversationId) -> Result<Conversation, Stop> {
-        let me = self.me()?;
-        let known = my_conversation(&*self.tables, &me, id)?;
+    /// How far the devices of a conversation are, where this account may speak to everybody in it.
+    fn may_speak(&self, me: &Account, known: &Conversation) -> Result<Vec<LogCursor>, Stop> {
+        let cursors = self.tables.log_cursors(known.id)?;
         // A queue that is full looks like a block: both are looked at in any case, and say the same.
-        let full = self.is_full_for(&known, me.id)?;
+        let full = full_for(known, &cursors, me.id);
         for other in known.members.others(me.id) {
             let friend = named(&*self.tables, other)?;
-            self.check(Verb::Message, &me, &friend.handle, Some(&friend))?;
+            self.check(Verb::Message, me, &friend.handle, Some(&friend))?;
             if full == Some(other) {
                 return Err(Refusal::CannotDeliver { handle: friend.handle }.into());
             }
         }
-        Ok(known)
-    }
-
-    /// Which of the others has too much waiting.
-    fn is_full_for(&self, known: &Conversation, me: AccountId) -> Result<Option<AccountId>, StoreError> {
-        let cursors = self.tables.log_cursors(known.id)?;
-        let nearest = |account| {
-            let theirs = cursors.iter().filter(|cursor| cursor.account == account);
-            theirs.map(|cursor| cursor.upto.0).max().unwrap_or(known.newest.0)
-        };
-        let waits = |account: &AccountId| known.newest.0.saturating_sub(nearest(*account)) >= WAITING_MAX;
-        Ok(known.members.others(me).find(waits))
+        Ok(cursors)
     }
 
     /// Writes an entry behind the others, and tells those devices of it that have nothing else to fetch.
     fn place(
         &mut self,
         known: Conversation,
+        cursors: &[LogCursor],
         made_for: Epoch,
         after: Epoch,
         what: ConversationItem,
@@ -204,7 +195,7 @@ impl Act<'_> {
         if forgotten > known.forgotten {
             self.tables.forget_log(id, forgotten)?;
         }
-        for LogCursor { device: other, upto, .. } in self.tables.log_cursors(id)? {
+        for LogCursor { device: other, upto, .. } in cursors.iter().copied() {
             if other != device && upto == before {
                 self.tables.push_event(other, &CoordEvent::ConversationGrew { conversation: id })?;
                 self.wake.push(other);
@@ -212,6 +203,16 @@ impl Act<'_> {
         }
         Ok(CoordReply::Placed { sequence, at })
     }
+}
+
+/// Which of the others has too much waiting.
+fn full_for(known: &Conversation, cursors: &[LogCursor], me: AccountId) -> Option<AccountId> {
+    let nearest = |account| {
+        let theirs = cursors.iter().filter(|cursor| cursor.account == account);
+        theirs.map(|cursor| cursor.upto.0).max().unwrap_or(known.newest.0)
+    };
+    let waits = |account: &AccountId| known.newest.0.saturating_sub(nearest(*account)) >= WAITING_MAX;
+    known.members.others(me).find(waits)
 }
 
 /// A part of a log.
@@ -253,13 +254,12 @@ fn my_conversation(view: &dyn View, me: &Account, id: ConversationId) -> Result<
 fn state(view: &dyn View, context: &Context, known: Conversation) -> Result<ConversationState, StoreError> {
     let cursors = view.log_cursors(known.id)?;
     let mine = cursors.into_iter().find(|cursor| cursor.device == context.device);
-    Ok(ConversationState {
-        conversation: known.id,
-        members: known.members,
-        epoch: known.epoch,
-        newest: known.newest,
-        acknowledged: mine.map(|cursor| cursor.upto).unwrap_or_default(),
-    })
+    Ok(state_at(known, mine.map(|cursor| cursor.upto).unwrap_or_default()))
+}
+
+fn state_at(known: Conversation, acknowledged: Sequence) -> ConversationState {
+    let Conversation { id: conversation, members, epoch, newest, .. } = known;
+    ConversationState { conversation, members, epoch, newest, acknowledged }
 }
 
 fn moved(known: &Conversation) -> Stop {

@@ -197,8 +197,9 @@ pub(super) const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_m
 /// Reads at once. Count, 1 and up, default 16: fewer wait for a slow disk one after the other, more let a flood of
 /// questions hold a thread and a connection each.
 const READERS_MAX: usize = 16;
-/// Each idle reader holds about 100 KiB; more than cores are of no use.
-const IDLE_READERS_MAX: usize = 4;
+/// Readers that are kept while nobody reads. Each holds about 100 KiB; fewer than read at once are opened again and again, and
+/// parse the schema and every statement each time.
+const IDLE_READERS_MAX: usize = READERS_MAX;
 
 #[cfg(test)]
 mod tests {

@@ -7,11 +7,11 @@ use std::{fmt::Display, path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::Context;
 use clap::Parser;
 use jamsync_examples::load::{
-    Beside, Load, P99_RATIO_MAX, Report, Restart, abuse, measure, raise_open_files,
+    Beside, Load, P99_RATIO_MAX, Report, Restart, abuse, measure, measure_messages, raise_open_files,
 };
 use serde::Serialize;
 
-/// Measures logins, durable writes, events, memory and a restart of a coordinator that it starts for itself.
+/// Measures logins, durable writes, events, messages, memory and a restart of a coordinator that it starts for itself.
 #[derive(Debug, Parser)]
 #[command(
     name = "load",
@@ -28,6 +28,12 @@ struct Options {
     /// Pairs of devices that ask each other for Jams
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=50_000))]
     pairs: u32,
+    /// Conversations between accounts of several devices
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    conversations: u32,
+    /// Measure messages alone, in place of the rest
+    #[arg(long, conflicts_with = "abuse")]
+    messages: bool,
     /// Measure what others notice of abusers, each for so many seconds, in place of the rest: in how long they are answered
     /// beside each, and the p99 of that over the quiet one
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3_600))]
@@ -61,6 +67,7 @@ fn run(options: &Options) -> anyhow::Result<bool> {
         devices: options.devices,
         login_time: Duration::from_secs(options.login_seconds),
         pairs: options.pairs,
+        conversations: options.conversations,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     if let Some(seconds) = options.abuse {
@@ -72,6 +79,10 @@ fn run(options: &Options) -> anyhow::Result<bool> {
             );
         }
         return Ok(abused.exceeded().next().is_none());
+    }
+    if options.messages {
+        show(&runtime.block_on(measure_messages(&load))?, options.json)?;
+        return Ok(true);
     }
     let report: Report = runtime.block_on(measure(&load))?;
     show(&report, options.json)?;

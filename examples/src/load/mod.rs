@@ -18,6 +18,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 mod abuse;
 mod device;
 mod files;
+mod messages;
 mod phases;
 mod report;
 mod restart;
@@ -26,10 +27,11 @@ mod server;
 pub use abuse::{ABUSERS, Abused, Abuser, Beside, P99_RATIO_MAX, abuse};
 pub use device::{Device, Dialer, Events, Persona};
 pub use files::raise_open_files;
-pub use report::{Cost, Delivered, Idle, Latencies, Logins, Report, Restart, Writes};
+pub use report::{Cost, Delivered, Idle, Latencies, Logins, MessageMix, Messages, Report, Restart, Writes};
 pub use server::{Counts, Server};
 
 use crate::ports;
+use messages::{Mix, messages};
 use phases::{Crowd, events, idle, logins, sign_up, writes};
 use restart::restart;
 
@@ -44,6 +46,8 @@ pub struct Load {
     pub login_time: Duration,
     /// Pairs of devices that ask each other for Jams, at most half of the devices. Count.
     pub pairs: u32,
+    /// Conversations, each between two accounts of several devices. Count.
+    pub conversations: u32,
 }
 
 /// Measures everything, one thing after the other, and says on standard error how far it is.
@@ -76,7 +80,39 @@ pub async fn measure(load: &Load) -> anyhow::Result<Report> {
     let busy = writes(&online, &server, BUSY_IN_FLIGHT, LINKS_EACH).await?;
     let (online, events) = events(online, &server, load.pairs.min(load.devices / 2)).await?;
     let restart = restart(&crowd, online, server, again).await?;
-    Ok(Report { devices: load.devices, signed_up, logins, idle, writes: [calm, busy], events, restart })
+    let messages = measure_messages(load).await?;
+    Ok(Report {
+        devices: load.devices,
+        signed_up,
+        logins,
+        idle,
+        writes: [calm, busy],
+        events,
+        restart,
+        messages,
+    })
+}
+
+/// Measures messages alone: between accounts of two devices, few and many at once, and of as many as an account may have.
+///
+/// # Errors
+/// Where the coordinator does not do what a device may expect of it.
+pub async fn measure_messages(load: &Load) -> anyhow::Result<Messages> {
+    let mut mixes = Vec::new();
+    for (devices, in_flight, pairs) in [
+        (2, CALM_IN_FLIGHT, load.conversations.min(CALM_CONVERSATIONS)),
+        (2, BUSY_IN_FLIGHT, load.conversations),
+        (DEVICES_MAX, CALM_IN_FLIGHT, load.conversations.min(CALM_CONVERSATIONS)),
+    ] {
+        let folder = tempfile::Builder::new().prefix("jamsync-load-").tempdir()?;
+        let data = folder.path().join("coordinator");
+        let listen = format!("127.0.0.1:{}", ports::lasting()?);
+        let server = Server::start(&load.binaries, &data, &listen, &UNLIMITED)?;
+        let code = Server::join_code(&load.binaries, &data, 2 * pairs)?;
+        let dialer = Dialer::new(server.address, code.coordinator, SOCKETS)?.into();
+        mixes.push(messages(&dialer, &server, code.secret, Mix { devices, pairs, in_flight }).await?);
+    }
+    Ok(Messages(mixes))
 }
 
 /// Does `work` for each of `items`, `in_flight` of them at once.
@@ -142,6 +178,10 @@ const SOCKETS: usize = 64;
 /// Writes under way at once: as many friends as may be busy at a time, and as many as fill the common commits.
 const CALM_IN_FLIGHT: usize = 32;
 const BUSY_IN_FLIGHT: usize = 512;
+/// Conversations of a mix with few at once: enough for some seconds.
+const CALM_CONVERSATIONS: u32 = 64;
+/// Devices that one account may have.
+const DEVICES_MAX: u32 = 6;
 /// Friend links that a device makes each time: an account may make 20 an hour.
 const LINKS_EACH: u32 = 9;
 /// The longest that one device may wait for one thing.

@@ -81,7 +81,7 @@ impl Times {
 }
 
 /// What the server spends between two moments.
-struct Meter<'a> {
+pub(super) struct Meter<'a> {
     server: &'a Server,
     core_seconds: f64,
     commits: f64,
@@ -89,13 +89,13 @@ struct Meter<'a> {
 }
 
 impl<'a> Meter<'a> {
-    fn start(server: &'a Server) -> anyhow::Result<Self> {
+    pub(super) fn start(server: &'a Server) -> anyhow::Result<Self> {
         let counts = server.counts()?;
         let commits = counts.of(COMMITS);
         Ok(Self { server, core_seconds: counts.core_seconds(), commits, begun: Instant::now() })
     }
 
-    fn read(&self, count: usize) -> anyhow::Result<Cost> {
+    pub(super) fn read(&self, count: usize) -> anyhow::Result<Cost> {
         let seconds = self.begun.elapsed().as_secs_f64();
         let counts = self.server.counts()?;
         let count = u32::try_from(count).context("fewer")?;

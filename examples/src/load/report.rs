@@ -22,6 +22,8 @@ pub struct Report {
     pub events: Delivered,
     /// A restart of the server.
     pub restart: Restart,
+    /// Messages.
+    pub messages: Messages,
 }
 
 /// What a number of like things cost the server.
@@ -87,6 +89,28 @@ pub struct Writes {
     pub latency: Latencies,
 }
 
+/// Messages between accounts of two devices, few and many at once, and of as many as an account may have.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+pub struct Messages(pub Vec<MessageMix>);
+
+/// Messages, each fetched and acknowledged by every other device of two accounts.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct MessageMix {
+    /// Devices of each account.
+    pub devices: u32,
+    /// How many devices wrote at once.
+    pub in_flight: usize,
+    /// What they cost, with all deliveries.
+    pub cost: Cost,
+    /// From the request to its acknowledgement, when it is on disk.
+    pub placed: Latencies,
+    /// From the request to its arrival at another device.
+    pub delivered: Latencies,
+    /// How many arrived.
+    pub deliveries: u64,
+}
+
 /// Events that arrived at devices.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Delivered {
@@ -132,7 +156,7 @@ impl Latencies {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { devices, signed_up, logins, idle, writes, events, restart } = self;
+        let Self { devices, signed_up, logins, idle, writes, events, messages, restart } = self;
         writeln!(f, "{devices} devices on one coordinator; CPU is the coordinator's own")?;
         writeln!(f, "| what | measured | goal |\n|---|---|---|")?;
         writeln!(
@@ -183,6 +207,26 @@ impl fmt::Display for Report {
             restart.away,
             restart.lost,
             restart.acknowledged
+        )?;
+        write!(f, "\n{messages}")
+    }
+}
+
+impl fmt::Display for Messages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl fmt::Display for MessageMix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { devices, in_flight, cost, placed, delivered, .. } = self;
+        write!(
+            f,
+            "| messages between accounts of {devices} devices, {in_flight} at once | {:.0}/s (on disk {placed}; on another \
+             device {delivered}); {:.0} per core-second | 10,000/s, p99 25 ms |",
+            cost.per_second, cost.per_core_second
         )
     }
 }

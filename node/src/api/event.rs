@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     chat::Message,
-    conversation::ConversationMessage,
+    conversation::{ConversationMessage, MessageProgress},
     jam::{Readiness, Role},
     message::{EntryKey, Percent},
     snapshot::{Direction, Precision, Side, Snapshot, Who},
@@ -51,6 +51,27 @@ pub enum Event {
     /// A contact, or this account on whichever device, has said something in a conversation. Told again of what this device
     /// says when the coordinator has it.
     Message(ConversationMessage),
+    /// Somebody has reacted to a message, or has taken that back.
+    MessageReaction {
+        /// The contact whose conversation it is.
+        with: Handle,
+        /// Whether this account did, on whichever device; else the contact.
+        mine: bool,
+        /// The message's name.
+        id: String,
+        /// How; none where it was taken back.
+        #[serde(with = "unit::reaction_or_none")]
+        reaction: Option<Reaction>,
+    },
+    /// What this account said has come further with a contact.
+    MessageProgress {
+        /// The contact.
+        with: Handle,
+        /// The name of the newest message that has; all before it have too.
+        up_to: String,
+        /// How far.
+        progress: MessageProgress,
+    },
     /// A contact was made.
     ContactAdded {
         /// The friend.

@@ -9,7 +9,7 @@ use jamsync_protocol::{
 };
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
-use super::{ApiError, Event, Reply, unit};
+use super::{ApiError, CardSource, Event, Reply, unit};
 
 /// The version of the words in this module; a line in another version is refused. Fields and variants may be added
 /// without a new version.
@@ -122,12 +122,52 @@ pub enum Request {
         /// What.
         text: ChatText,
     },
+    /// Shows a contact music. Answered by [`Reply::Message`] when it is kept here.
+    MessageCard {
+        /// Whom.
+        to: Handle,
+        /// What.
+        card: CardSource,
+    },
     /// What was said with contacts. Answered by [`Reply::Messages`].
     Messages {
         /// With whom; none is the last message with each.
         with: Option<Handle>,
         /// How many of the latest.
         last: u32,
+        /// Whether it is only looked at, rather than read: the contact is told nothing then. Without a contact it always is.
+        #[serde(default)]
+        peek: bool,
+    },
+    /// Reacts to a message, in place of this account's reaction before.
+    MessageReact {
+        /// The contact whose conversation it is.
+        with: Handle,
+        /// How the message's name begins.
+        message: String,
+        /// How; none takes the reaction back.
+        #[serde(with = "unit::reaction_or_none")]
+        reaction: Option<Reaction>,
+    },
+    /// Answers a message request: lets the contact in, or forgets what was written and leaves out what comes. The contact
+    /// does not learn of the latter.
+    AnswerMessages {
+        /// Whose.
+        with: Handle,
+        /// Whether the contact is let in.
+        accept: bool,
+    },
+    /// Whether others are told what was read here. Answered by [`Reply::ReadReceipts`].
+    ReadReceipts {
+        /// From now on; none only asks.
+        on: Option<bool>,
+    },
+    /// The own copies of what a message shows. Answered by [`Reply::MessageTracks`].
+    MessageTracks {
+        /// The contact whose conversation it is.
+        with: Handle,
+        /// How the message's name begins.
+        message: String,
     },
     /// The safety code of this account and a contact's. Answered by [`Reply::Safety`].
     Safety {

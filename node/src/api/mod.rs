@@ -22,7 +22,9 @@ mod snapshot;
 mod unit;
 
 pub use chat::{Chat, Message};
-pub use conversation::ConversationMessage;
+pub use conversation::{
+    CardEntry, CardSource, ConversationMessage, MessageCard, MessageProgress, MessageReaction, Talk,
+};
 pub use error::{ApiError, ErrorCode};
 pub use event::{AnchorCause, Event, JamEnd, QueueEdit, RequestOutcome, RoleWhy};
 pub use handle::{Call, Engine, EngineHandle};

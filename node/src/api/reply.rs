@@ -1,6 +1,6 @@
 //! Replies: what a node answers, each to a [`Request`](super::Request).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jamsync_protocol::{
     id::{DeviceKey, Handle},
@@ -8,7 +8,7 @@ use jamsync_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{ApiError, ConversationMessage, ErrorCode, Message, Snapshot, unit};
+use super::{ApiError, ConversationMessage, ErrorCode, Message, Snapshot, Talk, unit};
 
 /// The answer to a request that was carried out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,6 +88,21 @@ pub enum Reply {
         with: Option<Handle>,
         /// Oldest first.
         messages: Vec<ConversationMessage>,
+        /// The conversations that were looked at and in which something was said.
+        #[serde(default)]
+        talks: Vec<Talk>,
+    },
+    /// To [`Request::MessageTracks`](super::Request::MessageTracks).
+    MessageTracks {
+        /// The own copies, in the order of the card.
+        paths: Vec<PathBuf>,
+        /// How many of its tracks this node has no copy of.
+        missing: u32,
+    },
+    /// To [`Request::ReadReceipts`](super::Request::ReadReceipts).
+    ReadReceipts {
+        /// Whether others are told what was read here, and this listener what they have read.
+        on: bool,
     },
     /// To [`Request::Safety`](super::Request::Safety).
     Safety {

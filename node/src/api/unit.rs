@@ -95,6 +95,26 @@ pub(super) mod reaction {
     }
 }
 
+/// The same where there may be none.
+pub(super) mod reaction_or_none {
+    use jamsync_protocol::chat::Reaction;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands in a reference")]
+    pub(crate) fn serialize<S: Serializer>(
+        reaction: &Option<Reaction>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        reaction.map(Reaction::name).serialize(serializer)
+    }
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Reaction>, D::Error> {
+        let name = Option::<String>::deserialize(deserializer)?;
+        name.map(|name| name.parse().map_err(D::Error::custom)).transpose()
+    }
+}
+
 /// A rate as a plain number of parts per million.
 pub(super) mod ppm {
     use jamsync_protocol::time::Ppm;

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use jamsync_protocol::{chat::Reaction, id::Handle, identity::SafetyCode};
+use jamsync_protocol::{id::Handle, identity::SafetyCode};
 
 use super::{
     account::Account,
     contacts::Contacts,
+    message_args::{Messages, Msg},
     parse::{self, BirthDate, EntryRef, Market},
 };
 use crate::{
@@ -73,23 +74,25 @@ pub(super) enum Command {
     },
     /// Write to a contact, who need not be there; nobody between you can read it
     #[command(
-        after_help = "Examples:\n  jamsync msg ben heard the new album?\n  jamsync msg ben \"what's next?\"        quote what your shell would read\n  jamsync msg ben -- -_-                 what begins with a dash stands behind two"
+        after_help = "Examples:\n  jamsync msg ben heard the new album?\n  jamsync msg ben \"what's next?\"        quote what your shell would read\n  jamsync msg ben -- -_-                 what begins with a dash stands behind two\n  jamsync msg ben --playing              shows what you hear\n  jamsync msg ben --playlist ~/Music/Maxstack"
     )]
-    Msg {
-        /// The contact
-        name: Handle,
-        /// The words
-        #[arg(required = true, value_name = "TEXT")]
-        words: Vec<String>,
-    },
+    Msg(Box<Msg>),
     /// Show what you and a contact wrote, or the last message with each
-    #[command(after_help = "Examples:\n  jamsync messages\n  jamsync messages ben --last 100")]
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples:\n  jamsync messages\n  jamsync messages ben --last 100\n  jamsync messages -- accept             where a contact is called like a command"
+    )]
     Messages {
+        #[command(subcommand)]
+        what: Option<Messages>,
         /// The contact
         name: Option<Handle>,
         /// How many of the latest messages, at most 1,000
         #[arg(long, default_value_t = 20, value_name = "COUNT")]
         last: u32,
+        /// Do not let the contact know that you have read them
+        #[arg(long, requires = "name")]
+        peek: bool,
     },
     /// Show the digits that you and a contact compare, to know that nobody stands between you
     #[command(
@@ -194,14 +197,17 @@ pub(super) enum Command {
         #[arg(required = true, value_name = "TEXT")]
         words: Vec<String>,
     },
-    /// React to what you both hear: heart, fire, clap, laugh, wow or sad
+    /// React to what you both hear in a Jam, or to a message: heart, fire, clap, laugh, wow or sad
     #[command(
-        after_help = "A reaction is seen at once or not at all, and kept by nobody.\n\nExamples:\n  jamsync react fire\n  jamsync react 👏"
+        after_help = "In a Jam a reaction is seen at once or not at all, and kept by nobody. Each of you has one for a message.\n\nExamples:\n  jamsync react fire\n  jamsync react 👏\n  jamsync react ben --message 3f2a fire     the message that `jamsync messages ben` calls so\n  jamsync react ben --message 3f2a none     takes it back"
     )]
     React {
-        /// heart ❤️, fire 🔥, clap 👏, laugh 😂, wow 😮 or sad 😢
-        #[arg(value_name = "NAME|EMOJI")]
-        reaction: Reaction,
+        /// heart ❤️, fire 🔥, clap 👏, laugh 😂, wow 😮 or sad 😢; for a message none too, and before it whose message
+        #[arg(required = true, num_args = 1..=2, value_name = "NAME|REACTION")]
+        words: Vec<String>,
+        /// The message, as `jamsync messages NAME` calls it
+        #[arg(long)]
+        message: Option<String>,
     },
     /// Show what was said in this Jam
     #[command(after_help = "Examples:\n  jamsync chat\n  jamsync chat --last 100")]
@@ -403,6 +409,26 @@ mod tests {
     }
 
     #[test]
+    fn messages_of_a_contact_are_no_commands_and_commands_no_contacts() {
+        assert!(matches!(
+            parse("jamsync messages ben --peek"),
+            Ok(Command::Messages { what: None, name: Some(_), peek: true, .. })
+        ));
+        assert!(matches!(
+            parse("jamsync messages accept ben"),
+            Ok(Command::Messages { what: Some(Messages::Accept { .. }), name: None, .. })
+        ));
+        assert!(matches!(
+            parse("jamsync messages -- accept"),
+            Ok(Command::Messages { what: None, name: Some(_), .. })
+        ));
+        for line in ["jamsync react ben --message 3f2a none", "jamsync react ben none --message 3f2a"] {
+            let Ok(Command::React { words, message: Some(_) }) = parse(line) else { panic!("{line}") };
+            assert_eq!(words, ["ben", "none"], "{line}");
+        }
+    }
+
+    #[test]
     fn mistakes_are_refused() {
         for line in [
             "jamsync queue add",
@@ -413,7 +439,15 @@ mod tests {
             "jamsync request a",
             "jamsync guests maybe",
             "jamsync say",
-            "jamsync react pizza",
+            "jamsync react",
+            "jamsync msg ben",
+            "jamsync msg ben hello --playing",
+            "jamsync msg ben --playing --track a.flac",
+            "jamsync msg ben --track a.flac --show A",
+            "jamsync msg ben --title A",
+            "jamsync messages --peek",
+            "jamsync messages accept",
+            "jamsync messages receipts maybe",
             "jamsync safety ben --compare 12345",
             "jamsync init --handle ana",
             "jamsync --dac-ppm 1001 status",

@@ -10,6 +10,7 @@ mod contacts;
 mod daemon;
 mod init;
 mod library;
+mod message_args;
 mod messages;
 mod output;
 mod parse;

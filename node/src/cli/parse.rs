@@ -5,7 +5,7 @@
 use std::str::FromStr;
 
 use jamsync_protocol::{
-    chat::{ChatText, ChatTextError},
+    chat::{ChatText, ChatTextError, Reaction, UnknownReaction},
     identity,
     text::Text,
 };
@@ -28,6 +28,21 @@ pub(super) struct BirthDate(pub(super) String);
 /// A market, as it is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Market(pub(super) String);
+
+/// A reaction as it is named; none takes back the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reacting(pub(super) Option<Reaction>);
+
+impl FromStr for Reacting {
+    type Err = UnknownReaction;
+    fn from_str(text: &str) -> Result<Self, UnknownReaction> {
+        if text.eq_ignore_ascii_case("none") {
+            Ok(Self(None))
+        } else {
+            text.parse().map(|one| Self(Some(one)))
+        }
+    }
+}
 
 impl FromStr for EntryRef {
     type Err = String;

@@ -12,7 +12,7 @@ use super::{
     account,
     args::{Command, Library, Queue, Switch},
     contacts::{self, Contacts},
-    init, library, messages,
+    init, library, message_args, messages,
     output::Output,
     parse::{self, EntryRef},
     qr, safety, show, show_chat,
@@ -75,8 +75,11 @@ pub(super) async fn run(command: Command, context: &Context) -> Result<(), Failu
         Command::Link { qr: true } => context.ask_for_picture(Request::Link).await,
         Command::Join { link } => context.ask(Request::Join { link }, "").await,
         Command::Contacts { edit } => contacts::run(edit.unwrap_or(Contacts::List), context).await,
-        Command::Msg { name, words } => messages::write(name, &words, context).await,
-        Command::Messages { name, last } => context.ask(Request::Messages { with: name, last }, "").await,
+        Command::Msg(what) => messages::write(*what, context).await,
+        Command::Messages { what: Some(what), .. } => message_args::run(what, context).await,
+        Command::Messages { what: None, name, last, peek } => {
+            context.ask(Request::Messages { with: name, last, peek }, "").await
+        }
         Command::Safety { name, compare, qr } => safety::run(name, compare, qr, context).await,
         Command::Request { name } => {
             let done = format!("Asked {name} for a Jam. `jamsync watch` shows the answer.");
@@ -114,9 +117,7 @@ pub(super) async fn run(command: Command, context: &Context) -> Result<(), Failu
             context.ask(Request::GuestControls { allowed }, done).await
         }
         Command::Say { words } => context.ask(Request::Say { text: parse::said(&words)? }, "").await,
-        Command::React { reaction } => {
-            context.ask(Request::React { reaction }, &format!("You react {}", reaction.emoji())).await
-        }
+        Command::React { words, message } => messages::react(&words, message, context).await,
         Command::Chat { last } => context.ask(Request::Chat { last }, "").await,
         Command::Status => context.ask(Request::Status, "").await,
         Command::Watch => watch(context).await,
@@ -271,9 +272,12 @@ impl Context {
                 show::contacts(contacts, as_of.map(|as_of| utc_now() - as_of))
             }
             Reply::Message { message } => messages::kept(message),
-            Reply::Messages { with, messages } => {
-                messages::history(with.as_ref(), messages, &Calendar::here(), width::terminal())
+            Reply::Messages { with, messages, talks } => {
+                messages::history(with.as_ref(), messages, talks, &Calendar::here(), width::terminal())
             }
+            // Only commands that go on with it ask for it.
+            Reply::MessageTracks { paths, .. } => format!("{} files", paths.len()),
+            Reply::ReadReceipts { on } => messages::receipts(*on).to_owned(),
             Reply::Safety { .. } => safety::words(reply),
             Reply::Queued(queued) => show::queued(queued, verb),
             Reply::Said { to, away, .. } => show_chat::said(to, *away),

@@ -75,16 +75,22 @@ pub(super) fn event(event: &Event) -> Option<String> {
                 "little of what {with} sends is lost any more: {with}'s edits and commands arrive at once"
             )
         }
-        Event::Message(message) => messages::live(message),
+        Event::Message(_) | Event::MessageReaction { .. } | Event::MessageProgress { .. } => {
+            return messages::event(event);
+        }
         Event::Said(message) => show_chat::live(message),
         Event::Delivered { with, count, waited, .. } => return show_chat::delivered(with, *count, *waited),
         Event::Reacted { by, reaction } => show_chat::reacted(by, *reaction),
-        Event::Coordinator { connected: true, .. } => "the coordinator answers".to_owned(),
-        Event::Coordinator { connected: false, reason } => {
-            format!("the coordinator does not answer ({}); a running Jam is not affected", plain(reason))
-        }
+        Event::Coordinator { connected, reason } => coordinator(*connected, reason),
         Event::Warning { message } => format!("warning: {}", plain(message)),
     })
+}
+
+fn coordinator(connected: bool, reason: &str) -> String {
+    if connected {
+        return "the coordinator answers".to_owned();
+    }
+    format!("the coordinator does not answer ({}); a running Jam is not affected", plain(reason))
 }
 
 fn opened(with: &Handle, direction: Direction, expires_in: Span) -> String {

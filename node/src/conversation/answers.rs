@@ -215,7 +215,7 @@ impl Conversations {
                 live.wants_log = None;
                 let waits =
                     matches!(request, CoordRequest::Post { .. } | CoordRequest::BeginConversation { .. });
-                if waits && other.retry_after().is_none() && Unsent::count(&self.database)? > 0 {
+                if waits && other.retry_after().is_none() && Unsent::is_any_shown(&self.database, id)? {
                     let name = self.name_of(id);
                     self.warn(format!("what you said to {name} waits: {other}"));
                 }

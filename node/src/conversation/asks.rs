@@ -51,7 +51,7 @@ impl Conversations {
                 }
                 Ok(None) => {
                     let live = self.live.entry(id).or_default();
-                    let later = [live.held_until, live.packages_again].into_iter().flatten();
+                    let later = [live.held_until, live.packages_again, live.receipt_at].into_iter().flatten();
                     live.due = Some(later.filter(|due| now < *due).min().unwrap_or(now + LOOK_SPAN));
                 }
                 // What one friend's node has brought about must not stop the messages of others.
@@ -186,8 +186,11 @@ impl Conversations {
             .devices(members)
             .filter(|(device, _)| leaves.iter().all(|leaf| leaf.device != *device))
             .collect();
-        let unfit: Vec<Leaf> =
-            leaves.into_iter().filter(|leaf| !self.roster.speaks_for(leaf.device, leaf.account)).collect();
+        let unfit: Vec<Leaf> = leaves
+            .iter()
+            .copied()
+            .filter(|leaf| !self.roster.speaks_for(leaf.device, leaf.account))
+            .collect();
         let differs = !missing.is_empty() || !unfit.is_empty();
         if differs && let Some(request) = self.ask_to_change(known, epoch, &missing, &unfit, now)? {
             return Ok(Some(request));
@@ -195,8 +198,11 @@ impl Conversations {
         if let Some(unsent) = Unsent::all(&self.database, id, 1)?.into_iter().next() {
             return self.ask_to_post(known, epoch, unsent).map(Some);
         }
+        if let Some(request) = self.ask_to_tell(known, epoch, &leaves, now)? {
+            return Ok(Some(request));
+        }
         let live = self.live.entry(id).or_default();
-        live.settled = !differs;
+        live.settled = !differs && live.receipt_at.is_none();
         if !differs {
             live.differs_since = None;
         }
@@ -245,7 +251,12 @@ impl Conversations {
     }
 
     /// The next message, sealed for the epoch as it is. What was sealed for it once is never sealed anew for it.
-    fn ask_to_post(&self, known: &Known, epoch: Epoch, unsent: Unsent) -> Result<CoordRequest, Trouble> {
+    pub(super) fn ask_to_post(
+        &self,
+        known: &Known,
+        epoch: Epoch,
+        unsent: Unsent,
+    ) -> Result<CoordRequest, Trouble> {
         let (conversation, id) = (known.id, unsent.id);
         let sealed = match unsent.sealed {
             Some((of, sealed)) if of == epoch => sealed,

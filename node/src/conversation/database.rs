@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use super::Trouble;
 
 /// The version of the tables.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const TABLES: &str = "
     CREATE TABLE mls (
@@ -47,6 +47,33 @@ const TABLES: &str = "
     CREATE TABLE settings (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 ";
 
+/// What version 2 changes: the history has an order of its own, because a coordinator whose data went back in time gives a
+/// place in its log twice; and there is what stands beside messages. Whoever was written with before is no stranger.
+const SECOND: &str = "
+    ALTER TABLE history RENAME TO history_before;
+    CREATE TABLE history (
+        place INTEGER PRIMARY KEY AUTOINCREMENT, conversation BLOB NOT NULL, id BLOB NOT NULL, account BLOB NOT NULL,
+        device BLOB NOT NULL, at INTEGER NOT NULL, content BLOB NOT NULL, UNIQUE (conversation, id)
+    ) STRICT;
+    INSERT INTO history (conversation, id, account, device, at, content)
+        SELECT conversation, id, account, device, at, content FROM history_before ORDER BY conversation, sequence;
+    DROP TABLE history_before;
+    CREATE INDEX history_of ON history (conversation, place);
+    CREATE TABLE reactions (
+        conversation BLOB NOT NULL, post BLOB NOT NULL, account BLOB NOT NULL, reaction BLOB NOT NULL,
+        PRIMARY KEY (conversation, post, account)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE marks (
+        conversation BLOB NOT NULL, account BLOB NOT NULL, delivered INTEGER NOT NULL, read INTEGER NOT NULL,
+        PRIMARY KEY (conversation, account)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE standing (
+        conversation BLOB PRIMARY KEY, decision INTEGER NOT NULL, decided INTEGER NOT NULL, seen INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO standing (conversation, decision, decided, seen)
+        SELECT conversation, 1, 0, max(place) FROM history GROUP BY conversation;
+";
+
 /// Opens the database, and makes it where there is none. One that is damaged is put aside, and its new name given.
 ///
 /// # Errors
@@ -77,15 +104,15 @@ fn try_open(path: &Path) -> Result<Connection, Trouble> {
     if sound != "ok" {
         return Err(Trouble::Damaged(sound));
     }
-    match database.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))? {
-        0 => {
-            let made = format!("BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;");
-            database.execute_batch(&made)?;
-            Ok(database)
-        }
-        VERSION => Ok(database),
-        actual => Err(Trouble::Newer { actual, known: VERSION }),
-    }
+    let missing = match database.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0))? {
+        0 => [TABLES, SECOND].concat(),
+        1 => SECOND.to_owned(),
+        VERSION => return Ok(database),
+        actual => return Err(Trouble::Newer { actual, known: VERSION }),
+    };
+    database
+        .execute_batch(&format!("BEGIN IMMEDIATE; {missing} PRAGMA user_version = {VERSION}; COMMIT;"))?;
+    Ok(database)
 }
 
 /// Puts the database and the files that belong to it beside.
@@ -105,3 +132,29 @@ fn put_aside(path: &Path) -> io::Result<PathBuf> {
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements that are kept ready: more than there are.
 const STATEMENTS_KEPT: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_history_of_the_first_version_is_taken_over_in_its_order() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("messages.sqlite");
+        let first = Connection::open(&path).expect("opens");
+        first.execute_batch(&format!("{TABLES} PRAGMA user_version = 1;")).expect("made");
+        for (sequence, id) in [(9, "c"), (2, "a"), (5, "b")] {
+            let sql = "INSERT INTO history VALUES (x'01', ?1, CAST(?2 AS BLOB), x'02', x'03', 0, x'04')";
+            first.execute(sql, (sequence, id)).expect("written");
+        }
+        drop(first);
+        let (database, aside) = open(&path).expect("opens");
+        assert_eq!(aside, None);
+        let sql = "SELECT group_concat(CAST(id AS TEXT), '') FROM (SELECT id FROM history ORDER BY place)";
+        let ids: String = database.query_row(sql, [], |row| row.get(0)).expect("read");
+        assert_eq!(ids, "abc");
+        let sql = "SELECT decision, seen FROM standing WHERE conversation = x'01'";
+        let stands = database.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).expect("read");
+        assert_eq!(stands, (1, 3), "no request, and seen");
+    }
+}

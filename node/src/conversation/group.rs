@@ -51,6 +51,8 @@ pub(super) struct Change {
 pub(super) enum Opened {
     /// Somebody says something.
     Said { device: DeviceKey, account: AccountId, id: PostId, bytes: Vec<u8> },
+    /// This device has sealed it, which cannot open what it has sealed.
+    Own { id: PostId },
     /// The devices or keys have changed; the group is in its next epoch.
     Changed,
 }
@@ -191,6 +193,10 @@ impl<'a> Group<'a> {
         };
         let name = processed.aad().to_vec();
         match processed.into_content() {
+            ProcessedMessageContent::OwnPrivateMessage => {
+                let id = PostId(name.try_into().map_err(|_| unreadable("it has no name"))?);
+                Ok(Opened::Own { id })
+            }
             ProcessedMessageContent::ApplicationMessage(said) => {
                 let Some(leaf) = self.leaves().into_iter().find(|leaf| leaf.place == place) else {
                     return Err(unreadable("it comes from nobody in the conversation"));

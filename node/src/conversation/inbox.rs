@@ -2,7 +2,8 @@
 //! how far the log was read.
 
 use jamsync_protocol::{
-    conversation::{ConversationId, Message, PostId},
+    chat::Reaction,
+    conversation::{Content, ConversationId, Message, PostId},
     id::{AccountId, DeviceKey},
     time::UtcTime,
     wire::coord::{ConversationEntry, ConversationItem},
@@ -10,9 +11,12 @@ use jamsync_protocol::{
 use rusqlite::Connection;
 
 use super::{
-    Conversations, Note, Said, Trouble,
+    Conversations, Note, Progress, Said, Trouble,
     group::{Group, Leaf, OpenError, Opened},
-    rows::{Heard, Known, Unsent, Waiting, last_heard, set_heard},
+    history::{Heard, Place, count_of_others, set_reaction},
+    receipts,
+    rows::{Known, Unsent, Waiting, last_heard, set_heard},
+    standing::{Decision, Standing},
 };
 
 /// What became of an entry.
@@ -27,10 +31,20 @@ pub(super) enum Dealt {
 enum Brought {
     /// Nothing that a listener sees.
     Nothing,
-    /// Something that was said, and how many before it are missing.
-    Said { said: Said, missing: u64 },
-    /// Something that a later version has said.
+    /// Something that was said.
+    Said { said: Said, is_request: bool },
+    /// Another thought about a message.
+    Reacted { by: AccountId, to: PostId, reaction: Option<Reaction> },
+    /// What was said has come further.
+    Progress { upto: PostId, progress: Progress },
+    /// Something that a later version has said, or that is not what it should be.
     Unknown,
+}
+
+/// What an entry has brought, and how many messages before it are missing.
+struct Dispatch {
+    brought: Brought,
+    missing: u64,
 }
 
 /// Why an entry is not what it should be.
@@ -39,6 +53,8 @@ enum Fault {
     Unreadable(String),
     /// It names a device that does not speak for its account.
     Stranger(Leaf),
+    /// This device has said it and does not know: its database is of an earlier day, and its keys were used since.
+    PutBack,
     Trouble(Trouble),
 }
 
@@ -65,10 +81,10 @@ impl Conversations {
         let outcome = self.attempt(&transaction, &mut known, entry);
         known.read = entry.sequence;
         match outcome {
-            Ok(brought) => {
+            Ok(dispatch) => {
                 known.save(&transaction)?;
                 transaction.commit()?;
-                self.tell(id, brought);
+                self.tell(id, dispatch);
             }
             Err(Fault::Trouble(trouble)) => return Err(trouble),
             Err(Fault::Stranger(leaf)) if self.asked_log(id) != Some(leaf.account) => {
@@ -97,15 +113,15 @@ impl Conversations {
         transaction: &Connection,
         known: &mut Known,
         entry: &ConversationEntry,
-    ) -> Result<Brought, Fault> {
+    ) -> Result<Dispatch, Fault> {
         match &entry.what {
             ConversationItem::Begun { welcome } => {
                 self.begun(transaction, known, entry, welcome)?;
-                Ok(Brought::Nothing)
+                Ok(Brought::Nothing.into())
             }
             ConversationItem::Changed { commit, welcome } => {
                 self.changed(transaction, known, entry, commit, welcome.as_deref())?;
-                Ok(Brought::Nothing)
+                Ok(Brought::Nothing.into())
             }
             ConversationItem::Post { id, sealed } => self.posted(transaction, known, entry, *id, sealed),
         }
@@ -197,21 +213,25 @@ impl Conversations {
         entry: &ConversationEntry,
         id: PostId,
         sealed: &[u8],
-    ) -> Result<Brought, Fault> {
+    ) -> Result<Dispatch, Fault> {
         if Heard::is_known(transaction, known.id, id)? {
-            return Ok(Brought::Nothing);
+            return Ok(Brought::Nothing.into());
         }
         if let Some(unsent) = Unsent::find(transaction, known.id, id)? {
-            return self.own_post(transaction, known, entry, unsent, sealed);
+            return self.own_post(transaction, known, unsent, sealed);
         }
         if !known.joined {
             // It was said before this device was let in.
-            return Ok(Brought::Nothing);
+            return Ok(Brought::Nothing.into());
         }
         let group = Group::load(transaction, &self.keys, known.id, known.generation)?;
         let mut group = group.ok_or_else(|| Fault::Unreadable("the keys for it are gone".to_owned()))?;
-        let Opened::Said { device, account, id: named, bytes } = group.open(sealed)? else {
-            return Err(Fault::Unreadable("it is no message".to_owned()));
+        let (device, account, named, bytes) = match group.open(sealed)? {
+            Opened::Said { device, account, id: named, bytes } => (device, account, named, bytes),
+            Opened::Own { id: named } if named == id => return Err(Fault::PutBack),
+            Opened::Own { .. } | Opened::Changed => {
+                return Err(Fault::Unreadable("it is no message".to_owned()));
+            }
         };
         if named != id {
             return Err(Fault::Unreadable("it was sent under another name".to_owned()));
@@ -219,12 +239,14 @@ impl Conversations {
         let leaf = group.leaves().into_iter().find(|leaf| leaf.device == device);
         self.check(leaf.into_iter())?;
         let Ok(Message { number, at, content }) = Message::decode(&bytes) else {
-            return Ok(Brought::Unknown);
+            let number = Message::number_in(&bytes);
+            let missing = number.map_or(Ok(0), |number| count(transaction, known.id, device, number))?;
+            return Ok(Dispatch { brought: Brought::Unknown, missing });
         };
-        let missing = self.count(transaction, known.id, device, number)?;
-        let heard = Heard { sequence: entry.sequence, id, account, device, at, content };
-        heard.add(transaction, known.id)?;
-        Ok(Brought::Said { said: Said::of(heard), missing })
+        let missing = count(transaction, known.id, device, number)?;
+        let heard = Heard { id, account, device, at, content };
+        let brought = self.heed(transaction, known.id, heard, entry.at)?;
+        Ok(Dispatch { brought, missing })
     }
 
     /// What this device has said stands in the log.
@@ -232,60 +254,94 @@ impl Conversations {
         &self,
         transaction: &Connection,
         known: &Known,
-        entry: &ConversationEntry,
         unsent: Unsent,
         sealed: &[u8],
-    ) -> Result<Brought, Fault> {
+    ) -> Result<Dispatch, Fault> {
         if unsent.sealed.is_none_or(|(_, own)| own != sealed) {
             return Err(Fault::Unreadable("it bears the name of a message of this device".to_owned()));
         }
         let Unsent { id, at, content, .. } = unsent;
         let (account, device) = (self.keys.account, self.keys.device);
-        let heard = Heard { sequence: entry.sequence, id, account, device, at, content };
-        heard.add(transaction, known.id)?;
         Unsent::drop(transaction, id)?;
-        Ok(Brought::Said { said: Said::of(heard), missing: 0 })
+        Ok(self.heed(transaction, known.id, Heard { id, account, device, at, content }, at)?.into())
     }
 
-    /// Counts what a device says, and tells how many messages before this one are missing.
-    fn count(
+    /// Keeps what was said, or what it changes.
+    fn heed(
         &self,
         transaction: &Connection,
         id: ConversationId,
-        device: DeviceKey,
-        number: u64,
-    ) -> Result<u64, Trouble> {
-        let Some(last) = last_heard(transaction, id, device)? else {
-            set_heard(transaction, id, device, number)?;
-            return Ok(0);
-        };
-        if number > last {
-            set_heard(transaction, id, device, number)?;
+        heard: Heard,
+        at: UtcTime,
+    ) -> Result<Brought, Trouble> {
+        let (by, me) = (heard.account, self.keys.account);
+        match heard.content {
+            Content::Text(_) | Content::Card(_) => self.heed_said(transaction, id, heard, at),
+            Content::Reaction { to, reaction } => {
+                if !Heard::is_known(transaction, id, to)? {
+                    return Ok(Brought::Nothing);
+                }
+                set_reaction(transaction, id, to, by, reaction)?;
+                Ok(Brought::Reacted { by, to, reaction })
+            }
+            Content::Receipt { delivered, read } => {
+                let new = receipts::take(transaction, id, by, delivered, read)?;
+                if by == me {
+                    // Another device of this account may be where its listener reads, and only where whoever writes was let
+                    // in is anything told.
+                    Standing::accept(transaction, id, at)?;
+                    receipts::see_what_was_read(transaction, id, me)?;
+                    return Ok(Brought::Nothing);
+                }
+                Ok(new.map_or(Brought::Nothing, |(upto, progress)| Brought::Progress { upto, progress }))
+            }
+            // What only a later version knows does not come here.
+            _ => Ok(Brought::Unknown),
         }
-        Ok(number.saturating_sub(last.saturating_add(1)))
     }
 
-    fn tell(&mut self, id: ConversationId, brought: Brought) {
+    fn heed_said(
+        &self,
+        transaction: &Connection,
+        id: ConversationId,
+        heard: Heard,
+        at: UtcTime,
+    ) -> Result<Brought, Trouble> {
+        let me = self.keys.account;
+        if heard.account == me {
+            Standing::accept(transaction, id, at)?;
+        }
+        let decision = Standing::load(transaction, id)?.decision;
+        let is_full = decision == Decision::Open
+            && count_of_others(transaction, id, me, Place::default())? >= REQUEST_MESSAGES_MAX;
+        if decision == Decision::Declined || is_full {
+            return Ok(Brought::Nothing);
+        }
+        let place = heard.add(transaction, id)?;
+        let said = self.said(id, place, heard)?;
+        Ok(Brought::Said { said, is_request: decision == Decision::Open })
+    }
+
+    fn tell(&mut self, id: ConversationId, Dispatch { brought, missing }: Dispatch) {
+        if missing > 0 {
+            let name = self.name_of(id);
+            self.warn(format!(
+                "{missing} messages with {name} are missing: the coordinator has not delivered them. Let its operator know"
+            ));
+        }
+        let Some(with) = self.friend_in(id).map(|friend| friend.account) else { return };
         match brought {
             Brought::Nothing => {}
             Brought::Unknown => {
                 let name = self.name_of(id);
                 self.warn(format!(
-                    "a message with {name} is of a kind that this version does not know; update jamsync"
+                    "a message with {name} was left out: it is of a kind that this version does not know, or is not what \
+                     it should be; update jamsync"
                 ));
             }
-            Brought::Said { said, missing } => {
-                if missing > 0 {
-                    let name = self.name_of(id);
-                    self.warn(format!(
-                        "{missing} messages with {name} are missing: the coordinator has not delivered them. Let its \
-                         operator know"
-                    ));
-                }
-                if let Some(with) = self.friend_in(id).map(|friend| friend.account) {
-                    self.note(Note::Said { with, said });
-                }
-            }
+            Brought::Said { said, is_request } => self.note(Note::Said { with, said, is_request }),
+            Brought::Reacted { by, to, reaction } => self.note(Note::Reacted { with, by, to, reaction }),
+            Brought::Progress { upto, progress } => self.note(Note::Progress { with, upto, progress }),
         }
     }
 
@@ -302,9 +358,14 @@ impl Conversations {
             // Whoever began it had no key of this device, or let a stranger in.
             ConversationItem::Begun { .. } => generation > known.generation,
             ConversationItem::Changed { .. } => known.joined,
-            ConversationItem::Post { .. } => false,
+            // Nothing may be sealed with them any more.
+            ConversationItem::Post { .. } => matches!(fault, Fault::PutBack),
         };
         match fault {
+            Fault::PutBack => self.warn(format!(
+                "messages with {name} on this device are of an earlier day, as if its files had been put back: something \
+                 that it has said is missing here, and your other devices may have it; the conversation begins anew"
+            )),
             Fault::Stranger(leaf) => {
                 tracing::error!(device = %leaf.device, account = %leaf.account, "a stranger in a conversation");
                 self.warn(format!(
@@ -341,6 +402,33 @@ impl Conversations {
         Ok(())
     }
 }
+
+impl From<Brought> for Dispatch {
+    fn from(brought: Brought) -> Self {
+        Self { brought, missing: 0 }
+    }
+}
+
+/// Counts what a device says, and tells how many messages before this one are missing.
+fn count(
+    transaction: &Connection,
+    id: ConversationId,
+    device: DeviceKey,
+    number: u64,
+) -> Result<u64, Trouble> {
+    let Some(last) = last_heard(transaction, id, device)? else {
+        set_heard(transaction, id, device, number)?;
+        return Ok(0);
+    };
+    if number > last {
+        set_heard(transaction, id, device, number)?;
+    }
+    Ok(number.saturating_sub(last.saturating_add(1)))
+}
+
+/// How many messages of somebody who was not let in are kept. Count, default 100: fewer lose what a friend has to say at
+/// first, more let a stranger fill the disk.
+const REQUEST_MESSAGES_MAX: u32 = 100;
 
 impl From<Trouble> for Fault {
     fn from(trouble: Trouble) -> Self {

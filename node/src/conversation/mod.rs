@@ -16,11 +16,15 @@ mod answers;
 mod asks;
 mod database;
 mod group;
+mod history;
 mod inbox;
 mod keys;
+mod receipts;
 mod roster;
 mod rows;
+mod standing;
 mod storage;
+mod talk;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -28,24 +32,22 @@ use std::{
 };
 
 use jamsync_protocol::{
+    chat::Reaction,
     conversation::{Content, ConversationId, PostId},
     id::{AccountId, DeviceKey},
     identity::DeviceSecret,
     time::UtcTime,
     wire::coord::{ConversationEntry, CoordRequest, KeyPackage, Sequence},
 };
-use rand::TryRngCore as _;
 use rusqlite::Connection;
 
 pub use self::{
     answers::NoAnswer,
     roster::{Friend, Roster},
     storage::ShelfError,
+    talk::Shown,
 };
-use self::{
-    keys::Keys,
-    rows::{Heard, Known, Unsent},
-};
+use self::{keys::Keys, rows::Known};
 
 /// The conversations of this device.
 #[derive(Debug)]
@@ -59,6 +61,8 @@ pub struct Conversations {
     packages_left: Option<u16>,
     /// Before this time nothing is asked, because the coordinator said so.
     quiet_until: Option<UtcTime>,
+    /// Before this time no receipt is sent.
+    receipts_again: Option<UtcTime>,
     connected: bool,
     notes: VecDeque<Note>,
 }
@@ -91,6 +95,9 @@ struct Live {
     settled: bool,
     /// Nothing is sent before this time, because the coordinator would refuse it.
     held_until: Option<UtcTime>,
+    /// Since when a receipt is owed, and when it is sent.
+    owes_since: Option<UtcTime>,
+    receipt_at: Option<UtcTime>,
 }
 
 /// How far the conversations are read through after the coordinator was away.
@@ -119,6 +126,28 @@ pub enum Note {
         with: AccountId,
         /// What.
         said: Said,
+        /// Whether somebody writes whom the listener has not let in yet.
+        is_request: bool,
+    },
+    /// How an account stands to a message has changed.
+    Reacted {
+        /// With whom the conversation is.
+        with: AccountId,
+        /// Whose reaction.
+        by: AccountId,
+        /// To which message.
+        to: PostId,
+        /// The reaction; none where it was taken back.
+        reaction: Option<Reaction>,
+    },
+    /// What this account said has come further with a contact.
+    Progress {
+        /// With whom.
+        with: AccountId,
+        /// Up to which message.
+        upto: PostId,
+        /// How far.
+        progress: Progress,
     },
     /// Something is wrong.
     Warning(String),
@@ -135,8 +164,23 @@ pub struct Said {
     pub at: UtcTime,
     /// What was said.
     pub content: Content,
-    /// Whether the coordinator has it.
-    pub sent: bool,
+    /// How far it has come; none for what others said.
+    pub progress: Option<Progress>,
+    /// Who has reacted to it, and how, each once.
+    pub reactions: Vec<(AccountId, Reaction)>,
+}
+
+/// How far a message of this account has come. A later one is greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Progress {
+    /// It waits on this device.
+    Waits,
+    /// The coordinator has it.
+    Sent,
+    /// A device of each other account has it.
+    Delivered,
+    /// The others have seen it, as far as they tell.
+    Read,
 }
 
 /// Why conversations cannot go on.
@@ -171,6 +215,20 @@ pub enum Trouble {
     /// The account is none of the contacts.
     #[error("that is none of your contacts; `jamsync contacts` lists them")]
     NoContact,
+    /// No such message is known here.
+    #[error("there is no such message here; `jamsync messages NAME` shows how each is called")]
+    NoMessage,
+    /// Several messages are meant.
+    #[error("several messages are called so, such as {one} and {other}; name more of the digits")]
+    Ambiguous {
+        /// The name of one.
+        one: String,
+        /// The name of another.
+        other: String,
+    },
+    /// There is nothing to decline.
+    #[error("there is no message request of this contact; `jamsync contacts block` keeps a contact away")]
+    NoRequest,
     /// The listener has blocked the contact.
     #[error("you have blocked this contact; `jamsync contacts unblock` lifts that")]
     Blocked,
@@ -196,6 +254,7 @@ impl Conversations {
             listing: Listing::Wanted(None),
             packages_left: None,
             quiet_until: None,
+            receipts_again: None,
             connected: false,
             notes: VecDeque::new(),
         };
@@ -244,46 +303,6 @@ impl Conversations {
         self.live.values_mut().for_each(Live::look_again);
     }
 
-    /// Says something to a contact. When this returns, it is kept, and goes out as soon as it can.
-    ///
-    /// # Errors
-    /// [`Trouble`]; nothing is said then.
-    pub fn say(&mut self, to: AccountId, content: Content, now: UtcTime) -> Result<Said, Trouble> {
-        let friend = self.roster.friend(to).ok_or(Trouble::NoContact)?;
-        if friend.blocked {
-            return Err(Trouble::Blocked);
-        }
-        let (id, _) = self.roster.conversation_with(to).ok_or(Trouble::NoContact)?;
-        let mut name = [0; 16];
-        rand::rngs::OsRng.try_fill_bytes(&mut name).map_err(|error| Trouble::Keys(error.to_string()))?;
-        let transaction = self.database.unchecked_transaction()?;
-        let waiting = Unsent::count(&transaction)?;
-        if waiting >= OUTBOX_MAX {
-            return Err(Trouble::Full { waiting });
-        }
-        let mut known = Known::load(&transaction, id)?;
-        known.said += 1;
-        known.save(&transaction)?;
-        let unsent = Unsent { id: PostId(name), count: known.said, at: now, content, sealed: None };
-        unsent.add(&transaction, id)?;
-        transaction.commit()?;
-        self.live.entry(id).or_default().stir();
-        Ok(self.own(unsent))
-    }
-
-    /// What was said with a contact: the last `limit` messages, oldest first, and behind them what waits to be sent.
-    ///
-    /// # Errors
-    /// [`Trouble`].
-    pub fn history(&self, with: AccountId, limit: u32) -> Result<Vec<Said>, Trouble> {
-        let Some((id, _)) = self.roster.conversation_with(with) else { return Ok(Vec::new()) };
-        let mut all: Vec<Said> = Heard::last(&self.database, id, limit)?.into_iter().map(Said::of).collect();
-        all.extend(Unsent::all(&self.database, id, OUTBOX_MAX)?.into_iter().map(|unsent| self.own(unsent)));
-        let surplus = all.len().saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX));
-        all.drain(..surplus);
-        Ok(all)
-    }
-
     /// The contacts of this account.
     #[must_use]
     pub const fn roster(&self) -> &Roster {
@@ -294,11 +313,6 @@ impl Conversations {
     #[must_use]
     pub fn poll_note(&mut self) -> Option<Note> {
         self.notes.pop_front()
-    }
-
-    fn own(&self, unsent: Unsent) -> Said {
-        let Unsent { id, at, content, .. } = unsent;
-        Said { id, by: self.keys.account, at, content, sent: false }
     }
 
     fn warn(&mut self, warning: impl Into<String>) {
@@ -338,13 +352,6 @@ impl Live {
     fn look_again(&mut self) {
         self.stir();
         (self.packages_again, self.packages_tries) = (None, 0);
-    }
-}
-
-impl Said {
-    fn of(heard: Heard) -> Self {
-        let Heard { id, account: by, at, content, .. } = heard;
-        Self { id, by, at, content, sent: true }
     }
 }
 

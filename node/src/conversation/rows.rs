@@ -1,8 +1,8 @@
-//! The rows of a conversation as this node keeps them: how far it is, what waits to be sent, what was said.
+//! The rows of a conversation as this node keeps them: how far it is, and what waits to be sent.
 
 use jamsync_protocol::{
     conversation::{Content, ConversationId, Epoch, PostId},
-    id::{AccountId, DeviceKey},
+    id::DeviceKey,
     time::UtcTime,
     wire::{codec, coord::Sequence},
 };
@@ -46,17 +46,6 @@ pub(super) struct Unsent {
     pub(super) content: Content,
     /// The bytes that go out, and the epoch for which they are sealed. Once made for an epoch, they are never made anew for it.
     pub(super) sealed: Option<(Epoch, Vec<u8>)>,
-}
-
-/// Something that was said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Heard {
-    pub(super) sequence: Sequence,
-    pub(super) id: PostId,
-    pub(super) account: AccountId,
-    pub(super) device: DeviceKey,
-    pub(super) at: UtcTime,
-    pub(super) content: Content,
 }
 
 impl Known {
@@ -187,55 +176,15 @@ impl Unsent {
         Ok(())
     }
 
+    /// Whether something waits that a listener has said, rather than a receipt.
+    pub(super) fn is_any_shown(database: &Connection, conversation: ConversationId) -> Result<bool, Trouble> {
+        let all = Self::all(database, conversation, u32::MAX)?;
+        Ok(all.iter().any(|unsent| unsent.content.is_shown()))
+    }
+
     /// How much waits to be sent in all conversations.
     pub(super) fn count(database: &Connection) -> Result<u32, Trouble> {
         Ok(database.prepare_cached("SELECT count(*) FROM outbox")?.query_row([], |row| row.get(0))?)
-    }
-}
-
-impl Heard {
-    pub(super) fn add(&self, database: &Connection, conversation: ConversationId) -> Result<(), Trouble> {
-        let sql = "INSERT INTO history (conversation, sequence, id, account, device, at, content)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-        let content = codec::encode(&self.content, CONTENT_BYTES_MAX).map_err(Trouble::value)?;
-        let (sequence, at) = (whole(self.sequence.0), self.at.as_nanos());
-        let row = (conversation.0, sequence, self.id.0, self.account.0, self.device.0, at, content);
-        database.prepare_cached(sql)?.execute(row)?;
-        Ok(())
-    }
-
-    pub(super) fn is_known(
-        database: &Connection,
-        conversation: ConversationId,
-        id: PostId,
-    ) -> Result<bool, Trouble> {
-        let sql = "SELECT 1 FROM history WHERE conversation = ?1 AND id = ?2";
-        Ok(database.prepare_cached(sql)?.exists((conversation.0, id.0))?)
-    }
-
-    /// The last `limit`, oldest first.
-    pub(super) fn last(
-        database: &Connection,
-        conversation: ConversationId,
-        limit: u32,
-    ) -> Result<Vec<Self>, Trouble> {
-        let sql = "SELECT sequence, id, account, device, at, content FROM history
-             WHERE conversation = ?1 ORDER BY sequence DESC LIMIT ?2";
-        let mut statement = database.prepare_cached(sql)?;
-        let mut rows = statement.query((conversation.0, limit))?;
-        let mut all = Vec::new();
-        while let Some(row) = rows.next()? {
-            all.push(Self {
-                sequence: Sequence(number(row, 0)?),
-                id: PostId(row.get(1)?),
-                account: AccountId(row.get(2)?),
-                device: DeviceKey(row.get(3)?),
-                at: UtcTime::from_nanos(row.get(4)?),
-                content: content(&row.get::<_, Vec<u8>>(5)?)?,
-            });
-        }
-        all.reverse();
-        Ok(all)
     }
 }
 
@@ -272,19 +221,19 @@ pub(super) fn set_setting(database: &Connection, name: &str, value: i64) -> Resu
     Ok(())
 }
 
-fn content(bytes: &[u8]) -> Result<Content, Trouble> {
+pub(super) fn content(bytes: &[u8]) -> Result<Content, Trouble> {
     codec::decode(bytes).map_err(Trouble::value)
 }
 
-fn number(row: &Row<'_>, index: usize) -> rusqlite::Result<u64> {
+pub(super) fn number(row: &Row<'_>, index: usize) -> rusqlite::Result<u64> {
     let number: i64 = row.get(index)?;
     u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(index, number))
 }
 
 /// What is greater comes from a coordinator that makes things up, and names nothing that there is.
-fn whole(number: u64) -> i64 {
+pub(super) fn whole(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// More than any content.
-const CONTENT_BYTES_MAX: usize = 8 * 1024;
+pub(super) const CONTENT_BYTES_MAX: usize = 8 * 1024;

@@ -1,6 +1,7 @@
 //! What the listener asks for, verb by verb.
 
 use jamsync_protocol::{
+    conversation::Content,
     queue::{Intent, Place},
     session::Command,
     time::Span,
@@ -53,8 +54,15 @@ impl Engine {
             Request::Link => self.make_link(),
             Request::Join { link } => self.open_link(&link),
             Request::Contacts => self.list_contacts(),
-            Request::Message { to, text } => self.message(&to, text),
-            Request::Messages { with, last } => self.messages(with.as_ref(), last),
+            Request::Message { to, text } => self.message(&to, Content::Text(text)),
+            Request::MessageCard { to, card } => self.message_card(&to, card),
+            Request::Messages { with, last, peek } => self.messages(with.as_ref(), last, peek),
+            Request::MessageReact { with, message, reaction } => {
+                self.react_to_message(&with, message, reaction)
+            }
+            Request::AnswerMessages { with, accept } => self.answer_messages(&with, accept),
+            Request::ReadReceipts { on } => self.read_receipts(on),
+            Request::MessageTracks { with, message } => self.message_tracks(&with, message),
             Request::RequestJam { to } => self.request_jam(to),
             Request::Accept { from } => self.answer_request(from.as_ref(), true),
             Request::Decline { from } => self.answer_request(from.as_ref(), false),

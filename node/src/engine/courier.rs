@@ -8,6 +8,7 @@ use std::{
 };
 
 use jamsync_protocol::{
+    chat::Reaction,
     conversation::{Content, ConversationId},
     id::AccountId,
     time::Span,
@@ -21,7 +22,7 @@ use tokio::{
 use super::{Apply, Completion, utc_now};
 use crate::{
     api::Reply,
-    conversation::{Ask, Conversations, NoAnswer, Note, Roster, Said, Trouble},
+    conversation::{Ask, Conversations, NoAnswer, Note, Roster, Said, Shown, Trouble},
     identity::Identity,
     net::coordinator::{CoordinatorLink, LinkError},
 };
@@ -44,13 +45,21 @@ pub(super) enum Errand {
     /// Who is who has changed.
     Roster(Box<Roster>),
     /// The listener says something.
-    Say { to: AccountId, content: Content, answer: oneshot::Sender<Result<Said, Trouble>> },
-    /// The listener wants to see what was said, with each of these the last so many.
-    Show { with: Vec<AccountId>, last: u32, answer: oneshot::Sender<Result<Shown, Trouble>> },
+    Say { to: AccountId, content: Content, answer: Answer<Said> },
+    /// The listener wants to see what was said, with each of these the last so many, and perhaps reads it.
+    Show { with: Vec<AccountId>, last: u32, reads: bool, answer: Answer<Vec<Shown>> },
+    /// The listener reacts to the message whose name begins so.
+    React { with: AccountId, message: String, reaction: Option<Reaction>, answer: Answer<()> },
+    /// The listener lets somebody in who has written, or not.
+    AnswerRequest { with: AccountId, accept: bool, answer: Answer<()> },
+    /// The listener tells what was read from now on, or not, or asks.
+    TellReading { on: Option<bool>, answer: Answer<bool> },
+    /// The message whose name begins so is looked for.
+    Find { with: AccountId, message: String, answer: Answer<Said> },
 }
 
-/// What was said, by whom it was said with.
-pub(super) type Shown = Vec<(AccountId, Vec<Said>)>;
+/// Where the answer to an errand goes. Whoever does not wait for it has gone.
+type Answer<T> = oneshot::Sender<Result<T, Trouble>>;
 
 impl Courier {
     /// Opens the conversations and starts to carry. Returns with it what the listener should know.
@@ -156,12 +165,25 @@ impl Round {
                 Errand::Grown(conversation) => conversations.handle_grown(conversation)?,
                 Errand::Roster(roster) => conversations.handle_roster(*roster),
                 Errand::Say { to, content, answer } => {
-                    // Whoever does not wait for the answer has gone.
                     let _ = answer.send(conversations.say(to, content, utc_now()));
                 }
-                Errand::Show { with, last, answer } => {
-                    let each = |account| Ok((account, conversations.history(account, last)?));
-                    let _ = answer.send(with.into_iter().map(each).collect());
+                Errand::Show { with, last, reads, answer } => {
+                    let _ = answer.send(show(conversations, &with, last, reads));
+                }
+                Errand::React { with, message, reaction, answer } => {
+                    let found = conversations.find(with, &message);
+                    let reacted = |said: Said| conversations.react(with, said.id, reaction, utc_now());
+                    let _ = answer.send(found.and_then(reacted));
+                }
+                Errand::AnswerRequest { with, accept, answer } => {
+                    let _ = answer.send(conversations.answer_request(with, accept, utc_now()));
+                }
+                Errand::TellReading { on, answer } => {
+                    let set = on.map_or(Ok(()), |on| conversations.set_tells_reading(on));
+                    let _ = answer.send(set.and_then(|()| conversations.tells_reading()));
+                }
+                Errand::Find { with, message, answer } => {
+                    let _ = answer.send(conversations.find(with, &message));
                 }
             }
             Ok(())
@@ -210,6 +232,20 @@ impl Round {
         });
         done.await.unwrap_or_else(|_| Err(Trouble::Database("its thread has ended".to_owned())))
     }
+}
+
+/// What was said with each of these; seen from then on, where the listener reads it.
+fn show(
+    conversations: &mut Conversations,
+    with: &[AccountId],
+    last: u32,
+    reads: bool,
+) -> Result<Vec<Shown>, Trouble> {
+    let shown = with.iter().map(|account| conversations.history(*account, last)).collect::<Result<_, _>>()?;
+    if reads {
+        with.iter().try_for_each(|account| conversations.see(*account))?;
+    }
+    Ok(shown)
 }
 
 /// The answer to what was asked; never where nothing was. Without one, because its task was dropped, none.

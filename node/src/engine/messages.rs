@@ -1,7 +1,7 @@
 //! Messages to contacts: what the listener says, sees and is told; the [courier](super::courier) carries them.
 
 use jamsync_protocol::{
-    chat::ChatText,
+    chat::Reaction,
     conversation::{Content, ConversationId},
     id::{AccountId, Handle},
 };
@@ -13,8 +13,11 @@ use super::{
     friends::{Work, no_account},
 };
 use crate::{
-    api::{self, ApiError, ConversationMessage, ErrorCode, Reply},
-    conversation::{Friend, Note, Roster, Said, Trouble},
+    api::{
+        self, ApiError, ConversationMessage, ErrorCode, MessageCard, MessageProgress, MessageReaction, Reply,
+        Talk,
+    },
+    conversation::{Friend, Note, Progress, Roster, Said, Shown, Trouble},
 };
 
 impl Engine {
@@ -61,86 +64,172 @@ impl Engine {
     }
 
     /// Says something to a contact.
-    pub(super) fn message(&self, to: &Handle, text: ChatText) -> Result<Work, ApiError> {
+    pub(super) fn message(&self, to: &Handle, content: Content) -> Result<Work, ApiError> {
         let (courier, account) = (self.running_courier()?, self.contact_named(to)?);
-        let (to, (answer, said)) = (to.clone(), oneshot::channel());
-        courier.send(Errand::Say { to: account, content: Content::Text(text), answer });
-        Ok(Box::pin(async move {
-            let said = said.await.map_err(|_| stopped())?.map_err(|trouble| troubled(&trouble))?;
-            let apply: Apply = Box::new(move |engine| {
-                let message = engine.shown(&to, said).ok_or_else(stopped)?;
-                Ok(Reply::Message { message })
-            });
-            Ok(apply)
-        }))
+        Ok(say(courier, account, to.clone(), content))
     }
 
     /// What was said with a contact, or the last message with each.
-    pub(super) fn messages(&self, with: Option<&Handle>, last: u32) -> Result<Work, ApiError> {
+    pub(super) fn messages(&self, with: Option<&Handle>, last: u32, peek: bool) -> Result<Work, ApiError> {
         let courier = self.running_courier()?;
         let (accounts, last) = match with {
             Some(name) => (vec![self.contact_named(name)?], last.min(SHOWN_MAX)),
             None => (self.contact_ids(), 1),
         };
         let (answer, shown) = oneshot::channel();
-        courier.send(Errand::Show { with: accounts, last, answer });
+        courier.send(Errand::Show { with: accounts, last, reads: with.is_some() && !peek, answer });
         let with = with.cloned();
         Ok(Box::pin(async move {
-            let shown = shown.await.map_err(|_| stopped())?.map_err(|trouble| troubled(&trouble))?;
-            let apply: Apply = Box::new(move |engine| {
-                let mut messages = Vec::new();
-                for (account, said) in shown {
-                    let Some(name) = engine.account.as_ref().and_then(|known| known.name_of(account)) else {
-                        continue;
-                    };
-                    messages.extend(said.into_iter().filter_map(|said| engine.shown(name, said)));
-                }
-                if with.is_none() {
-                    messages.sort_by_key(|message| message.at);
-                }
-                Ok(Reply::Messages { with, messages })
-            });
+            let shown = outcome(shown).await?;
+            let apply: Apply = Box::new(move |engine| Ok(engine.messages_shown(with, shown)));
+            Ok(apply)
+        }))
+    }
+
+    fn messages_shown(&self, with: Option<Handle>, shown: Vec<Shown>) -> Reply {
+        let (mut messages, mut talks) = (Vec::new(), Vec::new());
+        for Shown { with: account, is_request: request, unread, said } in shown {
+            let Some(name) = self.account.as_ref().and_then(|known| known.name_of(account)) else { continue };
+            if !said.is_empty() {
+                talks.push(Talk { with: name.clone(), request, unread });
+            }
+            messages.extend(said.into_iter().filter_map(|said| self.shown(name, said, request)));
+        }
+        if with.is_none() {
+            messages.sort_by_key(|message| message.at);
+        }
+        Reply::Messages { with, messages, talks }
+    }
+
+    /// Reacts to a message.
+    pub(super) fn react_to_message(
+        &self,
+        with: &Handle,
+        message: String,
+        reaction: Option<Reaction>,
+    ) -> Result<Work, ApiError> {
+        let (courier, with) = (self.running_courier()?, self.contact_named(with)?);
+        let (answer, done) = oneshot::channel();
+        courier.send(Errand::React { with, message, reaction, answer });
+        Ok(done_when(done))
+    }
+
+    /// Lets a contact in who has written, or not.
+    pub(super) fn answer_messages(&self, with: &Handle, accept: bool) -> Result<Work, ApiError> {
+        let (courier, with) = (self.running_courier()?, self.contact_named(with)?);
+        let (answer, done) = oneshot::channel();
+        courier.send(Errand::AnswerRequest { with, accept, answer });
+        Ok(done_when(done))
+    }
+
+    /// Tells others what was read from now on, or not, or says which.
+    pub(super) fn read_receipts(&self, on: Option<bool>) -> Result<Work, ApiError> {
+        let courier = self.running_courier()?;
+        let (answer, set) = oneshot::channel();
+        courier.send(Errand::TellReading { on, answer });
+        Ok(Box::pin(async move {
+            let on = outcome(set).await?;
+            let apply: Apply = Box::new(move |_| Ok(Reply::ReadReceipts { on }));
             Ok(apply)
         }))
     }
 
     /// Passes on what the conversations want the listener to know.
     pub(super) fn heed_note(&mut self, note: Note) {
-        match note {
-            Note::Warning(warning) => self.warn(warning),
-            Note::Said { with, said } => {
-                let name = self.account.as_ref().and_then(|account| account.name_of(with)).cloned();
-                if let Some(message) = name.and_then(|name| self.shown(&name, said)) {
-                    self.tell(api::Event::Message(message));
-                }
+        let name = |with| self.account.as_ref().and_then(|account| account.name_of(with)).cloned();
+        let event = match note {
+            Note::Warning(warning) => return self.warn(warning),
+            Note::Said { with, said, is_request } => {
+                name(with).and_then(|name| self.shown(&name, said, is_request)).map(api::Event::Message)
             }
+            Note::Reacted { with, by, to, reaction } => name(with).map(|name| {
+                let (mine, id) = (self.is_me(by), to.to_string());
+                api::Event::MessageReaction { with: name, mine, id, reaction }
+            }),
+            Note::Progress { with, upto, progress } => name(with).map(|name| {
+                let (up_to, progress) = (upto.to_string(), progress_of(progress));
+                api::Event::MessageProgress { with: name, up_to, progress }
+            }),
+        };
+        if let Some(event) = event {
+            self.tell(event);
         }
     }
 
     /// A message as the listener sees it; none for a kind that this version does not show.
-    fn shown(&self, with: &Handle, said: Said) -> Option<ConversationMessage> {
-        let mine = self.account.as_ref().and_then(Account::id) == Some(said.by);
-        let (id, with) = (said.id.to_string(), with.clone());
-        match said.content {
-            Content::Text(text) => {
-                Some(ConversationMessage { id, with, mine, at: said.at, text, sent: said.sent })
-            }
-            _ => None,
-        }
+    fn shown(&self, with: &Handle, said: Said, request: bool) -> Option<ConversationMessage> {
+        let (text, card) = match said.content {
+            Content::Text(text) => (text, None),
+            Content::Card(card) => (card.to_string().parse().ok()?, Some(MessageCard::of(&card)?)),
+            Content::Reaction { .. } | Content::Receipt { .. } | _ => return None,
+        };
+        let react = |(by, reaction)| MessageReaction { mine: self.is_me(by), reaction };
+        Some(ConversationMessage {
+            id: said.id.to_string(),
+            with: with.clone(),
+            mine: self.is_me(said.by),
+            at: said.at,
+            text,
+            card,
+            progress: said.progress.map(progress_of),
+            reactions: said.reactions.into_iter().map(react).collect(),
+            request: request && !self.is_me(said.by),
+        })
     }
 
-    fn running_courier(&self) -> Result<Courier, ApiError> {
+    fn is_me(&self, account: AccountId) -> bool {
+        self.account.as_ref().and_then(Account::id) == Some(account)
+    }
+
+    pub(super) fn running_courier(&self) -> Result<Courier, ApiError> {
         self.signed_in()?;
         self.courier.clone().ok_or_else(stopped)
     }
 
-    fn contact_named(&self, name: &Handle) -> Result<AccountId, ApiError> {
+    pub(super) fn contact_named(&self, name: &Handle) -> Result<AccountId, ApiError> {
         let account = self.account.as_ref().ok_or_else(no_account)?;
         let known = account.contacts.iter().find(|contact| contact.handle == *name).ok_or_else(|| {
             let what = format!("{name} is not among your contacts");
             ApiError::new(ErrorCode::NotFound, what, "`jamsync contacts` lists them")
         })?;
         Ok(known.account)
+    }
+}
+
+/// Says something, and answers with the message as it is kept.
+pub(super) fn say(courier: Courier, account: AccountId, to: Handle, content: Content) -> Work {
+    Box::pin(async move {
+        let (answer, said) = oneshot::channel();
+        courier.send(Errand::Say { to: account, content, answer });
+        let said = outcome(said).await?;
+        let apply: Apply = Box::new(move |engine| {
+            let message = engine.shown(&to, said, false).ok_or_else(stopped)?;
+            Ok(Reply::Message { message })
+        });
+        Ok(apply)
+    })
+}
+
+/// What has become of an errand.
+pub(super) async fn outcome<T>(answer: oneshot::Receiver<Result<T, Trouble>>) -> Result<T, ApiError> {
+    answer.await.map_err(|_| stopped())?.map_err(|trouble| troubled(&trouble))
+}
+
+/// An errand that is answered when it is done.
+fn done_when(answer: oneshot::Receiver<Result<(), Trouble>>) -> Work {
+    Box::pin(async move {
+        outcome(answer).await?;
+        let apply: Apply = Box::new(|_| Ok(Reply::Done));
+        Ok(apply)
+    })
+}
+
+const fn progress_of(progress: Progress) -> MessageProgress {
+    match progress {
+        Progress::Waits => MessageProgress::Waits,
+        Progress::Sent => MessageProgress::Sent,
+        Progress::Delivered => MessageProgress::Delivered,
+        Progress::Read => MessageProgress::Read,
     }
 }
 
@@ -163,7 +252,8 @@ fn stopped() -> ApiError {
 #[expect(clippy::wildcard_enum_match_arm, reason = "all other trouble is a plain failure")]
 fn troubled(trouble: &Trouble) -> ApiError {
     let code = match trouble {
-        Trouble::NoContact => ErrorCode::NotFound,
+        Trouble::NoContact | Trouble::NoMessage | Trouble::NoRequest => ErrorCode::NotFound,
+        Trouble::Ambiguous { .. } => ErrorCode::Usage,
         Trouble::Blocked | Trouble::Full { .. } => ErrorCode::Refused,
         _ => ErrorCode::Failed,
     };

@@ -9,6 +9,7 @@
 mod account;
 mod away;
 mod calls;
+mod cards;
 mod chat;
 mod contacts;
 mod courier;

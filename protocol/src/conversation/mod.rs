@@ -13,8 +13,13 @@ use crate::{
     text::List,
 };
 
+mod card;
 mod content;
 
+pub use card::{
+    CARD_BYTES_MAX, CARD_LENGTH_MAX, CARD_TEXT_BYTES_MAX, Card, CardError, CardLength, CardText, ChapterCard,
+    EpisodeCard, PLAYLIST_COUNT_MAX, PLAYLIST_NAMED_MAX, PlaylistCard, PlaylistEntry, TrackCard,
+};
 pub use content::{Content, Message};
 
 /// The most accounts in one conversation.

@@ -87,6 +87,28 @@ fn a_damaged_database_is_put_aside_and_the_device_is_let_in_again() {
 }
 
 #[test]
+fn a_coordinator_whose_data_went_back_in_time_goes_on_and_nothing_that_was_heard_is_lost() {
+    let mut world = World::of(&["ana", "ben"], 5);
+    world.say(ANA, BEN, "one");
+    world.settle();
+    world.back_up("before");
+    for words in ["two", "three"] {
+        world.say(ANA, BEN, words);
+        world.say(BEN, ANA, &format!("{words} too"));
+    }
+    world.settle();
+    world.restore("before");
+    world.say(ANA, BEN, "four");
+    world.say(BEN, ANA, "four too");
+    world.settle();
+    for (device, with) in [(ANA, BEN), (BEN, ANA)] {
+        let mut words = world.words(device, with);
+        words.sort();
+        assert_eq!(words, ["four", "four too", "one", "three", "three too", "two", "two too"]);
+    }
+}
+
+#[test]
 fn a_message_tells_little_of_its_length() {
     let mut world = World::of(&["ana", "ben"], 4);
     for words in ["a".to_owned(), "b".repeat(80), "c".repeat(1_000), "d".repeat(4_096)] {

@@ -8,6 +8,9 @@
 
 mod devices;
 mod hostile;
+pub(crate) mod ledger;
+mod receipts;
+mod requests;
 mod rounds;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
@@ -17,7 +20,7 @@ use jamsync_coordinator::{
     rules::{self, Context, Settings, Stop},
     store::{Account, ContactRow, SqliteStore, Store, StoreError, Whereabouts},
 };
-use jamsync_node::conversation::{Ask, Conversations, Friend, NoAnswer, Note, Roster};
+use jamsync_node::conversation::{Ask, Conversations, Friend, NoAnswer, Note, Progress, Roster};
 use jamsync_protocol::{
     chat::ChatText,
     conversation::{Content, ConversationId, Members},
@@ -28,6 +31,8 @@ use jamsync_protocol::{
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio::runtime::Runtime;
+
+use ledger::Ledger;
 
 /// When every world begins.
 const BEGIN: UtcTime = UtcTime::from_nanos(1_795_219_200_000_000_000);
@@ -51,8 +56,10 @@ struct World {
     people: Vec<Person>,
     devices: Vec<Device>,
     lie: Option<Lie>,
-    /// Every sealed message that was handed to the coordinator: its name, its epoch and its bytes.
+    /// Every message and change that was handed to the coordinator, sealed.
     posts: Vec<CoordRequest>,
+    /// The keys that everything sealed has used which was handed to the coordinator.
+    ledger: Ledger,
 }
 
 struct Person {
@@ -94,7 +101,9 @@ impl World {
         let runtime = Runtime::new().expect("a runtime");
         let random = StdRng::seed_from_u64(seed);
         let (now, people, devices, posts) = (BEGIN, Vec::new(), Vec::new(), Vec::new());
-        let mut world = Self { runtime, store, folder, now, random, people, devices, lie: None, posts };
+        let ledger = Ledger::default();
+        let mut world =
+            Self { runtime, store, folder, now, random, people, devices, lie: None, posts, ledger };
         for (number, name) in names.iter().enumerate() {
             let log = DeviceLog::found(&secret(number), [7; 16]);
             world.people.push(Person { name: name.parse().expect("a handle"), log });
@@ -229,9 +238,7 @@ impl World {
             return self.hear(number);
         };
         let key = self.devices[number].secret.public();
-        if matches!(ask.request, CoordRequest::Post { .. }) {
-            self.posts.push(ask.request.clone());
-        }
+        self.note(number, &ask.request);
         let answer = self.answer(key, &ask);
         if dies {
             self.kill(number);
@@ -241,6 +248,18 @@ impl World {
         machine.handle_answer(ask, answer, now).expect("its database works");
         self.listen(number);
         true
+    }
+
+    /// Keeps what is sealed in a request, and what it takes to read which key has sealed it.
+    fn note(&mut self, number: usize, request: &CoordRequest) {
+        let sealed = match request {
+            CoordRequest::Post { sealed, .. } => &sealed[..],
+            CoordRequest::ChangeConversation { commit, .. } => &commit[..],
+            _ => return,
+        };
+        self.ledger.note(sealed);
+        self.posts.push(request.clone());
+        self.ledger.learn(&self.devices[number].path);
     }
 
     fn answer(&mut self, key: DeviceKey, ask: &Ask) -> Result<CoordReply, NoAnswer> {
@@ -297,6 +316,30 @@ impl World {
         machines.into_iter().any(|machine| machine.poll_wake().is_some())
     }
 
+    /// Copies the coordinator's data to `name`, as a backup does.
+    fn back_up(&self, name: &str) {
+        for ending in ["", "-wal"] {
+            // Nothing is being written, so both belong together.
+            let [from, to] =
+                ["coordinator", name].map(|name| self.folder.path().join(format!("{name}{ending}")));
+            if from.exists() {
+                std::fs::copy(from, to).expect("copied");
+            }
+        }
+    }
+
+    /// The coordinator goes on with what `name` holds, and every device notices that it came back.
+    fn restore(&mut self, name: &str) {
+        self.store = SqliteStore::open(&self.folder.path().join(name)).expect("opens");
+        for device in &mut self.devices {
+            device.seen = EventNumber(0);
+            if let Some(machine) = &mut device.machine {
+                machine.handle_disconnected();
+                machine.handle_connected();
+            }
+        }
+    }
+
     fn account(&self, person: usize) -> AccountId {
         self.people[person].log.account()
     }
@@ -315,9 +358,9 @@ impl World {
     /// What a device shows of its conversation with somebody: whether it is sent, and the words.
     fn shown(&self, number: usize, with: usize) -> Vec<(bool, String)> {
         let machine = self.devices[number].machine.as_ref().expect("it runs");
-        let said = machine.history(self.account(with), 10_000).expect("its database works");
-        let words = said.into_iter().map(|said| match said.content {
-            Content::Text(text) => (said.sent, text.as_str().to_owned()),
+        let shown = machine.history(self.account(with), 10_000).expect("its database works");
+        let words = shown.said.into_iter().map(|said| match said.content {
+            Content::Text(text) => (said.progress != Some(Progress::Waits), text.as_str().to_owned()),
             other => panic!("no text: {other:?}"),
         });
         words.collect()

@@ -14,7 +14,7 @@ use super::{
 const CANARY: &str = "the canary sings at midnight";
 
 /// What `node` shows of its conversation with `with`: who said it, what, and whether it is sent.
-fn messages(node: &Node, with: &str) -> Vec<ConversationMessage> {
+pub(super) fn messages(node: &Node, with: &str) -> Vec<ConversationMessage> {
     match node.run(&["messages", with, "--last", "1000"]) {
         Reply::Messages { messages, .. } => messages,
         other => panic!("no messages, but {other:?}"),
@@ -31,11 +31,6 @@ pub(super) fn write(node: &Node, to: &str, text: &str) {
         Reply::Message { message } => assert_eq!((message.mine, message.text.as_str()), (true, text)),
         other => panic!("not kept, but {other:?}"),
     }
-}
-
-/// Whether the coordinator has all that is shown.
-pub(super) fn all_sent(node: &Node, with: &str) -> bool {
-    messages(node, with).iter().all(|message| message.sent)
 }
 
 /// The event that tells of a message with these words.
@@ -72,7 +67,7 @@ fn what_is_said_to_a_friend_who_is_away_arrives_once_and_nobody_between_can_read
     let mark = friends.ana.mark();
     write(&friends.ana, "ben", CANARY);
     let sent = friends.ana.event_since(mark, "that the coordinator has it", told(CANARY));
-    assert!(sent.mine && sent.sent, "{sent:?}");
+    assert!(sent.mine && sent.is_sent(), "{sent:?}");
 
     // What was acknowledged survives the coordinator's sudden end.
     friends.stage.kill_coordinator();
@@ -130,7 +125,7 @@ fn every_device_of_both_gets_what_is_said_until_it_is_revoked() {
     let mark = friends.ana.mark();
     write(&laptop, "ben", "from the laptop");
     let seen = friends.ana.event_since(mark, "one's own other device", told("from the laptop"));
-    assert!(seen.mine && seen.sent, "{seen:?}");
+    assert!(seen.mine && seen.is_sent(), "{seen:?}");
     friends.ben.event("the laptop's", told("from the laptop"));
 
     friends.ana.run(&["account", "devices", "revoke", "laptop"]);

@@ -169,6 +169,11 @@ impl Node {
         self.home
     }
 
+    /// The number of its process.
+    pub(super) fn process(&self) -> u32 {
+        self.daemon.id()
+    }
+
     pub(super) fn signal(&self, signal: Signal) {
         self.daemon.signal(signal);
     }

@@ -45,6 +45,11 @@ impl Process {
         kill_process(pid, signal).expect("the process lives");
     }
 
+    /// Its number among the system's.
+    pub(super) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Whether it still runs.
     pub(super) fn runs(&mut self) -> bool {
         self.0.try_wait().expect("a child").is_none()

@@ -105,6 +105,16 @@ impl Stage {
         self.coordinator.take().expect("it runs").kill();
     }
 
+    /// Where the coordinator listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+    }
+
+    /// The number of the coordinator's process.
+    pub(super) fn coordinator_process(&self) -> u32 {
+        self.coordinator.as_ref().expect("it runs").id()
+    }
+
     pub(super) fn data(&self) -> PathBuf {
         self.folder.path().join("coordinator")
     }

@@ -41,7 +41,7 @@ impl Rows<'_> {
     }
 
     /// Runs `sql`, and returns how many rows it changed.
-    fn count(&self, sql: &str, params: impl Params) -> Result<u64, StoreError> {
+    pub(super) fn count(&self, sql: &str, params: impl Params) -> Result<u64, StoreError> {
         let changed = self.prepare(sql).and_then(|mut s| s.execute(params)).map_err(db)?;
         Ok(u64::try_from(changed).unwrap_or(u64::MAX))
     }

@@ -97,8 +97,16 @@ impl Rows<'_> {
 
     pub(super) fn set_conversation(&self, conversation: &Conversation) -> Result<(), StoreError> {
         let Conversation { id, members, epoch, newest, forgotten } = conversation;
+        // Who is in it never changes.
+        let known = self.count(
+            "UPDATE conversations SET generation = ?2, epoch = ?3, newest = ?4, forgotten = ?5 WHERE id = ?1",
+            (id.0, epoch.generation, whole(epoch.number), number(*newest), number(*forgotten)),
+        )?;
+        if known > 0 {
+            return Ok(());
+        }
         self.change(
-            "INSERT OR REPLACE INTO conversations (id, generation, epoch, newest, forgotten)
+            "INSERT INTO conversations (id, generation, epoch, newest, forgotten)
              VALUES (?1, ?2, ?3, ?4, ?5)",
             (id.0, epoch.generation, whole(epoch.number), number(*newest), number(*forgotten)),
         )?;
