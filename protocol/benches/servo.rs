@@ -1,6 +1,6 @@
-//! What a stamp and a step cost: `cargo bench -p jamsync-protocol --bench servo`.
+//! What a callback, a stamp and a step cost: `cargo bench -p jamsync-protocol --bench servo`.
 //!
-//! A node handles 100 stamps and 10 steps per second for its one output.
+//! A node handles 100 callbacks and 10 steps per second for its one output.
 
 use divan::{Bencher, black_box};
 use jamsync_protocol::{
@@ -38,6 +38,20 @@ fn a_second_of_stamps(bencher: Bencher<'_, '_>) {
             let _ = black_box(line.handle_stamp(frame, audible));
         }
     });
+}
+
+/// As a node does it: the callbacks' own times are followed as well.
+#[divan::bench]
+fn a_second_of_callbacks(bencher: Bencher<'_, '_>) {
+    let mut line = AudibleLine::new(SampleRate::HZ_48000, None);
+    let mut callbacks = stamps();
+    let mut handle = |count| {
+        for (frame, entered) in callbacks.by_ref().take(count) {
+            let _ = black_box(line.handle_callback(frame, entered, Span::from_millis(60)));
+        }
+    };
+    handle(2_000);
+    bencher.bench_local(|| handle(100));
 }
 
 #[divan::bench]

@@ -111,6 +111,9 @@ fn a_host_that_lies_about_its_clock_costs_a_wider_bound_and_a_warning_and_no_mor
         assert_eq!(honest.counters.doubts, 0);
         assert!(outcome.counters.doubts > 0, "{lie:?}: no warning");
         let [told, lied] = outcome.score.bounds;
+        // A clock is believed up to 500 ppm, the servo corrects by 300, and the guest's own card runs 60 off.
+        let rate = outcome.score.rate_lied_to;
+        assert!(rate > 0.0 && rate < 900.0, "{lie:?}: a rate of {rate} ppm while it lies");
         assert!(lied > told, "{lie:?}: a bound of {lied} s while it lies, {told} s before");
         let p99 = quantile_us(&outcome.score.settled, 990);
         assert!(p99 < 250.0, "{lie:?}: p99 {p99} us after it");

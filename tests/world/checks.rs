@@ -177,9 +177,10 @@ impl Checks {
         self.disturb(now, Span::from_secs(2));
     }
 
-    pub(super) fn wakes(&mut self, who: usize, now: Span) {
+    pub(super) fn wakes(&mut self, now: Span) {
         self.counters.epochs += 1;
-        self.distrusted[1 - who] = Some(now);
+        // Nor does who slept know for how long, until it hears of the other.
+        self.distrusted = [Some(now); 2];
         self.troubled = now;
         // The first probe after it may come before the next sample.
         self.learns = now;
@@ -193,6 +194,7 @@ impl Checks {
             guest.session.sync_report(guest.time(now)).map_or(0.0, |report| report.bound.as_secs_f64());
         if lies {
             self.distrusted[1] = Some(LIES_UNTIL);
+            self.score.rate_lied_to = self.score.rate_lied_to.max(guest.player.rate().0.abs());
             self.disturb(now, Span::from_secs(6));
         }
         if lies || now - self.troubled > Span::from_secs(20) {

@@ -10,6 +10,9 @@ use super::{Deed, World};
 /// How long a card that stood still may sound late: until it is found, and jumped over. What is too short for that is less
 /// than anything is held to.
 const CARD_FOUND: Span = Span::from_secs(2);
+/// How long a card that reports in steps may take until its usual reports are known. Till then a stop of two steps looks like
+/// a step or two, and passes for late that long at most.
+const COARSE_CARD_KNOWN: Span = Span::from_secs(10);
 
 impl World<'_> {
     pub(super) fn act_by_plan(&mut self) -> Result<(), String> {
@@ -72,7 +75,8 @@ impl World<'_> {
             }
             Deed::CardStops(lasts) => {
                 self.sides[who].dac.stand_still(lasts);
-                self.checks.card_stops(self.now, CARD_FOUND);
+                let young = self.now < COARSE_CARD_KNOWN && self.plan.dacs[who].step > Span::ZERO;
+                self.checks.card_stops(self.now, if young { COARSE_CARD_KNOWN } else { CARD_FOUND });
                 Ok(())
             }
             Deed::Befalls(fate) => self.befall(who, fate),

@@ -247,7 +247,7 @@ impl<'a> World<'a> {
             side.asleep_until = None;
             let slept_from = side.stepped.max(side.woken);
             side.wake(slept_from, self.now);
-            self.checks.wakes(who, self.now);
+            self.checks.wakes(self.now);
         }
         while self.sides[who].dac.poll_timeout() <= self.now {
             let pieces = self.sides[who].take_period(self.now).to_vec();

@@ -232,6 +232,11 @@ impl Player {
         }
     }
 
+    /// How much faster than its nominal rate the source is used up.
+    pub(super) fn rate(&self) -> Ppm {
+        self.servo.rate()
+    }
+
     fn feed_forward(&self) -> Ppm {
         feed_forward(self.line.dac(), self.map.map_or(Ppm::ZERO, |map| map.rate))
     }

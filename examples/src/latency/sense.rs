@@ -26,11 +26,31 @@ impl Case {
         self.too_late().len()
     }
 
-    /// The first number that does not fit the others.
+    /// The first value that does not fit the others.
     pub(super) fn misfit(&self) -> Option<Misfit> {
         let ways = [("a_to_b", &self.path.a_to_b), ("b_to_a", &self.path.b_to_a)];
         let spikes = ways.into_iter().find_map(|(way, link)| spikes(way, link));
-        spikes.or_else(|| self.too_late().into_iter().next())
+        let first = self.unfit_name().or_else(|| self.twice()).or(spikes);
+        first.or_else(|| self.too_late().into_iter().next())
+    }
+
+    /// The name is part of file names.
+    fn unfit_name(&self) -> Option<Misfit> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let is_fit = (1..=NAME_MAX).contains(&self.name.len()) && self.name.chars().all(fits);
+        let shown: String = self.name.chars().take(NAME_MAX).collect();
+        let what = format!("{shown:?} is not 1 to {NAME_MAX} letters, digits, - and _");
+        (!is_fit).then_some(Misfit { tables: Vec::new(), item: None, key: "name", what })
+    }
+
+    /// What happens a second time to one to whom it may happen once.
+    fn twice(&self) -> Option<Misfit> {
+        let steps = again(self.clock_steps.iter().map(|step| step.of)).map(|item| ("clock_steps", item));
+        let sleeps = || again(self.sleeps.iter().map(|sleep| sleep.of)).map(|item| ("sleeps", item));
+        let kills = || again(self.kills.iter().map(|kill| kill.of)).map(|item| ("kills", item));
+        let (list, item) = steps.or_else(sleeps).or_else(kills)?;
+        let what = format!("the same again: `{list}` holds one for each at most");
+        Some(Misfit { tables: vec![list], item: Some(item), key: "of", what })
     }
 
     fn too_late(&self) -> Vec<Misfit> {
@@ -77,7 +97,9 @@ impl Misfit {
 
     fn line(&self, text: &str) -> Option<usize> {
         let root = DeTable::parse(text).ok()?;
-        let (first, further) = self.tables.split_first()?;
+        let Some((first, further)) = self.tables.split_first() else {
+            return line_of(text, root.get_ref().get(self.key)?.span().start);
+        };
         let mut value: &DeValue<'_> = root.get_ref().get(*first)?.get_ref();
         for key in further {
             value = value.get(*key)?.get_ref();
@@ -85,9 +107,19 @@ impl Misfit {
         if let Some(item) = self.item {
             value = value.get(item)?.get_ref();
         }
-        let before = text.get(..value.get(self.key)?.span().start)?;
-        Some(before.matches('\n').count() + 1)
+        line_of(text, value.get(self.key)?.span().start)
     }
+}
+
+/// The number of the line in which the byte `at` stands.
+fn line_of(text: &str, at: usize) -> Option<usize> {
+    Some(text.get(..at)?.matches('\n').count() + 1)
+}
+
+/// The place of the first that was there before.
+fn again<T: PartialEq>(all: impl Iterator<Item = T>) -> Option<usize> {
+    let all: Vec<T> = all.collect();
+    all.iter().enumerate().position(|(index, one)| all.iter().take(index).any(|before| before == one))
 }
 
 fn spikes(way: &'static str, link: &LinkConfig) -> Option<Misfit> {
@@ -98,6 +130,7 @@ fn spikes(way: &'static str, link: &LinkConfig) -> Option<Misfit> {
     Some(Misfit { tables: vec!["path", way, "spikes"], item: None, key: "least_ms", what })
 }
 
+const NAME_MAX: usize = 40;
 /// How long after the last edit of a run both queues are to be equal.
 const SETTLES_WITHIN: Span = Span::from_secs(1);
 
@@ -108,7 +141,17 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_by_its_line_and_with_what_is_allowed() {
         let head = "name = \"x\"\nabout = \"y\"\nseconds = 60\n";
+        let second = |list: &str, more: &str| {
+            let one = format!("[[{list}]]\nat_s = 9\n{more}\nof = \"b\"\n");
+            one.repeat(2)
+        };
+        let [steps, sleeps, kills] =
+            [("clock_steps", "by_s = 1"), ("sleeps", "for_s = 2"), ("kills", "away_s = 5")]
+                .map(|(list, more)| second(list, more));
         for (text, wanted) in [
+            (steps.as_str(), ["line 11: of = the same again", "`clock_steps` holds one for each"]),
+            (&sleeps, ["line 11: of = the same again", "`sleeps` holds one for each"]),
+            (&kills, ["line 11: of = the same again", "`kills` holds one for each"]),
             ("[[actions]]\nby = \"a\"\ndo = \"skip\"\nat_s = 60\n", ["line 7: at_s = 60 ", "below 60 s"]),
             ("[[clock_steps]]\nat_s = 61\nof = \"a\"\nby_s = 1\n", ["line 5: at_s = 61 ", "below 60 s"]),
             ("[[sleeps]]\nat_s = 99\nof = \"a\"\nfor_s = 2\n", ["line 5: at_s = 99 ", "below 60 s"]),
@@ -127,6 +170,17 @@ mod tests {
             for part in wanted {
                 assert!(refused.contains(part), "{text:?} is refused without {part:?}: {refused}");
             }
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_no_part_of_a_file_name_is_refused_by_its_line() {
+        for name in ["", "../x", "a b", &"x".repeat(9_000)] {
+            let text = format!("about = \"y\"\n\nname = \"{name}\"\n");
+            let refused = Case::from_toml(&text).unwrap_err().to_string();
+            assert!(refused.starts_with("line 3: name = "), "{refused}");
+            assert!(refused.ends_with("is not 1 to 40 letters, digits, - and _"), "{refused}");
+            assert!(refused.len() < 120, "{refused}");
         }
     }
 

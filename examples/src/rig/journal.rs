@@ -33,8 +33,9 @@ pub(crate) const EFFECT_MAX: Span = Span::from_secs(2);
 /// By how much a node's own statement of an instant may be off in true time: the injected rate counts from a
 /// start that is known to within a second.
 const CLOCK_SLACK: Span = Span::from_millis(1);
-/// A pause stops the sound at once, but what a sound card has taken already is still heard, and faded.
-const PAUSE_TAIL: Span = Span::from_millis(100);
+/// A pause stops the sound at once, but what a sound card has taken already is still heard, and faded; and its anchor
+/// takes effect at once, before the other side can have heard of it.
+const PAUSE_TAIL: Span = Span::from_millis(500);
 
 impl Journal {
     /// The command `what` is about to be run.

@@ -51,6 +51,9 @@ pub struct ServoConfig {
     /// Least distance of two re-anchors. Default 5 s, 1 to 60 s; shorter stutters while an estimate settles, longer
     /// leaves a second jump uncorrected.
     pub cool_down: Span,
+    /// The same where a start came since the last one: another sound, or a device that has moved again. Default 1 s, 0.2 to
+    /// 5 s; shorter stutters over a device that reports this and that by turns, longer leaves a second stop uncorrected.
+    pub cool_down_fresh: Span,
 }
 
 /// What the caller's playback does next.
@@ -135,7 +138,9 @@ impl Servo {
             self.config.reanchor
         };
         let doubt = Span::from_nanos(self.spread.as_nanos().saturating_mul(SPREADS));
-        let cooling = self.reanchored.is_some_and(|at| now.since(at) < self.config.cool_down);
+        let cool_down =
+            if self.started > self.reanchored { self.config.cool_down_fresh } else { self.config.cool_down };
+        let cooling = self.reanchored.is_some_and(|at| now.since(at) < cool_down);
         if cooling || error.abs() <= threshold.max(doubt) {
             self.strikes = 0;
             return false;
@@ -162,6 +167,7 @@ impl Default for ServoConfig {
             reanchor_fresh: Span::from_micros(500),
             fresh: Span::from_secs(10),
             cool_down: Span::from_secs(5),
+            cool_down_fresh: Span::from_secs(1),
         }
     }
 }

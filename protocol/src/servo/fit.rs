@@ -44,13 +44,9 @@ pub(super) struct Fit {
 }
 
 /// Fits `samples`; `scratch` is used for medians and keeps its capacity. `None` without a sample.
-pub(super) fn fit(
-    samples: impl Iterator<Item = Sample> + Clone,
-    prior: Prior,
-    scratch: &mut Vec<f64>,
-) -> Option<Fit> {
+pub(super) fn fit(samples: &[Sample], prior: Prior, scratch: &mut Vec<f64>) -> Option<Fit> {
     scratch.clear();
-    scratch.extend(samples.clone().map(|s| s.y - prior.slope * s.x));
+    scratch.extend(samples.iter().map(|s| s.y - prior.slope * s.x));
     let mut line = Fit {
         offset: median(scratch)?,
         slope: prior.slope,
@@ -59,8 +55,8 @@ pub(super) fn fit(
         slope_se: prior.slope_sd,
     };
     for _ in 0..ROUNDS {
-        line.scale = scale_about(&line, samples.clone(), prior.scale, scratch);
-        line = reweighted(&line, samples.clone(), prior);
+        line.scale = scale_about(&line, samples, prior.scale, scratch);
+        line = reweighted(&line, samples, prior);
     }
     Some(line)
 }
@@ -81,16 +77,16 @@ pub(super) fn count_f64(count: usize) -> f64 {
 }
 
 /// The robust standard deviation of the samples about `line`, blended with the prior one.
-fn scale_about(line: &Fit, samples: impl Iterator<Item = Sample>, prior: f64, scratch: &mut Vec<f64>) -> f64 {
+fn scale_about(line: &Fit, samples: &[Sample], prior: f64, scratch: &mut Vec<f64>) -> f64 {
     scratch.clear();
-    scratch.extend(samples.map(|s| libm::fabs(s.y - line.offset - line.slope * s.x)));
+    scratch.extend(samples.iter().map(|s| libm::fabs(s.y - line.offset - line.slope * s.x)));
     let count = count_f64(scratch.len());
     let seen = median(scratch).unwrap_or(prior) * MAD_TO_SD;
     libm::sqrt((SCALE_PRIOR_POINTS * prior * prior + count * seen * seen) / (SCALE_PRIOR_POINTS + count))
 }
 
 /// One round of weighted least squares, the weights taken from the residuals about `line`.
-fn reweighted(line: &Fit, samples: impl Iterator<Item = Sample>, prior: Prior) -> Fit {
+fn reweighted(line: &Fit, samples: &[Sample], prior: Prior) -> Fit {
     let variance = line.scale * line.scale;
     let stiffness = variance / (prior.slope_sd * prior.slope_sd);
     let (mut sum, mut sum_x, mut sum_xx) = (0.0, 0.0, stiffness);
@@ -144,12 +140,12 @@ mod tests {
     }
 
     fn line(samples: &[Sample], prior: Prior) -> Fit {
-        fit(samples.iter().copied(), prior, &mut Vec::new()).expect("there are samples")
+        fit(samples, prior, &mut Vec::new()).expect("there are samples")
     }
 
     #[test]
     fn no_sample_gives_no_line_and_one_the_prior_slope() {
-        assert!(fit(core::iter::empty(), PRIOR, &mut Vec::new()).is_none());
+        assert!(fit(&[], PRIOR, &mut Vec::new()).is_none());
         let prior = Prior { slope: 12.0, ..PRIOR };
         let one = line(&[Sample { x: 0.0, y: 5.0, weight: 1.0 }], prior);
         assert!((one.offset - 5.0).abs() < 1e-9 && (one.slope - 12.0).abs() < 1e-9);

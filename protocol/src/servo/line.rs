@@ -36,6 +36,7 @@ pub struct AudibleLine {
     coarse: bool,
     tolerance: f64,
     suspects: Suspects,
+    samples: Vec<Sample>,
     scratch: Vec<f64>,
     pace: Option<Pace>,
     halt: Halt,
@@ -79,6 +80,7 @@ impl AudibleLine {
             coarse: false,
             tolerance: TOLERANCE,
             suspects: Suspects::default(),
+            samples: Vec::new(),
             scratch: Vec::new(),
             pace: None,
             halt: Halt::default(),
@@ -275,16 +277,17 @@ impl AudibleLine {
         let pick = move |bin: &Bin| if coarse { bin.centre } else { bin.low };
         let origin = open.as_ref().or(self.window.bins().last()).map(pick)?;
         let rate = self.rate;
-        let samples = self.window.bins().chain(open.as_ref()).map(|bin| {
+        self.samples.clear();
+        self.samples.extend(self.window.bins().chain(open.as_ref()).map(|bin| {
             let stamp = pick(bin);
             let x = seconds_between(rate, origin.frame, stamp.frame);
             let y = (stamp.audible - origin.audible - nominal_span(rate, origin.frame, stamp.frame))
                 .as_secs_f64()
                 * 1e9;
             Sample { x, y, weight: f64::from(bin.count.min(RUN)) / f64::from(RUN) }
-        });
+        }));
         let prior = Prior { late_weight: if coarse { 1.0 } else { LATE_WEIGHT }, ..prior };
-        Some((fit(samples, prior, &mut self.scratch)?, origin))
+        Some((fit(&self.samples, prior, &mut self.scratch)?, origin))
     }
 
     /// Sets the tolerance and decides whether the device is coarse.

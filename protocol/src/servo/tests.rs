@@ -151,6 +151,19 @@ fn hidden_underruns_are_found_and_made_good() {
 }
 
 #[test]
+fn a_card_that_stands_still_twice_within_seconds_is_made_good_both_times() {
+    println!("seeds {SEEDS:?}");
+    let shifts = vec![(70.0, 0.006), (72.8, 0.018)];
+    let limits = Limits { steady: (15.0, f64::INFINITY), reanchors: 2, ..FINE };
+    for outcome in hold("two stops, 2.8 s apart", &Scene { shifts, ..scene() }, &limits) {
+        for (shift, until) in [(70.0, 72.2), (72.8, 90.0)] {
+            let after = sizes(&outcome.heard, shift + 1.2, until);
+            assert!(quantile(&after, 1.0) < 150.0, "after the stop at {shift}");
+        }
+    }
+}
+
+#[test]
 fn a_shift_that_a_sound_server_reports_and_takes_back_is_not_followed() {
     println!("seeds {SEEDS:?}");
     let misreports = vec![(70.0, 0.001, 4.0), (90.0, -0.001, 4.0)];
@@ -300,6 +313,42 @@ fn a_card_that_stood_still_is_found_by_stamps_alone_however_late_they_are() {
     // A wrong rate, learned while the line stood half before and half after the stop, held it off for minutes once.
     for (late_us, limit) in [(20.0, 7.0), (100.0, 8.0), (250.0, 25.0), (600.0, 35.0)] {
         assert!(slowest_to_find(Told::Stamp, late_us) < limit, "late by {late_us} us");
+    }
+}
+
+/// A coarse card, which reports in steps of `step_ms`, that stands still for `stop_ms` after a minute and a half: how many
+/// seconds later its line is within the step of it for good.
+fn coarse_found_after_a_stop(seed: u32, step_ms: f64, stop_ms: f64) -> f64 {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed.into());
+    let mut line = AudibleLine::new(SampleRate::HZ_48000, None);
+    let node = |seconds: f64| NodeTime::ZERO + Span::from_secs_f64(seconds);
+    let (mut found, at) = (0.0, 93.485 + 0.0137 * f64::from(seed));
+    for callback in 0..12_000_u32 {
+        let due = f64::from(callback) * 0.01;
+        let steps = due / (step_ms * 1e-3);
+        let off = (steps - libm::round(steps)) * step_ms * 1e-3;
+        let due = if due > at { due + stop_ms * 1e-3 } else { due };
+        let late = -1e-4 * libm::log(1.0 - rng.random::<f64>());
+        let (entered, audible) = (node(due + late), node(due + 0.13));
+        let frame = Frames(480 * u64::from(callback));
+        let _ = line.handle_callback(frame, entered, audible - entered + Span::from_secs_f64(off));
+        let off = (line.audible_at(frame).expect("stamped") - audible).abs();
+        if due > at && off > Span::from_secs_f64(step_ms * 1e-3) {
+            found = due - at;
+        }
+    }
+    found
+}
+
+#[test]
+fn a_coarse_card_that_stood_still_for_long_is_found_at_once() {
+    // With steps of 8.335 ms the usual report wanders by a millisecond or two, so that a small shift is on trial for seconds.
+    for step_ms in [1.0, 3.0, 7.0, 8.335, 10.0] {
+        for stop_ms in [30.0, 72.083] {
+            let found = |seed| coarse_found_after_a_stop(seed, step_ms, stop_ms);
+            let slowest = (0..20).map(found).fold(0.0, f64::max);
+            assert!(slowest < 0.5, "steps of {step_ms} ms, a stop of {stop_ms} ms: {slowest:.2} s");
+        }
     }
 }
 

@@ -235,7 +235,9 @@ impl Session {
         }
         let Wish { number, verb, entry, position, at, playing } = wish;
         // A guest that asks quickly does not know yet how many of its wishes wait here.
-        let at = self.timeline().place(at, self.lead_time(), jam_now);
+        let lead = self.lead_time();
+        let at = if at - jam_now > WISH_AHEAD_MAX { jam_now + lead } else { at };
+        let at = self.timeline().place(at, lead, jam_now);
         let mut target = Target { verb, entry: Some(entry), position, at, playing };
         // Both sides resumed in the same moment: the music begins once, not again some milliseconds later.
         let last = self.timeline().last().copied();
@@ -276,6 +278,9 @@ fn term_of(announcement: &Announcement) -> Term {
 
 /// How far from now a guest may place what it wishes for: the longest lead and the longest delay of a path.
 const WISH_TIME_MAX: Span = Span::from_secs(10);
+/// What is placed further ahead than by the longest lead and the error of a clock was placed by a Jam clock that has stood
+/// still since, while this side's machine slept: it takes effect a lead from now, and not when that instant comes at last.
+const WISH_AHEAD_MAX: Span = Span::from_millis(3_500);
 
 /// How long a wish waits for the edit that it has overtaken: a few round trips with losses, and less than the
 /// guest holds on to it.

@@ -363,6 +363,23 @@ fn a_wish_out_of_bounds_is_refused_and_taken_back() {
 }
 
 #[test]
+fn a_wish_from_before_the_hosts_machine_slept_takes_effect_a_lead_from_now() {
+    let mut world = World::with_tracks(vec![track(1, 60)]);
+    let entry = world.entries(0)[0];
+    let now = world.sides[0].time(world.now);
+    let host = &mut world.sides[0].session;
+    let jam_now = host.jam_now(now).unwrap();
+    for (ahead, soon) in [(Span::from_secs(3), false), (Span::from_secs(8), true)] {
+        let (position, at) = (Frames(44_100), jam_now + ahead);
+        let wish = Wish { number: 1, verb: Verb::Seek, entry, position, at, playing: true };
+        let bytes = codec::encode(&ControlMessage::Wish(wish), PEER_FRAME_BYTES_MAX).unwrap();
+        host.handle_bytes(Channel::Control, &bytes, now).unwrap();
+        let granted = host.timeline().last().unwrap().at;
+        assert_eq!(granted, if soon { jam_now + host.lead_time() } else { at });
+    }
+}
+
+#[test]
 fn a_wish_that_overtakes_the_edit_it_builds_on_is_granted_when_the_edit_comes() {
     let mut world = World::with_tracks(vec![track(1, 60)]);
     let now = world.sides[1].time(world.now);

@@ -90,7 +90,8 @@ fn it_is_off_until_it_is_switched_on_then_live_and_gone_within_a_second() {
     };
     assert!(activity.is_some_and(|shown| plays(&shown, "Piece 1")));
     // L3: skip, pause, seek and going on are seen as they happen.
-    let commands: [(&[&str], fn(&FriendActivity) -> bool); 4] = [
+    type Fits = fn(&FriendActivity) -> bool;
+    let commands: [(&[&str], Fits); 4] = [
         (&["skip"], |shown| plays(shown, "Piece 2")),
         (&["pause"], |shown| matches!(shown.state, ActivityState::Paused { .. })),
         (&["seek", "2:00"], |shown| at(shown) >= Span::from_secs(120)),

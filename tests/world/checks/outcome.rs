@@ -63,6 +63,8 @@ pub struct Score {
     pub bound_used: f64,
     /// The guest's largest bound, in seconds, once settled and while the host told the truth; and while it lied.
     pub bounds: [f64; 2],
+    /// The guest's rate that was furthest from nominal while the host lied, in ppm.
+    pub rate_lied_to: f64,
 }
 
 impl Failure {
