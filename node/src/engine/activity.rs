@@ -105,6 +105,11 @@ impl Desk {
         [self.publisher.poll_timeout(), stale].into_iter().flatten().min()
     }
 
+    /// The coordinator knows how the listener stands to a contact. What was told before it did may have been kept from that one.
+    pub(super) fn handle_marked(&mut self) {
+        self.publisher.handle_again();
+    }
+
     /// The coordinator is away.
     pub(super) fn handle_disconnected(&mut self) {
         self.publisher.handle_disconnected();

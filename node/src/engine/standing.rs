@@ -173,6 +173,9 @@ impl Engine {
             // What was said again meanwhile is told by whoever said it.
             known.untold &= (known.blocked, known.muted) != (told.blocked, told.muted);
         }
+        if !told.blocked {
+            self.activity.handle_marked();
+        }
     }
 
     fn contact_mut(&mut self, name: &Handle) -> Result<&mut KnownContact, ApiError> {
