@@ -293,10 +293,12 @@ mod tests {
     }
 
     #[test]
-    fn a_reaction_is_to_the_jam_or_to_a_message_that_is_named_with_its_author() {
+    fn a_reaction_is_to_the_jam_to_what_somebody_plays_or_to_a_message_that_is_named_with_its_author() {
         let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
         let of = |line: &str, message: Option<&str>| reaction(&words(line), message.map(str::to_owned));
         assert_eq!(of("fire", None), Ok(Request::React { reaction: Reaction::Fire }));
+        let to_music = ActivityRequest::React { name: ana(), reaction: Reaction::Fire };
+        assert_eq!(of("ana fire", None), Ok(Request::Activity { what: to_music }));
         let (with, message, reaction) = (ana(), "3f2a".to_owned(), None);
         let expected = Request::MessageReact { with, message, reaction };
         assert_eq!(of("ana none", Some("3f2a")), Ok(expected));
@@ -304,7 +306,8 @@ mod tests {
             ("pizza", None),
             ("none", None),
             ("fire", Some("3f2a")),
-            ("ana fire", None),
+            ("ana none", None),
+            ("ana ben fire", None),
             ("ana pizza", Some("3f2a")),
             ("\u{1b}[2J fire", Some("3f2a")),
         ] {
