@@ -14,7 +14,11 @@
 
 mod answers;
 mod asks;
+#[cfg(test)]
+mod bad_input;
 mod database;
+#[cfg(test)]
+mod ghosts;
 mod group;
 mod history;
 mod inbox;
