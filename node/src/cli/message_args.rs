@@ -48,13 +48,13 @@ struct CardArgs {
     #[arg(long, value_name = "NAME", requires = "music", conflicts_with = "playing")]
     title: Option<String>,
     /// The podcast, where the file does not name it
-    #[arg(long, value_name = "NAME", requires = "episode")]
+    #[arg(long, value_name = "NAME", requires = "episode", conflicts_with_all = ["track", "playing", "chapter", "playlist"])]
     show: Option<String>,
     /// The book, where the file does not name it
-    #[arg(long, value_name = "NAME", requires = "chapter")]
+    #[arg(long, value_name = "NAME", requires = "chapter", conflicts_with_all = ["track", "playing", "episode", "playlist"])]
     book: Option<String>,
     /// Who wrote the book
-    #[arg(long, value_name = "NAME", requires = "chapter")]
+    #[arg(long, value_name = "NAME", requires = "chapter", conflicts_with_all = ["track", "playing", "episode", "playlist"])]
     author: Option<String>,
 }
 

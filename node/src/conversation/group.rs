@@ -24,6 +24,11 @@ use super::{
 /// To how many bytes a sealed message is filled up, or to a multiple: its length tells little of what is said.
 const PADDING_BYTES: usize = 256;
 
+/// How long a message's name is, and what stands behind it for its epoch: enough that no two are alike by chance, and
+/// nobody but a member can make one.
+const NAME_BYTES: usize = 16;
+const LINEAGE_BYTES: usize = 16;
+
 /// A group inside a transaction.
 pub(super) struct Group<'a> {
     database: &'a Connection,
@@ -64,6 +69,8 @@ pub(super) struct Unreadable(pub(super) String);
 
 /// Why something cannot be opened: it is at fault, or the database is.
 pub(super) enum OpenError {
+    /// It is of an epoch that is called like this group's and is another.
+    Forked,
     Unreadable(Unreadable),
     Trouble(Trouble),
 }
@@ -169,9 +176,15 @@ impl<'a> Group<'a> {
         self.group.merge_pending_commit(&self.keys.provider(self.database)).map_err(Trouble::mls)
     }
 
-    /// Seals a message. Its name is not secret, and cannot be changed.
+    /// What stands for all that has led to this epoch: who has been led elsewhere has another for it. It tells nothing of
+    /// the keys.
+    fn lineage(&self) -> Vec<u8> {
+        self.group.epoch_authenticator().as_slice().iter().copied().take(LINEAGE_BYTES).collect()
+    }
+
+    /// Seals a message. Its name and what stands for its epoch are not secret, and cannot be changed.
     pub(super) fn seal(&mut self, id: PostId, message: &[u8]) -> Result<Vec<u8>, Trouble> {
-        self.group.set_aad(id.0.to_vec());
+        self.group.set_aad([&id.0[..], &self.lineage()].concat());
         let sealed = self.group.create_message(&self.keys.provider(self.database), self.keys, message);
         bytes_of(&sealed.map_err(Trouble::mls)?)
     }
@@ -179,6 +192,13 @@ impl<'a> Group<'a> {
     /// Opens what somebody else in the group has sealed.
     #[expect(clippy::wildcard_enum_match_arm, reason = "every other kind is refused alike")]
     pub(super) fn open(&mut self, sealed: &[u8]) -> Result<Opened, OpenError> {
+        if let Some(label) = Label::read(sealed)
+            && label.group == self.group.group_id().as_slice()
+            && label.epoch == self.group.epoch().as_u64()
+            && label.lineage != self.lineage()
+        {
+            return Err(OpenError::Forked);
+        }
         let message = message_in(sealed)?.try_into_protocol_message();
         let message: ProtocolMessage = message.map_err(|error| unreadable(error.to_string()))?;
         let provider = self.keys.provider(self.database);
@@ -191,7 +211,7 @@ impl<'a> Group<'a> {
         let openmls::prelude::Sender::Member(place) = *processed.sender() else {
             return Err(unreadable("it comes from nobody in the conversation"));
         };
-        let name = processed.aad().to_vec();
+        let name = processed.aad().get(..NAME_BYTES).unwrap_or_default().to_vec();
         match processed.into_content() {
             ProcessedMessageContent::OwnPrivateMessage => {
                 let id = PostId(name.try_into().map_err(|_| unreadable("it has no name"))?);
@@ -235,6 +255,33 @@ impl std::fmt::Debug for Group<'_> {
 impl From<Trouble> for OpenError {
     fn from(trouble: Trouble) -> Self {
         Self::Trouble(trouble)
+    }
+}
+
+/// What a sealed message shows without being opened. Nobody has proven it yet.
+struct Label<'a> {
+    group: &'a [u8],
+    epoch: u64,
+    lineage: &'a [u8],
+}
+
+impl<'a> Label<'a> {
+    /// The label of a message in the form of MLS (RFC 9420, section 6.3); none for anything else.
+    fn read(sealed: &'a [u8]) -> Option<Self> {
+        // Version 1, a private message.
+        let rest = sealed.strip_prefix(&[0, 1, 0, 2])?;
+        let (group, rest) = Self::bytes(rest)?;
+        let (epoch, rest) = rest.split_first_chunk::<8>()?;
+        // Application data.
+        let (data, _) = Self::bytes(rest.strip_prefix(&[1])?)?;
+        let lineage = data.get(NAME_BYTES..).filter(|lineage| lineage.len() == LINEAGE_BYTES)?;
+        Some(Self { group, epoch: u64::from_be_bytes(*epoch), lineage })
+    }
+
+    /// Bytes behind their length, which is at most 63 for all that a label holds.
+    fn bytes(rest: &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+        let (length, rest) = rest.split_first()?;
+        if *length < 64 { rest.split_at_checked(usize::from(*length)) } else { None }
     }
 }
 

@@ -51,6 +51,8 @@ struct Dispatch {
 enum Fault {
     /// It cannot be opened.
     Unreadable(String),
+    /// It was sealed for another conversation of the same name.
+    Forked,
     /// It names a device that does not speak for its account.
     Stranger(Leaf),
     /// This device has said it and does not know: its database is of an earlier day, and its keys were used since.
@@ -360,7 +362,7 @@ impl Conversations {
             ConversationItem::Begun { .. } => generation > known.generation,
             ConversationItem::Changed { .. } => known.joined,
             // Nothing may be sealed with them any more.
-            ConversationItem::Post { .. } => matches!(fault, Fault::PutBack),
+            ConversationItem::Post { .. } => matches!(fault, Fault::PutBack | Fault::Forked),
         };
         match fault {
             Fault::PutBack => self.warn(format!(
@@ -375,6 +377,14 @@ impl Conversations {
                      without that device"
                 ));
             }
+            Fault::Forked => {
+                tracing::error!(conversation = ?known.id, "the conversation is forked");
+                self.warn(format!(
+                    "the coordinator shows you and {name} different conversations, so that messages of one side do not \
+                     reach the other. The conversation begins anew; say again what was not answered, and let the \
+                     coordinator's operator know"
+                ));
+            }
             Fault::Unreadable(why) => {
                 tracing::warn!(conversation = ?known.id, sequence = entry.sequence.0, why, "an entry cannot be read");
                 match entry.what {
@@ -385,8 +395,7 @@ impl Conversations {
                          before; it was not taken over"
                     )),
                     ConversationItem::Post { .. } => self.warn(format!(
-                        "a message with {name} cannot be read and was left out: it is damaged, or the coordinator shows \
-                         the two of you different conversations"
+                        "a message with {name} cannot be read and was left out: it was damaged on its way"
                     )),
                 }
             }
@@ -440,6 +449,7 @@ impl From<Trouble> for Fault {
 impl From<OpenError> for Fault {
     fn from(error: OpenError) -> Self {
         match error {
+            OpenError::Forked => Self::Forked,
             OpenError::Unreadable(why) => Self::Unreadable(why.to_string()),
             OpenError::Trouble(trouble) => Self::Trouble(trouble),
         }

@@ -15,7 +15,11 @@
 mod activity_keys;
 mod answers;
 mod asks;
+#[cfg(test)]
+mod bad_input;
 mod database;
+#[cfg(test)]
+mod ghosts;
 mod group;
 mod history;
 mod inbox;

@@ -5,6 +5,8 @@
 //! at which both will be there, because it names that instant itself; the host keeps a feasible time as it is.
 //! It never chooses what plays next and never looks at the queue.
 
+use alloc::collections::VecDeque;
+
 use crate::{
     id::{EntryId, Participant},
     media::Frames,
@@ -22,9 +24,12 @@ pub(crate) struct Conductor {
     /// How many anchors it has given in that term.
     counter: u64,
     agreed: Timeline,
-    /// `agreed` with the unanswered wish laid over it: what this side plays.
+    /// `agreed` with the unanswered wishes laid over it: what this side plays.
     effective: Timeline,
-    wish: Option<PendingWish>,
+    /// The wishes that wait for an answer, oldest first. A resume is worth what it says only upon the pause before it.
+    unanswered: VecDeque<PendingWish>,
+    /// The Jam time at which they were laid over it last.
+    laid: JamTime,
     wishes: u32,
 }
 
@@ -56,11 +61,21 @@ pub(crate) enum Outcome {
 
 /// How long a guest holds on to a wish that the host does not answer.
 const WISH_PATIENCE: Span = Span::from_secs(5);
+/// The most wishes that wait. Who asks faster than the host answers has superseded the oldest long ago.
+const UNANSWERED_MAX: usize = 8;
 
 impl Conductor {
     /// A guest's, on whose timeline `agreed` stands.
     pub(crate) fn new(agreed: Timeline) -> Self {
-        Self { term: None, counter: 0, effective: agreed.clone(), agreed, wish: None, wishes: 0 }
+        Self {
+            term: None,
+            counter: 0,
+            effective: agreed.clone(),
+            agreed,
+            unanswered: VecDeque::new(),
+            laid: JamTime::ZERO,
+            wishes: 0,
+        }
     }
 
     pub(crate) fn is_host(&self) -> bool {
@@ -68,13 +83,13 @@ impl Conductor {
     }
 
     /// Gives the order in `term` from now on. What this side plays is what is agreed, said again in that term; a wish
-    /// that nobody answered is an order now. Returns the verb of that wish.
+    /// that nobody answered is an order now. Returns the verb of the newest such wish.
     pub(crate) fn lead(&mut self, term: Term) -> Option<Verb> {
         self.term = Some(term);
         self.agreed = self.effective.clone();
         self.counter = self.agreed.restate(term.epoch, term.host);
         self.effective = self.agreed.clone();
-        self.wish.take().map(|pending| pending.wish.verb)
+        core::mem::take(&mut self.unanswered).back().map(|pending| pending.wish.verb)
     }
 
     /// Gives the order no more: what is agreed stands until the host speaks.
@@ -93,7 +108,7 @@ impl Conductor {
         &self.effective
     }
 
-    /// What is agreed, without this side's unanswered wish.
+    /// What is agreed, without this side's unanswered wishes.
     pub(crate) fn agreed(&self) -> &Timeline {
         &self.agreed
     }
@@ -129,7 +144,10 @@ impl Conductor {
         self.wishes += 1;
         let Target { verb, position, at, playing, .. } = target;
         let wish = Wish { number: self.wishes, verb, entry, position, at, playing };
-        self.wish = Some(PendingWish { wish, gives_up: now + WISH_PATIENCE });
+        if self.unanswered.len() >= UNANSWERED_MAX {
+            self.unanswered.pop_front();
+        }
+        self.unanswered.push_back(PendingWish { wish, gives_up: now + WISH_PATIENCE });
         self.overlay(jam_now);
         Ok(Outcome::Ask(wish))
     }
@@ -140,51 +158,49 @@ impl Conductor {
         announcement: &Announcement,
         jam_now: JamTime,
     ) -> Result<(), TimelineError> {
-        let answered = self.wish.is_some_and(|pending| announcement.answers == Some(pending.wish.number));
         self.agreed.handle_anchor(announcement.anchor, jam_now)?;
-        if answered {
-            self.wish = None;
+        if let Some(number) = announcement.answers {
+            // The host answers in order, so the older ones will have no answer any more.
+            self.unanswered.retain(|pending| pending.wish.number > number);
         }
         self.overlay(jam_now);
         Ok(())
     }
 
-    /// The host refused wish `number`. Whether it was the one that waits.
+    /// The host refused wish `number`. Whether it was one that waits.
     pub(crate) fn handle_refusal(&mut self, number: u32) -> bool {
-        let waited = self.wish.is_some_and(|pending| pending.wish.number == number);
-        if waited {
-            self.take_back();
-        }
-        waited
+        self.take_back(|pending| pending.wish.number <= number)
     }
 
-    /// Gives up a wish that the host did not answer in time. Whether one was given up.
+    /// Gives up the wishes that the host did not answer in time. Whether one was given up.
     pub(crate) fn handle_timeout(&mut self, now: NodeTime) -> bool {
-        let overdue = self.wish.is_some_and(|pending| pending.gives_up <= now);
-        if overdue {
-            self.take_back();
-        }
-        overdue
+        self.take_back(|pending| pending.gives_up <= now)
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<NodeTime> {
-        self.wish.map(|pending| pending.gives_up)
+        self.unanswered.front().map(|pending| pending.gives_up)
     }
 
-    /// What is agreed holds again, also while the Jam's clock is not known.
-    fn take_back(&mut self) {
-        self.wish = None;
-        self.effective = self.agreed.clone();
+    /// Forgets the wishes that are `over`: what is agreed holds again, and what is still wished. Whether there were any. The
+    /// Jam's clock need not be known.
+    fn take_back(&mut self, over: impl Fn(&PendingWish) -> bool) -> bool {
+        let waited = self.unanswered.len();
+        self.unanswered.retain(|pending| !over(pending));
+        if self.unanswered.len() < waited {
+            self.overlay(self.laid);
+        }
+        self.unanswered.len() < waited
     }
 
-    /// Lays the unanswered wish over what is agreed.
+    /// Lays the unanswered wishes over what is agreed.
     fn overlay(&mut self, jam_now: JamTime) {
+        self.laid = jam_now;
         self.effective = self.agreed.clone();
-        if let Some(PendingWish { wish, .. }) = self.wish {
-            let Wish { verb, entry, position, at, playing, .. } = wish;
+        let newest = self.agreed.revision().unwrap_or_default();
+        for (PendingWish { wish, .. }, further) in self.unanswered.iter().zip(1..) {
+            let Wish { verb, entry, position, at, playing, .. } = *wish;
             let target = Target { verb, entry: Some(entry), position, at, playing };
-            let newest = self.agreed.revision().unwrap_or_default();
-            let revision = Revision { counter: newest.counter.saturating_add(1), ..newest };
+            let revision = Revision { counter: newest.counter.saturating_add(further), ..newest };
             // A wish too far ahead cannot be made: its time comes from the lead, which has a limit.
             let _ = self.effective.handle_anchor(target.anchor(revision), jam_now);
         }

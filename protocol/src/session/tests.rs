@@ -245,6 +245,21 @@ fn seek_and_skip_take_effect_at_one_instant_whoever_asks() {
 }
 
 #[test]
+fn a_guests_pause_holds_until_its_resume_takes_effect_before_the_host_has_heard_of_either() {
+    let mut world = World::with_tracks(vec![track(1, 60)]);
+    world.command(1, Command::Pause).unwrap();
+    world.command(1, Command::Resume).unwrap();
+    let paused = world.heard(1).unwrap();
+    assert!(!paused.playing);
+    for _ in 0..4 {
+        world.run(Span::from_millis(5));
+        assert_eq!(world.heard(1), Some(paused));
+    }
+    world.run(Span::from_secs(1));
+    assert!(world.assert_together().playing);
+}
+
+#[test]
 fn commands_in_quick_succession_mean_what_was_asked_last() {
     let mut world = World::with_tracks(vec![track(1, 60), track(2, 60)]);
     world.command(1, Command::Pause).unwrap();
