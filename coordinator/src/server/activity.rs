@@ -181,12 +181,19 @@ impl Activities {
         self.lock().watchers.react(to, ActivityNews::Reacted { by, epoch, sealed }, now);
     }
 
-    /// A device wants to be told from now on; returns what is notified when there is something.
-    pub(super) fn watch(&self, account: AccountId, device: DeviceKey, now: NodeTime) -> Arc<Notify> {
+    /// A device wants to be told from now on; returns what is notified when there is something. It is told at once of each of
+    /// `contacts`, also of who shows nothing: that may have been hidden while it was away.
+    pub(super) fn watch(
+        &self,
+        account: AccountId,
+        device: DeviceKey,
+        contacts: &[AccountId],
+        now: NodeTime,
+    ) -> Arc<Notify> {
         let mut shelf = self.lock();
         let shelf = &mut *shelf;
         let seen = shelf.seen.get(&account).into_iter().flatten().copied();
-        shelf.watchers.arrive(account, device, seen, now)
+        shelf.watchers.arrive(account, device, seen.chain(contacts.iter().copied()), now)
     }
 
     /// A device is told no more, unless it has begun anew.
@@ -245,12 +252,13 @@ impl Shelf {
         (me, device): (AccountId, DeviceKey),
         publication: &Publication,
     ) -> Result<SlotGeneration, Refusal> {
-        let &Publication { starts, generation, number, .. } = publication;
+        let &Publication { starts, generation, .. } = publication;
         let Some(sharer) = self.sharers.get(&me) else {
             let known = if starts { 0 } else { generation.0.min(GENERATION_MAX) };
             return Ok(SlotGeneration(known.max(1)));
         };
-        if sharer.device == device && (sharer.generation == generation || sharer.number == number) {
+        if sharer.device == device {
+            // Also where it has not heard under which generation it holds the activity; its numbers keep the order.
             return Ok(sharer.generation);
         }
         if starts {

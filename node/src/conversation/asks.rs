@@ -195,6 +195,10 @@ impl Conversations {
         if differs && let Some(request) = self.ask_to_change(known, epoch, &missing, &unfit, now)? {
             return Ok(Some(request));
         }
+        if !unfit.is_empty() {
+            // Nothing is sealed to a device that does not speak for its account any more.
+            return Ok(None);
+        }
         if let Some(unsent) = Unsent::all(&self.database, id, 1)?.into_iter().next() {
             return self.ask_to_post(known, epoch, unsent).map(Some);
         }

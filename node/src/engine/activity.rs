@@ -102,7 +102,8 @@ impl Desk {
     /// When there is something to do though nothing happens.
     pub(super) fn poll_timeout(&self, now: NodeTime) -> Option<NodeTime> {
         let stale = self.seen.values().filter_map(|seen| seen.poll_timeout(now)).min();
-        [self.publisher.poll_timeout(), stale].into_iter().flatten().min()
+        let publisher = self.publisher.poll_timeout().filter(|_| !self.hiding);
+        [publisher, stale].into_iter().flatten().min()
     }
 
     /// The coordinator knows how the listener stands to a contact. What was told before it did may have been kept from that one.
@@ -266,8 +267,13 @@ impl Engine {
             let Hide { from, until } = hide;
             let request = CoordRequest::Activity(ActivityCall::Hide { from, until });
             let told = link.request(request).await;
-            if let Err(LinkError::Refused(Refusal::TooMany { retry_after })) = &told {
-                tokio::time::sleep(retry_after.as_duration().min(HIDE_PAUSE_MAX)).await;
+            if let Err(error) = &told {
+                let wait = if let LinkError::Refused(Refusal::TooMany { retry_after }) = error {
+                    retry_after.as_duration()
+                } else {
+                    HIDE_PAUSE_MAX
+                };
+                tokio::time::sleep(wait.min(HIDE_PAUSE_MAX)).await;
             }
             let apply: Apply = Box::new(move |engine| {
                 engine.activity_hidden(hide, told.err());
@@ -286,9 +292,11 @@ impl Engine {
                 self.keep_activity_settings();
             }
             None => {}
-            Some(LinkError::Refused(Refusal::TooMany { .. })) => self.activity.hides.push_front(hide),
-            // With the next connection it is told again; until then friends find it stale.
-            Some(error) => tracing::info!(%error, "the coordinator was not told to hide the activity"),
+            Some(error) => {
+                // Nothing else is told before it: what is to be hidden would be shown on.
+                tracing::info!(%error, "the coordinator was not told to hide the activity; it is told again");
+                self.activity.hides.push_front(hide);
+            }
         }
     }
 

@@ -225,7 +225,7 @@ impl Publisher {
     }
 
     fn publish(&mut self, generation: SlotGeneration, now: NodeTime) -> Option<Step> {
-        let sharing = self.current.clone()?;
+        let mut sharing = self.current.clone()?;
         if let Err(wait) = self.changes.spend(now) {
             self.held_until = Some(now + wait);
             return None;
@@ -234,6 +234,11 @@ impl Publisher {
         let (starts, plays) = (self.starts, sharing.state == PlayState::Playing);
         (self.wanted, self.starts, self.renewal) = (false, false, None);
         self.asked = Some(Asked::Publish { starts, plays });
+        if plays {
+            // Told again, or held back: what has played on since is where it is now.
+            let reached = sharing.position + (now - sharing.at).max(Span::ZERO);
+            (sharing.position, sharing.at) = (reached.min(sharing.track.duration), now);
+        }
         Some(Step::Publish { number: self.number, starts, generation, sharing })
     }
 
@@ -244,7 +249,9 @@ impl Publisher {
             return None;
         }
         let held = self.held_until.filter(|_| self.wanted);
-        held.or_else(|| self.renewal.map(|renewal| renewal.due))
+        let renewal =
+            self.renewal.map(|renewal| self.held_until.map_or(renewal.due, |held| held.max(renewal.due)));
+        held.or(renewal)
     }
 
     /// Whether another device of the account has the activity.

@@ -276,6 +276,36 @@ fn what_stands_or_has_ended_has_its_age() {
 }
 
 #[test]
+fn what_is_told_again_later_is_where_it_is_by_then_and_what_stands_keeps_its_age() {
+    let mut publisher = Publisher::new(ActivityNumber(0));
+    publisher.handle_connected();
+    publisher.handle_sharing(playing(1, 10, START));
+    assert!(publisher.poll_step(START).is_some());
+    publisher.handle_told(Told::Done(SlotGeneration(1)), START);
+    publisher.handle_again();
+    let later = START + secs(120);
+    let Some(Step::Publish { sharing, .. }) = publisher.poll_step(later) else { panic!("it is told again") };
+    assert_eq!((sharing.position, sharing.at), (secs(130), later));
+    let shown = activity(PlayState::Paused, &BeatChain::new([7; 16]));
+    let again = Viewed::new((LAPTOP, ActivityNumber(2)), shown, Span::ZERO, START, TODAY + secs(7_200));
+    assert_eq!(again.state(START), ViewState::Paused { position: secs(10), age: secs(7_200) });
+    assert!(!again.is_doubted());
+}
+
+#[test]
+fn a_renewal_that_was_refused_is_not_due_before_it_may_be_tried() {
+    let mut publisher = Publisher::new(ActivityNumber(0));
+    publisher.handle_connected();
+    publisher.handle_sharing(playing(1, 10, START));
+    assert!(publisher.poll_step(START).is_some());
+    publisher.handle_told(Told::Done(SlotGeneration(1)), START);
+    let renewal = START + RENEW_EVERY;
+    assert!(matches!(publisher.poll_step(renewal), Some(Step::Renew { .. })));
+    publisher.handle_told(Told::Wait(secs(60)), renewal);
+    assert_eq!(publisher.poll_timeout(), Some(renewal + secs(60)));
+}
+
+#[test]
 fn no_state_is_seen_twice_and_no_device_hides_another() {
     let mut newest = Newest::default();
     let phone = DeviceKey([2; 32]);

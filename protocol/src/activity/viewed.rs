@@ -63,9 +63,12 @@ impl Viewed {
     ) -> Self {
         let told = told_ago.clamp(Span::ZERO, AGO_MAX);
         let by_calendar = today - activity.at;
-        let doubted = (by_calendar - told).abs() > CALENDAR_OFF_MAX;
+        let plays = activity.state == PlayState::Playing;
+        let doubted = plays && (by_calendar - told).abs() > CALENDAR_OFF_MAX;
+        // What stands may be told again long after: then only its own word says since when.
+        let held = if plays { told } else { told.max(by_calendar.min(AGO_MAX)) };
         let beat = (0, activity.beats);
-        Self { device, number, activity, held: now - told, renewed: now - told, beat, doubted }
+        Self { device, number, activity, held: now - held, renewed: now - told, beat, doubted }
     }
 
     /// Whether it is this state.

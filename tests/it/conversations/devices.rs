@@ -47,6 +47,22 @@ fn a_new_device_sees_what_is_said_from_then_on_and_a_revoked_one_nothing_more() 
 }
 
 #[test]
+fn what_is_said_before_a_revoked_device_is_taken_out_waits_for_that() {
+    let mut world = World::of(&["ana", "ben"], 8);
+    let laptop = world.join(ANA);
+    world.settle();
+    world.revoke(laptop);
+    world.say(BEN, ANA, "not for the thief");
+    let now = world.now;
+    let ask =
+        world.devices[BEN].machine.as_mut().expect("it runs").poll_ask(now).expect("its database works");
+    assert!(ask.is_none(), "the other account has the first word, and nothing is sealed meanwhile: {ask:?}");
+    world.settle();
+    assert_eq!(world.words(ANA, BEN), ["not for the thief"]);
+    assert_eq!(world.words(laptop, BEN), Vec::<String>::new());
+}
+
+#[test]
 fn what_was_said_while_a_device_was_away_comes_when_it_is_back() {
     let mut world = World::of(&["ana", "ben"], 2);
     let laptop = world.join(BEN);

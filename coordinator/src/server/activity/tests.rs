@@ -58,13 +58,13 @@ fn told(activities: &Activities, device: DeviceKey) -> (Vec<u64>, usize) {
 #[test]
 fn whoever_is_slow_is_told_the_newest_and_nothing_before_it() {
     let activities = Activities::default();
-    activities.watch(BEN, BENS, NOW);
+    activities.watch(BEN, BENS, &[], NOW);
     for number in 1..=100 {
         publish(&activities, LAPTOP, publication(number, number == 1, 1, &[BEN])).expect("taken");
     }
     assert_eq!(told(&activities, BENS), (vec![100], 0));
     assert_eq!(told(&activities, BENS), (vec![], 0));
-    activities.watch(BEN, BENS, NOW);
+    activities.watch(BEN, BENS, &[], NOW);
     assert_eq!(told(&activities, BENS), (vec![100], 0), "who comes back sees what is");
     let late = publish(&activities, LAPTOP, publication(50, false, 1, &[BEN]));
     assert_eq!(late, Ok(SlotGeneration(1)));
@@ -74,7 +74,7 @@ fn whoever_is_slow_is_told_the_newest_and_nothing_before_it() {
 #[test]
 fn there_is_one_activity_for_an_account_and_only_who_starts_takes_it() {
     let activities = Activities::default();
-    activities.watch(BEN, BENS, NOW);
+    activities.watch(BEN, BENS, &[], NOW);
     assert_eq!(publish(&activities, LAPTOP, publication(1, true, 0, &[BEN])), Ok(SlotGeneration(1)));
     let elsewhere = Err(Refusal::ActivityElsewhere { generation: SlotGeneration(1) });
     for generation in [0, 1, 2, u64::MAX] {
@@ -94,8 +94,8 @@ fn there_is_one_activity_for_an_account_and_only_who_starts_takes_it() {
 #[test]
 fn who_is_left_out_parted_or_not_permitted_is_told_that_nothing_is_shown() {
     let activities = Activities::default();
-    activities.watch(BEN, BENS, NOW);
-    activities.watch(CARL, CARLS, NOW);
+    activities.watch(BEN, BENS, &[], NOW);
+    activities.watch(CARL, CARLS, &[], NOW);
     publish(&activities, LAPTOP, publication(1, true, 0, &[BEN, CARL, AccountId([9; 32]), ANA]))
         .expect("taken");
     assert_eq!((told(&activities, BENS), told(&activities, CARLS)), ((vec![1], 0), (vec![1], 0)));
@@ -117,16 +117,16 @@ fn who_is_left_out_parted_or_not_permitted_is_told_that_nothing_is_shown() {
 #[test]
 fn off_hides_it_from_all_and_tells_the_accounts_other_devices() {
     let activities = Activities::default();
-    activities.watch(BEN, BENS, NOW);
-    activities.watch(ANA, PHONE, NOW);
-    activities.watch(ANA, LAPTOP, NOW);
+    activities.watch(BEN, BENS, &[], NOW);
+    activities.watch(ANA, PHONE, &[], NOW);
+    activities.watch(ANA, LAPTOP, &[], NOW);
     publish(&activities, LAPTOP, publication(1, true, 0, &[BEN])).expect("taken");
     assert_eq!(told(&activities, BENS), (vec![1], 0));
     activities.hide((ANA, LAPTOP), None, None);
     assert_eq!(told(&activities, BENS), (vec![], 1));
     assert_eq!(activities.next(PHONE, NOW), Some(ActivityNews::Silenced { until: None }));
     assert_eq!(activities.next(LAPTOP, NOW), None);
-    activities.watch(BEN, BENS, NOW);
+    activities.watch(BEN, BENS, &[], NOW);
     assert_eq!(told(&activities, BENS), (vec![], 0), "who comes later does not hear of it at all");
 }
 
@@ -148,7 +148,7 @@ fn a_state_for_more_than_fit_a_call_is_told_in_parts_and_replaces_nobody_in_betw
             assert_eq!(told, Ok(SlotGeneration(1)));
         }
     };
-    activities.watch(many[199], BENS, NOW);
+    activities.watch(many[199], BENS, &[], NOW);
     tell(1, true);
     assert_eq!(told(&activities, BENS), (vec![1], 0));
     tell(2, false);
@@ -182,7 +182,7 @@ fn reactions_wait_for_who_is_away_and_the_newest_few_alone() {
     for byte in 0..100 {
         activities.react(BEN, ANA, (Epoch::begun(1), reaction(byte)), NOW);
     }
-    activities.watch(ANA, LAPTOP, NOW);
+    activities.watch(ANA, LAPTOP, &[], NOW);
     let waited: Vec<u8> = std::iter::from_fn(|| activities.next(LAPTOP, NOW))
         .filter_map(
             |news| if let ActivityNews::Reacted { sealed, .. } = news { Some(sealed[0]) } else { None },
@@ -190,7 +190,7 @@ fn reactions_wait_for_who_is_away_and_the_newest_few_alone() {
         .collect();
     assert_eq!(waited, [92, 93, 94, 95, 96, 97, 98, 99]);
     activities.react(BEN, ANA, (Epoch::begun(1), reaction(1)), NOW);
-    activities.watch(ANA, PHONE, NOW);
+    activities.watch(ANA, PHONE, &[], NOW);
     assert_eq!(activities.next(PHONE, NOW), None, "it went to the device that was there");
     assert!(activities.next(LAPTOP, NOW).is_some());
 }
@@ -199,15 +199,15 @@ fn reactions_wait_for_who_is_away_and_the_newest_few_alone() {
 fn a_reaction_that_was_written_to_a_device_that_had_gone_waits_again_for_a_while() {
     let activities = Activities::default();
     for (gone_after, again) in [(60, true), (100, false)] {
-        let wake = activities.watch(ANA, LAPTOP, NOW);
+        let wake = activities.watch(ANA, LAPTOP, &[], NOW);
         while activities.next(LAPTOP, NOW).is_some() {}
         activities.react(BEN, ANA, (Epoch::begun(1), Block::new(vec![1; 60]).expect("its size")), NOW);
         assert!(activities.next(LAPTOP, NOW).is_some());
         let later = NOW + Span::from_secs(gone_after);
         activities.leave(LAPTOP, &wake, later);
-        activities.watch(ANA, LAPTOP, later);
+        activities.watch(ANA, LAPTOP, &[], later);
         assert_eq!(activities.next(LAPTOP, later).is_some(), again, "{gone_after} s");
-        let still = activities.watch(ANA, LAPTOP, later + UNSURE);
+        let still = activities.watch(ANA, LAPTOP, &[], later + UNSURE);
         activities.leave(LAPTOP, &still, later + UNSURE);
     }
 }
@@ -226,4 +226,25 @@ fn where_there_is_no_room_the_longest_untouched_goes_and_nobody_who_is_there() {
     let taken = activities.publish((CARL, CARLS), publication(1, true, 0, &[BEN]), &[BEN], later);
     assert_eq!(taken, Ok(SlotGeneration(1)));
     assert_eq!(activities.pairs(), [(CARL, BEN)]);
+}
+
+#[test]
+fn who_was_away_while_it_was_hidden_is_told_so() {
+    let activities = Activities::default();
+    publish(&activities, LAPTOP, publication(1, true, 0, &[BEN])).expect("taken");
+    let wake = activities.watch(BEN, BENS, &[ANA], NOW);
+    assert_eq!(told(&activities, BENS), (vec![1], 0));
+    activities.leave(BENS, &wake, NOW);
+    activities.hide((ANA, LAPTOP), None, None);
+    activities.watch(BEN, BENS, &[ANA], NOW);
+    assert_eq!(told(&activities, BENS), (vec![], 1));
+}
+
+#[test]
+fn a_device_that_has_not_heard_that_it_holds_the_activity_is_heard_all_the_same() {
+    let activities = Activities::default();
+    publish(&activities, LAPTOP, publication(1, true, 0, &[BEN])).expect("taken");
+    let held = publish(&activities, PHONE, publication(1, true, 0, &[BEN])).expect("it starts");
+    assert_eq!(publish(&activities, PHONE, publication(2, false, 0, &[BEN])), Ok(held));
+    assert!(publish(&activities, LAPTOP, publication(2, false, 1, &[BEN])).is_err());
 }

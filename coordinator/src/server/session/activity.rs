@@ -126,7 +126,9 @@ impl<S: Store> Session<S> {
         let _place = EventPlace::take(&self.has_watch)?;
         let Ok(me) = self.account_alone().await else { return Err(Fault::OutOfPlace) };
         let activities = &self.shared.activities;
-        let wake = activities.watch(me, self.device, self.shared.env.uptime());
+        let contacts = self.shared.store.read(move |view| view.contacts_with(me)).await;
+        let contacts = contacts.map_err(|_| Fault::ShuttingDown)?;
+        let wake = activities.watch(me, self.device, &contacts, self.shared.env.uptime());
         let watch = Watch { activities, env: &*self.shared.env, device: self.device, wake };
         let mut stopping = self.stopping.clone();
         loop {

@@ -108,6 +108,10 @@ impl Engine {
         }
         desk.settings.private_until = until;
         desk.settings.on = until.is_some();
+        if desk.publisher.is_asking() {
+            // What is under way may come behind the other device's word, and is taken back.
+            desk.hides.push_back(Hide { from: None, until });
+        }
         desk.publisher.handle_hidden();
         desk.told_to.clear();
         self.keep_activity_settings();

@@ -105,8 +105,10 @@ impl Engine {
                     self.hear_reaction(by, epoch, &sealed);
                 } else if self.is_activity_of_friend(by) {
                     let early = &mut self.activity.seen.entry(by).or_default().early;
+                    if early.len() >= REACTIONS_SHOWN_MAX {
+                        early.pop_front();
+                    }
                     early.push_back((epoch, sealed));
-                    early.truncate(REACTIONS_SHOWN_MAX);
                     self.ask_for_activity_keys(vec![by]);
                 }
             }
