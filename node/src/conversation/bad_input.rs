@@ -76,7 +76,9 @@ impl Pair {
 
     /// What Ben is told since the last time.
     pub(super) fn told(&mut self) -> Vec<Note> {
-        std::iter::from_fn(|| self.ben.poll_note()).collect()
+        let notes = std::iter::from_fn(|| self.ben.poll_note());
+        // Keys are for activities, of which nobody is told.
+        notes.filter(|note| !matches!(note, Note::Rekeyed { .. })).collect()
     }
 }
 
