@@ -38,7 +38,7 @@ pub(super) enum Activity {
         #[arg(long)]
         all: bool,
     },
-    /// Show nothing, on all your devices; what was shown is gone at once
+    /// Show nothing, on all your devices that are connected; what was shown is gone at once
     #[command(after_help = "Example:\n  jamsync activity off")]
     Off,
     /// Let a contact see what you play
@@ -47,7 +47,7 @@ pub(super) enum Activity {
         /// The contact
         name: Handle,
     },
-    /// Hide it from a contact, who is not told
+    /// Hide what this device plays from a contact, who is not told
     #[command(after_help = "Example:\n  jamsync activity deny ben")]
     Deny {
         /// The contact
@@ -111,7 +111,7 @@ pub(super) async fn run(what: Option<Activity>, context: &Context) -> Result<(),
             (ActivityRequest::Allow { name }, done)
         }
         Activity::Deny { name } => {
-            let done = format!("{name} does not see what you play.");
+            let done = format!("{name} does not see what this device plays.");
             (ActivityRequest::Deny { name }, done)
         }
         Activity::Private { span } => {

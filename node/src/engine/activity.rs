@@ -59,6 +59,8 @@ pub(super) struct Desk {
     /// What has still to be hidden.
     hides: VecDeque<Hide>,
     hiding: bool,
+    /// How long the machine had slept in all when it was looked at last.
+    slept: Span,
 }
 
 /// The keys with one contact: in the epoch as it is, and in the one before, for what was sealed just then.
@@ -94,6 +96,7 @@ impl Desk {
             contacts: Vec::new(),
             hides: VecDeque::new(),
             hiding: false,
+            slept: Span::ZERO,
             file,
             kept_file,
         }

@@ -122,6 +122,11 @@ impl Stage {
         self.announced = self.session.announced().iter().copied().collect();
     }
 
+    /// How long the machine has slept since it was started.
+    pub(super) fn slept(&self) -> Span {
+        self.clock.slept()
+    }
+
     /// Does what is due by now.
     pub(super) fn wake(&mut self) -> Result<(), SessionError> {
         self.notice_sleep(self.clock.slept());

@@ -293,6 +293,19 @@ fn what_is_told_again_later_is_where_it_is_by_then_and_what_stands_keeps_its_age
 }
 
 #[test]
+fn what_was_live_when_the_viewers_machine_fell_asleep_is_stale_when_it_wakes_and_what_stood_is_older() {
+    let chain = BeatChain::new([7; 16]);
+    let woken = |state| {
+        let shown = activity(state, &chain);
+        let mut viewed = Viewed::new((LAPTOP, ActivityNumber(1)), shown, Span::ZERO, START, TODAY);
+        viewed.handle_slept(secs(3_600));
+        viewed.state(START + secs(1))
+    };
+    assert_eq!(woken(PlayState::Playing), ViewState::Stale { age: secs(3_601) });
+    assert_eq!(woken(PlayState::Ended), ViewState::Last { age: secs(3_601) });
+}
+
+#[test]
 fn a_renewal_that_was_refused_is_not_due_before_it_may_be_tried() {
     let mut publisher = Publisher::new(ActivityNumber(0));
     publisher.handle_connected();

@@ -88,6 +88,12 @@ impl Viewed {
         true
     }
 
+    /// The viewer's machine slept for so long, and its node time stood still meanwhile.
+    pub fn handle_slept(&mut self, span: Span) {
+        let span = span.clamp(Span::ZERO, AGO_MAX);
+        (self.held, self.renewed) = (self.held - span, self.renewed - span);
+    }
+
     /// What is shown.
     #[must_use]
     pub const fn activity(&self) -> &Activity {

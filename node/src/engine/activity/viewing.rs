@@ -179,6 +179,11 @@ impl Engine {
     /// Tells whoever watches which activities have become stale.
     pub(super) fn note_stale_activity(&mut self) {
         let now = self.stage.now();
+        let slept = self.stage.slept();
+        let lately = slept - std::mem::replace(&mut self.activity.slept, slept);
+        self.activity.seen.values_mut().filter_map(|seen| seen.viewed.as_mut()).for_each(|viewed| {
+            viewed.handle_slept(lately);
+        });
         let became = |seen: &mut Seen| {
             let state = seen.viewed.as_ref().map(|viewed| viewed.state(now));
             matches!(state, Some(ViewState::Stale { .. })) && !std::mem::replace(&mut seen.told_stale, true)
