@@ -18,6 +18,8 @@ pub(super) struct Watchers {
     devices: HashMap<DeviceKey, Watcher>,
     of: HashMap<AccountId, Vec<DeviceKey>>,
     waiting: HashMap<AccountId, VecDeque<Reaction>>,
+    /// Reactions that may not have got to a device that is gone, while others of its account are there.
+    unsure: HashMap<DeviceKey, VecDeque<Reaction>>,
 }
 
 #[derive(Debug)]
@@ -53,12 +55,17 @@ impl Watchers {
         now: NodeTime,
     ) -> Arc<Notify> {
         self.forget(device, now);
+        // What was written to its former connection and did not get there comes again; one that did is known by its time.
+        let mut reactions = self.unsure.remove(&device).unwrap_or_default();
+        reactions.retain(|(came, _)| now - *came < UNSURE_SPAN);
+        let waiting = self.waiting.remove(&account).into_iter().flatten();
+        waiting.for_each(|reaction| push(&mut reactions, reaction));
         let wake = Arc::new(Notify::new());
         let watcher = Watcher {
             account,
             wake: Arc::clone(&wake),
             due: seen.map(|of| (of, What::All)).collect(),
-            reactions: self.waiting.remove(&account).unwrap_or_default(),
+            reactions,
             written: VecDeque::new(),
             silenced: None,
         };
@@ -82,10 +89,20 @@ impl Watchers {
                 self.of.remove(&watcher.account);
             }
         }
-        if !self.of.contains_key(&watcher.account) {
-            let Watcher { account, written, reactions, .. } = watcher;
-            let lately = written.into_iter().filter(|(came, _)| now - *came < UNSURE_SPAN);
-            lately.chain(reactions).for_each(|reaction| self.keep(account, reaction));
+        let Watcher { account, written, reactions, .. } = watcher;
+        let lately = written.into_iter().filter(|(came, _)| now - *came < UNSURE_SPAN);
+        let mut unsure = VecDeque::new();
+        lately.chain(reactions).for_each(|reaction| push(&mut unsure, reaction));
+        if !self.of.contains_key(&account) {
+            unsure.into_iter().for_each(|reaction| self.keep(account, reaction));
+        } else if !unsure.is_empty() {
+            // The others may be as dead as this one, and nobody knows yet.
+            if self.unsure.len() >= WAITING_ACCOUNTS_MAX {
+                self.unsure.retain(|_, kept| kept.iter().any(|(came, _)| now - *came < UNSURE_SPAN));
+            }
+            if self.unsure.len() < WAITING_ACCOUNTS_MAX {
+                self.unsure.insert(device, unsure);
+            }
         }
     }
 
