@@ -17,7 +17,7 @@ pub(crate) struct Settings {
     pub(crate) allowed: Vec<AccountId>,
     /// Who may not, where it is all contacts.
     pub(crate) denied: Vec<AccountId>,
-    /// Until when nothing is shown all the same.
+    /// Until when nothing is shown all the same, by the calendar as it was when the session began.
     pub(crate) private_until: Option<UtcTime>,
     /// Whether the coordinator has still to be told that nothing is shown.
     pub(crate) untold: bool,
@@ -47,16 +47,6 @@ impl Settings {
     /// What the system says where the file cannot be written.
     pub(crate) fn save(&self, file: &Path) -> io::Result<()> {
         kept::save(file, std::slice::from_ref(self))
-    }
-
-    /// Whether anything is shown now.
-    pub(crate) fn shows(&self, now: UtcTime) -> bool {
-        self.on && !self.is_private(now)
-    }
-
-    /// Whether nothing is shown for a time.
-    pub(crate) fn is_private(&self, now: UtcTime) -> bool {
-        self.private_until.is_some_and(|until| now < until)
     }
 
     /// Whether a contact is among those to whom it is shown.
@@ -96,11 +86,10 @@ mod tests {
     #[test]
     fn nothing_is_shown_by_default_and_then_to_those_who_were_chosen() {
         let (ana, ben) = (AccountId([1; 32]), AccountId([2; 32]));
-        let now = UtcTime::from_nanos(1_000);
         let mut settings = Settings::default();
-        assert!(!settings.shows(now) && !settings.includes(ana));
+        assert!(!settings.on && !settings.includes(ana));
         settings.on = true;
-        assert!(settings.shows(now) && !settings.includes(ana), "nobody was chosen yet");
+        assert!(!settings.includes(ana), "nobody was chosen yet");
         settings.permit(ana, true);
         assert!(settings.includes(ana) && !settings.includes(ben));
         settings.permit(ana, false);
@@ -109,8 +98,6 @@ mod tests {
         assert!(!settings.includes(ana) && settings.includes(ben), "who was denied is not among all");
         settings.permit(ana, true);
         assert!(settings.includes(ana));
-        settings.private_until = Some(UtcTime::from_nanos(2_000));
-        assert!(!settings.shows(now) && settings.shows(UtcTime::from_nanos(2_000)));
         assert!(settings.keep_only(&[ben]) && settings.allowed.is_empty());
     }
 }
