@@ -176,8 +176,8 @@ fn off_and_a_dead_node_are_seen_in_time_on_both_devices_and_of_a_storm_ten_updat
     let mut offs = Vec::new();
     for _ in 0..rounds {
         let marks = [ben.mark(), phone.mark()];
-        ana.run(&["activity", "off"]);
         let off = Instant::now();
+        ana.run(&["activity", "off"]);
         for (node, mark) in [&mut ben, &mut phone].into_iter().zip(marks) {
             node.event_since(mark, "that it is off", told(|shown| shown.state == ActivityState::Hidden));
         }
