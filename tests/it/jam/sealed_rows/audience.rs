@@ -86,6 +86,7 @@ impl Walk {
 
     /// Ben sees without showing: what he plays comes to nobody.
     pub(super) fn l9(&mut self) {
+        self.ana_plays(&[2, 1]);
         assert!(!view(&self.ben, &["activity"]).own.on);
         assert!(plays(&seen(&self.ben, "ana"), "Piece 3"), "he sees");
         let marks = [self.ana.mark(), self.tablet.mark()];
@@ -108,11 +109,12 @@ impl Walk {
 
     /// In the chat with her and nowhere else: not among contacts, not at the coordinator, and not for who is none.
     pub(super) fn l10(&mut self) {
+        self.ana_plays(&[1, 2]);
         let shown = self.ben.says(&["messages", "ana", "--peek"]);
-        assert!(shown.starts_with("ana plays Piece 3"), "{shown}");
+        assert!(shown.starts_with("ana plays Piece 2"), "{shown}");
         for elsewhere in [&["contacts"][..], &["account", "export"], &["account", "devices"], &["status"]] {
             let shown = self.phone.says(elsewhere);
-            assert!(!shown.contains("Piece 3"), "{elsewhere:?}: {shown}");
+            assert!(!shown.contains("Piece 2"), "{elsewhere:?}: {shown}");
         }
         self.ana.run(&["contacts", "remove", "carl"]);
         self.carl.until("Ana is no contact", |carl| carl.try_run(&["activity", "show", "ana"]).err());
@@ -152,6 +154,7 @@ impl Walk {
         for name in ["ana", "ben"] {
             self.stage.operate("account", &["tier", name, "free"]);
         }
+        self.ana_plays(&[1, 2]);
         self.shown_after(&["seek", "0:30"], |shown| at(shown) >= Span::from_secs(30));
         let mark = self.ana.mark();
         let refused = self.ben.fails(&["request", "ana"], ErrorCode::Refused);
@@ -173,6 +176,7 @@ impl Walk {
 
     /// Of a storm the last state comes, and no more updates than the budget gives.
     pub(super) fn l13(&mut self) {
+        self.ana_plays(&[2, 1]);
         let marks = self.ben_marks();
         let began = Instant::now();
         for number in 0..STORM {
