@@ -80,14 +80,24 @@ impl Settings {
         }
     }
 
-    /// Forgets whoever is no contact any more, so that a name that comes back is asked about anew.
+    /// Forgets that somebody was allowed who is no contact any more. Whoever was denied stays so, also after having been away; only
+    /// of very many the oldest are forgotten.
     pub(crate) fn keep_only(&mut self, contacts: &[AccountId]) -> bool {
         let before = self.allowed.len() + self.denied.len();
         self.allowed.retain(|known| contacts.contains(known));
-        self.denied.retain(|known| contacts.contains(known));
+        let gone = self.denied.iter().filter(|known| !contacts.contains(known)).count();
+        let mut too_many = gone.saturating_sub(DENIED_GONE_MAX);
+        self.denied.retain(|known| {
+            let forgotten = too_many > 0 && !contacts.contains(known);
+            too_many -= usize::from(forgotten);
+            !forgotten
+        });
         self.allowed.len() + self.denied.len() != before
     }
 }
+
+/// How many who were denied and are no contacts any more are remembered. Count, default 500: the file stays far below its limit.
+const DENIED_GONE_MAX: usize = 500;
 
 #[cfg(test)]
 mod tests {
@@ -112,5 +122,24 @@ mod tests {
         settings.private_until = Some(UtcTime::from_nanos(2_000));
         assert!(!settings.shows(now) && settings.shows(UtcTime::from_nanos(2_000)));
         assert!(settings.keep_only(&[ben]) && settings.allowed.is_empty());
+    }
+
+    #[test]
+    fn who_was_denied_stays_so_though_the_contact_goes_and_comes_back() {
+        let account = |number: u16| {
+            let mut id = [0; 32];
+            id[..2].copy_from_slice(&number.to_be_bytes());
+            AccountId(id)
+        };
+        let mut settings = Settings { on: true, audience: Audience::All, ..Settings::default() };
+        settings.permit(account(0), false);
+        assert!(!settings.keep_only(&[]) && !settings.includes(account(0)));
+        // One who is a contact is never forgotten, and of the others the oldest is.
+        let most = u16::try_from(DENIED_GONE_MAX).expect("few");
+        (1..=most + 1).for_each(|number| settings.permit(account(number), false));
+        assert!(settings.keep_only(&[account(0)]));
+        assert!(
+            !settings.includes(account(0)) && settings.includes(account(1)) && !settings.includes(account(2))
+        );
     }
 }

@@ -59,6 +59,18 @@ pub enum ActivityRequest {
         /// Of this playlist alone.
         playlist: Option<Text<64>>,
     },
+    /// Shows a contact what another one plays, as a card. Answered by `Reply::Message`.
+    Share {
+        /// Whose.
+        name: Handle,
+        /// To whom.
+        with: Handle,
+    },
+    /// What this node has of the artist whom a contact plays. Answered by `Reply::OwnTracks`.
+    Artist {
+        /// Whose.
+        name: Handle,
+    },
     /// Reacts to what a contact plays. It is kept by nobody.
     React {
         /// Whose.
@@ -168,6 +180,15 @@ pub struct ActivityTrack {
     /// How long it is.
     #[serde(rename = "length_ms", with = "unit::ms")]
     pub length: Span,
+}
+
+/// A file of this node's music.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnTrack {
+    /// The file; what is not UTF-8 is shown as `�`.
+    pub path: String,
+    /// What it is.
+    pub track: ActivityTrack,
 }
 
 /// A contact's reaction to what plays here.

@@ -12,7 +12,8 @@ use rusqlite::Connection;
 
 use super::{
     Conversations, Note, Progress, Said, Trouble,
-    group::{Group, Leaf, OpenError, Opened},
+    faults::Fault,
+    group::{Group, Leaf, Opened},
     history::{Heard, Place, count_of_others, set_reaction},
     receipts,
     rows::{Known, Unsent, Waiting, last_heard, set_heard},
@@ -45,19 +46,6 @@ enum Brought {
 struct Dispatch {
     brought: Brought,
     missing: u64,
-}
-
-/// Why an entry is not what it should be.
-enum Fault {
-    /// It cannot be opened.
-    Unreadable(String),
-    /// It was sealed for another conversation of the same name.
-    Forked,
-    /// It names a device that does not speak for its account.
-    Stranger(Leaf),
-    /// This device has said it and does not know: its database is of an earlier day, and its keys were used since.
-    PutBack,
-    Trouble(Trouble),
 }
 
 impl Conversations {
@@ -347,70 +335,6 @@ impl Conversations {
             Brought::Progress { upto, progress } => self.note(Note::Progress { with, upto, progress }),
         }
     }
-
-    /// Leaves an entry out that is not what it should be.
-    fn pass_over(
-        &mut self,
-        mut known: Known,
-        entry: &ConversationEntry,
-        fault: Fault,
-    ) -> Result<(), Trouble> {
-        let name = self.name_of(known.id);
-        let generation = entry.epoch.generation;
-        let loses_keys = match entry.what {
-            // Whoever began it had no key of this device, or let a stranger in.
-            ConversationItem::Begun { .. } => generation > known.generation,
-            ConversationItem::Changed { .. } => known.joined,
-            // Nothing may be sealed with them any more.
-            ConversationItem::Post { .. } => matches!(fault, Fault::PutBack | Fault::Forked),
-        };
-        match fault {
-            Fault::PutBack => self.warn(format!(
-                "messages with {name} on this device are of an earlier day, as if its files had been put back: something \
-                 that it has said is missing here, and your other devices may have it; the conversation begins anew"
-            )),
-            Fault::Stranger(leaf) => {
-                tracing::error!(device = %leaf.device, account = %leaf.account, "a stranger in a conversation");
-                self.warn(format!(
-                    "SOMEBODY ELSE tried to read along with {name}: a device that is in neither of your accounts was \
-                     refused. Compare the digits of `jamsync safety {name}` by voice; the conversation begins anew \
-                     without that device"
-                ));
-            }
-            Fault::Forked => {
-                tracing::error!(conversation = ?known.id, "the conversation is forked");
-                self.warn(format!(
-                    "the coordinator shows you and {name} different conversations, so that messages of one side do not \
-                     reach the other. The conversation begins anew; say again what was not answered, and let the \
-                     coordinator's operator know"
-                ));
-            }
-            Fault::Unreadable(why) => {
-                tracing::warn!(conversation = ?known.id, sequence = entry.sequence.0, why, "an entry cannot be read");
-                match entry.what {
-                    ConversationItem::Begun { .. } if loses_keys => {}
-                    ConversationItem::Begun { .. } | ConversationItem::Changed { .. } if !known.joined => {}
-                    ConversationItem::Begun { .. } | ConversationItem::Changed { .. } => self.warn(format!(
-                        "the conversation with {name} has changed in a way that does not follow from what was there \
-                         before; it was not taken over"
-                    )),
-                    ConversationItem::Post { .. } => self.warn(format!(
-                        "a message with {name} cannot be read and was left out: it was damaged on its way"
-                    )),
-                }
-            }
-            Fault::Trouble(trouble) => return Err(trouble),
-        }
-        known.read = entry.sequence;
-        let transaction = self.database.unchecked_transaction()?;
-        if loses_keys {
-            (known.generation, known.joined) = (known.generation.max(generation), false);
-            Waiting::drop(&transaction, known.id)?;
-        }
-        known.save(&transaction)?;
-        transaction.commit()?;
-        Ok(())
-    }
 }
 
 impl From<Brought> for Dispatch {
@@ -439,19 +363,3 @@ fn count(
 /// How many messages of somebody who was not let in are kept. Count, default 100: fewer lose what a friend has to say at
 /// first, more let a stranger fill the disk.
 const REQUEST_MESSAGES_MAX: u32 = 100;
-
-impl From<Trouble> for Fault {
-    fn from(trouble: Trouble) -> Self {
-        Self::Trouble(trouble)
-    }
-}
-
-impl From<OpenError> for Fault {
-    fn from(error: OpenError) -> Self {
-        match error {
-            OpenError::Forked => Self::Forked,
-            OpenError::Unreadable(why) => Self::Unreadable(why.to_string()),
-            OpenError::Trouble(trouble) => Self::Trouble(trouble),
-        }
-    }
-}

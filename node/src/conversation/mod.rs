@@ -18,6 +18,7 @@ mod asks;
 #[cfg(test)]
 mod bad_input;
 mod database;
+mod faults;
 #[cfg(test)]
 mod ghosts;
 mod group;

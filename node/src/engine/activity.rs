@@ -1,5 +1,5 @@
 //! Listening activity: what this node shows of what it plays, and when. What it sees of others is in [`viewing`], what the
-//! listener asks for in [`commands`].
+//! listener sets in [`commands`], and what is done about what a contact plays in [`actions`].
 //!
 //! The [`Publisher`] says when there is something to tell; here it is sealed for those who may see it and carried to the
 //! coordinator, one call after the other. A contact with whom there is no conversation yet waits until there is one.
@@ -32,6 +32,7 @@ use crate::{
     net::coordinator::{CoordinatorLink, LinkError},
 };
 
+mod actions;
 mod commands;
 mod viewing;
 
@@ -112,6 +113,11 @@ impl Desk {
     /// The coordinator knows how the listener stands to a contact. What was told before it did may have been kept from that one.
     pub(super) fn handle_marked(&mut self) {
         self.publisher.handle_again();
+    }
+
+    /// The listener has said here that it is to play.
+    pub(super) const fn handle_play(&mut self) {
+        self.publisher.handle_play();
     }
 
     /// The coordinator is away.

@@ -25,6 +25,7 @@ mod ledger;
 mod messages;
 mod music;
 mod output;
+mod own_log;
 mod path;
 mod readiness;
 mod rejoin;

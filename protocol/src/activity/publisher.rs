@@ -84,6 +84,8 @@ pub struct Publisher {
     wanted: bool,
     /// Whether it began to play since it was told last.
     starts: bool,
+    /// Whether the listener has said here that it is to play, which may be so already.
+    asked_to_play: bool,
     number: ActivityNumber,
     changes: Budget,
     /// The step under way.
@@ -121,6 +123,7 @@ impl Publisher {
             current: None,
             wanted: false,
             starts: false,
+            asked_to_play: false,
             number: last,
             changes: Budget::new(CHANGES_BURST, CHANGE_EVERY),
             asked: None,
@@ -138,14 +141,27 @@ impl Publisher {
             }
             (None, _) => return,
         };
-        let before = self.current.as_ref();
-        if before.is_some_and(|before| before.goes_on_as(&next)) {
+        let (before, by_hand) = (self.current.as_ref(), core::mem::take(&mut self.asked_to_play));
+        if !by_hand && before.is_some_and(|before| before.goes_on_as(&next)) {
             return;
         }
         let played = before.is_some_and(|before| before.state == PlayState::Playing);
-        self.starts |= next.state == PlayState::Playing && !played;
+        self.starts |= next.state == PlayState::Playing && (by_hand || !played);
         self.starts &= next.state == PlayState::Playing;
         (self.current, self.wanted) = (Some(next), true);
+    }
+
+    /// The listener has said on this device that it is to play. The account's activity comes over to it, also where it has played on
+    /// while another device had the activity.
+    pub const fn handle_play(&mut self) {
+        self.asked_to_play = true;
+    }
+
+    /// The machine slept for so long, and its node time stood still meanwhile: what stands has stood for so much longer.
+    pub fn handle_slept(&mut self, span: Span) {
+        if let Some(current) = self.current.as_mut().filter(|current| current.state != PlayState::Playing) {
+            current.at = current.at - span.max(Span::ZERO);
+        }
     }
 
     /// The coordinator answers. It may have forgotten what it was told.
@@ -169,7 +185,7 @@ impl Publisher {
     /// The activity is hidden: nothing is told before something plays anew.
     pub fn handle_hidden(&mut self) {
         (self.slot, self.current, self.renewal) = (Slot::Here(SlotGeneration(0)), None, None);
-        (self.wanted, self.starts) = (false, false);
+        (self.wanted, self.starts, self.asked_to_play) = (false, false, false);
         self.asked = self.asked.map(|_| Asked::Nothing);
     }
 

@@ -191,6 +191,38 @@ fn only_who_begins_to_play_takes_the_activity_from_another_device() {
 }
 
 #[test]
+fn whoever_asks_to_play_where_it_plays_already_takes_the_activity_back_once() {
+    let mut side = Side::new();
+    side.share(playing(1, 0, side.now));
+    side.now += secs(5);
+    assert!(matches!(side.publisher.poll_step(side.now), Some(Step::Renew { .. })));
+    side.publisher.handle_told(Told::Elsewhere, side.now);
+    side.publisher.handle_play();
+    side.share(playing(1, 5, side.now));
+    assert!(matches!(side.told[1..], [(_, Step::Publish { starts: true, .. })]), "{:?}", &side.told[1..]);
+    side.share(playing(2, 0, side.now));
+    assert!(matches!(side.told[2..], [(_, Step::Publish { starts: false, .. })]), "{:?}", &side.told[2..]);
+    // Asked for and hidden before it came to that: what plays later is no beginning by hand.
+    side.publisher.handle_play();
+    side.publisher.handle_hidden();
+    side.share(Some(Sharing { state: PlayState::Paused, ..playing(2, 0, side.now).expect("one") }));
+    assert!(matches!(side.told[3..], [(_, Step::Publish { starts: false, .. })]), "{:?}", &side.told[3..]);
+}
+
+#[test]
+fn what_stands_has_stood_while_the_machine_slept_too() {
+    let mut side = Side::new();
+    side.share(Some(Sharing { state: PlayState::Paused, ..playing(1, 30, side.now).expect("one") }));
+    let began = side.now;
+    side.now += secs(60);
+    side.publisher.handle_slept(secs(3_600));
+    side.publisher.handle_again();
+    side.drain();
+    let Some((_, Step::Publish { sharing, .. })) = side.told.last() else { panic!("{:?}", side.told) };
+    assert_eq!((sharing.at, sharing.position), (began - secs(3_600), secs(30)));
+}
+
+#[test]
 fn what_was_not_taken_is_told_again_and_what_was_hidden_is_not() {
     let mut side = Side::new();
     side.publisher.handle_sharing(playing(1, 0, side.now));

@@ -170,6 +170,20 @@ impl World {
         self.tell_rosters();
     }
 
+    /// The coordinator hears of every entry of every log that it does not have.
+    fn tell_of_logs(&mut self) {
+        for person in 0..self.people.len() {
+            let log = self.people[person].log.clone();
+            let author = self.devices.iter().find(|device| device.person == person).expect("one");
+            let by = author.secret.public();
+            for entry in log.entries_after(0) {
+                let (account, entry) = (log.account(), entry.clone());
+                // One that it has is refused.
+                let _ = self.ask(by, CoordRequest::ExtendLog { account, entry, name: Default::default() });
+            }
+        }
+    }
+
     fn tell_rosters(&mut self) {
         for number in 0..self.devices.len() {
             let roster = self.roster(self.devices[number].person);

@@ -181,6 +181,7 @@ impl Engine {
         let now = self.stage.now();
         let slept = self.stage.slept();
         let lately = slept - std::mem::replace(&mut self.activity.slept, slept);
+        self.activity.publisher.handle_slept(lately);
         self.activity.seen.values_mut().filter_map(|seen| seen.viewed.as_mut()).for_each(|viewed| {
             viewed.handle_slept(lately);
         });
