@@ -1,10 +1,15 @@
 //! Entries that are not what they should be: why, what is told of it, and what follows.
 
-use jamsync_protocol::wire::coord::{ConversationEntry, ConversationItem};
+use jamsync_protocol::{
+    conversation::Epoch,
+    time::UtcTime,
+    wire::coord::{ConversationEntry, ConversationItem},
+};
 
 use super::{
     Conversations, Trouble,
-    group::{Leaf, OpenError},
+    complaints::Complaint,
+    group::{Group, Leaf, OpenError},
     rows::{Known, Waiting},
 };
 
@@ -28,6 +33,7 @@ impl Conversations {
         mut known: Known,
         entry: &ConversationEntry,
         fault: Fault,
+        now: UtcTime,
     ) -> Result<(), Trouble> {
         let name = self.name_of(known.id);
         let generation = entry.epoch.generation;
@@ -36,7 +42,11 @@ impl Conversations {
             ConversationItem::Begun { .. } => generation > known.generation,
             ConversationItem::Changed { .. } => known.joined,
             // Nothing may be sealed with them any more.
-            ConversationItem::Post { .. } => matches!(fault, Fault::PutBack | Fault::Forked),
+            ConversationItem::Post { .. } => match fault {
+                Fault::PutBack | Fault::Forked => true,
+                Fault::Unreadable(_) => self.is_behind(known, entry.epoch)?,
+                Fault::Stranger(_) | Fault::Trouble(_) => false,
+            },
         };
         match fault {
             Fault::PutBack => self.warn(format!(
@@ -60,7 +70,7 @@ impl Conversations {
                 ));
             }
             Fault::Unreadable(why) => {
-                tracing::warn!(conversation = ?known.id, sequence = entry.sequence.0, why, "an entry cannot be read");
+                tracing::debug!(conversation = ?known.id, sequence = entry.sequence.0, why, "an entry cannot be read");
                 match entry.what {
                     ConversationItem::Begun { .. } if loses_keys => {}
                     ConversationItem::Begun { .. } | ConversationItem::Changed { .. } if !known.joined => {}
@@ -68,9 +78,16 @@ impl Conversations {
                         "the conversation with {name} has changed in a way that does not follow from what was there \
                          before; it was not taken over"
                     )),
-                    ConversationItem::Post { .. } => self.warn(format!(
-                        "a message with {name} cannot be read and was left out: it was damaged on its way"
+                    ConversationItem::Post { .. } if loses_keys => self.warn(format!(
+                        "this device has missed a change of its conversation with {name}, which begins anew; what is said \
+                         until then is missing here, and your other devices may have it"
                     )),
+                    ConversationItem::Post { .. } => {
+                        let sentence = format!(
+                            "a message with {name} cannot be read and was left out: it was damaged on its way"
+                        );
+                        self.complain(known.id, Complaint::Unreadable, now, sentence);
+                    }
                 }
             }
             Fault::Trouble(trouble) => return Err(trouble),
@@ -78,12 +95,24 @@ impl Conversations {
         known.read = entry.sequence;
         let transaction = self.database.unchecked_transaction()?;
         if loses_keys {
+            self.live.entry(known.id).or_default().has_gap = false;
             (known.generation, known.joined) = (known.generation.max(generation), false);
             Waiting::drop(&transaction, known.id)?;
         }
         known.save(&transaction)?;
         transaction.commit()?;
         Ok(())
+    }
+
+    /// Whether this device lacks what it takes to read the conversation as it is: entries are gone, or it is of a later epoch than is
+    /// known here.
+    fn is_behind(&self, known: Known, epoch: Epoch) -> Result<bool, Trouble> {
+        if !known.joined {
+            return Ok(false);
+        }
+        let group = Group::load(&self.database, &self.keys, known.id, known.generation)?;
+        let is_later = group.is_some_and(|group| epoch > group.epoch(known.generation));
+        Ok(is_later || self.live.get(&known.id).is_some_and(|live| live.has_gap))
     }
 }
 

@@ -17,6 +17,7 @@ mod answers;
 mod asks;
 #[cfg(test)]
 mod bad_input;
+mod complaints;
 mod database;
 mod faults;
 #[cfg(test)]
@@ -54,7 +55,7 @@ pub use self::{
     storage::ShelfError,
     talk::Shown,
 };
-use self::{keys::Keys, rows::Known};
+use self::{complaints::Complaints, keys::Keys, rows::Known};
 
 /// The conversations of this device.
 #[derive(Debug)]
@@ -105,6 +106,9 @@ struct Live {
     /// Since when a receipt is owed, and when it is sent.
     owes_since: Option<UtcTime>,
     receipt_at: Option<UtcTime>,
+    /// Whether entries were lost since the last one that could be read.
+    has_gap: bool,
+    complaints: Complaints,
 }
 
 /// How far the conversations are read through after the coordinator was away.
@@ -219,7 +223,9 @@ pub enum Trouble {
     #[error("a message could not be sealed: {0}; let us know")]
     Keys(String),
     /// Too much waits to be sent already.
-    #[error("{waiting} messages wait to be sent already; they go out when the coordinator can be reached")]
+    #[error(
+        "{waiting} messages to this contact wait to be sent already; they go out once the coordinator takes them"
+    )]
     Full {
         /// How many.
         waiting: u32,
@@ -247,6 +253,15 @@ pub enum Trouble {
 }
 
 impl Conversations {
+    /// Puts the database of `path` beside, in which damage was found while it was used, and says where it is then. Nobody may have it
+    /// open.
+    ///
+    /// # Errors
+    /// [`Trouble::Database`] with what the system says.
+    pub fn put_aside(path: &Path) -> Result<PathBuf, Trouble> {
+        database::put_aside(path).map_err(|error| Trouble::Database(format!("{}: {error}", path.display())))
+    }
+
     /// Opens the conversations kept in `path`. A database that is damaged is put aside, and where it is then is given beside;
     /// this device is let in again by the others.
     ///

@@ -70,6 +70,8 @@ struct Engine {
     settings: Settings,
     account_file: PathBuf,
     messages_file: PathBuf,
+    /// Whether their database was put aside since this process began.
+    messages_put_aside: bool,
     identity: Arc<Identity>,
     endpoint: quinn::Endpoint,
     stage: Stage,
