@@ -11,7 +11,7 @@ use jamsync_protocol::{
 
 use super::{
     Ask, Conversations, Listing, Trouble,
-    asks::PUBLISHED,
+    asks::RENEWED,
     rows::{Known, Unsent, set_setting},
 };
 
@@ -68,7 +68,9 @@ impl Conversations {
             (None, CoordReply::KeyPackages { left }) => {
                 // One that keeps none is not asked again and again.
                 self.packages_left = Some(left.max(u16::MAX / 2));
-                set_setting(&self.database, PUBLISHED, now.as_nanos())?;
+                if matches!(request, CoordRequest::PublishKeyPackages { anew: true, .. }) {
+                    set_setting(&self.database, RENEWED, now.as_nanos())?;
+                }
             }
             (Some(id), CoordReply::TakenPackages(taken)) => {
                 let packages = &mut self.live.entry(id).or_default().packages;
@@ -85,6 +87,7 @@ impl Conversations {
                 known.acknowledged = known.read;
                 known.save(&self.database)?;
                 let live = self.live.entry(id).or_default();
+                live.acknowledge_at = None;
                 live.newest = live.newest.max(state.newest);
             }
             (Some(id), CoordReply::Log(log)) => {
@@ -140,7 +143,7 @@ impl Conversations {
             known.read = Sequence(sequence.0.saturating_sub(1));
             known.save(&self.database)?;
         }
-        if sequence.0 == known.read.0.saturating_add(1)
+        if sequence.0 == live.last(known.read).0.saturating_add(1)
             && let Some((epoch, what)) = item_of(request)
         {
             live.entries.push_back(ConversationEntry { sequence, epoch, at, what });
@@ -156,8 +159,7 @@ impl Conversations {
     ) -> Result<(), Trouble> {
         let mut known = Known::load(&self.database, id)?;
         let live = self.live.entry(id).or_default();
-        live.newest = newest;
-        let mut last = known.read;
+        let mut last = live.last(known.read);
         for entry in entries {
             // Whatever is not behind the one before was shown already, and behind the newest there is nothing.
             if entry.sequence > last && entry.sequence <= newest {
@@ -165,6 +167,8 @@ impl Conversations {
                 live.entries.push_back(entry);
             }
         }
+        // Some may have been told while the answer was under way.
+        (live.newest, live.unsure) = (newest.max(last), false);
         if live.entries.is_empty() && newest > known.read {
             // All that this device has not read is gone.
             (known.read, known.joined) = (newest, false);

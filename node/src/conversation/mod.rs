@@ -88,7 +88,11 @@ struct Live {
     wants_log: Option<AccountId>,
     /// Whose log was asked for, for the entry that is next.
     asked_log: Option<AccountId>,
-    /// Entries that were fetched, and are not dealt with yet.
+    /// Whether it has grown by an unknown number of entries.
+    unsure: bool,
+    /// Since when entries are read that are not acknowledged.
+    acknowledge_at: Option<UtcTime>,
+    /// Entries that came, and are not dealt with yet.
     entries: VecDeque<ConversationEntry>,
     /// Key packages in hand, by device.
     packages: BTreeMap<DeviceKey, KeyPackage>,
@@ -278,6 +282,8 @@ impl Conversations {
         self.handle_missed();
         for live in self.live.values_mut() {
             live.held_until = None;
+            // What was not dealt with is fetched again, from whatever log there is now.
+            live.entries.clear();
             live.look_again();
         }
     }
@@ -294,16 +300,37 @@ impl Conversations {
     }
 
     /// A conversation's log has grown.
+    pub fn handle_grown(&mut self, conversation: ConversationId) {
+        if self.friend_in(conversation).is_some() {
+            let live = self.live.entry(conversation).or_default();
+            live.unsure = true;
+            live.stir();
+        }
+    }
+
+    /// A conversation's log has grown by this entry, which need not be the next.
     ///
     /// # Errors
     /// [`Trouble`] of the database.
-    pub fn handle_grown(&mut self, conversation: ConversationId) -> Result<(), Trouble> {
+    pub fn handle_written(
+        &mut self,
+        conversation: ConversationId,
+        entry: ConversationEntry,
+    ) -> Result<(), Trouble> {
         if self.friend_in(conversation).is_none() {
             return Ok(());
         }
         let read = Known::load(&self.database, conversation)?.read;
         let live = self.live.entry(conversation).or_default();
-        live.newest = live.newest.max(Sequence(read.0.saturating_add(1)));
+        let last = live.last(read);
+        if entry.sequence <= last {
+            return Ok(());
+        }
+        let is_next = entry.sequence.0 == last.0.saturating_add(1);
+        live.newest = live.newest.max(entry.sequence);
+        if is_next && live.entries.len() < ENTRIES_MAX {
+            live.entries.push_back(entry);
+        }
         live.stir();
         Ok(())
     }
@@ -354,6 +381,11 @@ impl Conversations {
 }
 
 impl Live {
+    /// The last entry that is here, where all up to `read` are dealt with.
+    fn last(&self, read: Sequence) -> Sequence {
+        self.entries.back().map_or(read, |entry| entry.sequence.max(read))
+    }
+
     /// Something has happened that may bring something to do.
     fn stir(&mut self) {
         (self.settled, self.due) = (false, None);
@@ -397,5 +429,7 @@ impl From<ShelfError> for Trouble {
 
 /// How many messages wait to be sent at once: as many as a coordinator keeps for a friend who is away.
 const OUTBOX_MAX: u32 = 1_000;
+/// How many entries of a conversation wait to be dealt with that were told unasked.
+const ENTRIES_MAX: usize = 64;
 /// How many notes wait to be looked at.
 const NOTES_MAX: usize = 1_000;
