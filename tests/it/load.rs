@@ -9,8 +9,14 @@ use super::jam::process::binary;
 #[tokio::test(flavor = "multi_thread")]
 async fn the_load_generator_measures_every_figure_beside_its_goal() {
     let binaries = binary("jamsync-coordinator").parent().expect("a folder").to_owned();
-    let load =
-        Load { binaries, devices: 24, login_time: Duration::from_millis(300), pairs: 8, conversations: 2 };
+    let load = Load {
+        binaries,
+        devices: 24,
+        login_time: Duration::from_millis(300),
+        pairs: 8,
+        conversations: 2,
+        activity_time: Duration::from_secs(1),
+    };
     let report = measure(&load).await.expect("measures");
     assert_eq!((report.signed_up.count, report.idle.connections, report.restart.devices), (24, 24, 24));
     assert!(report.logins.cost.count > 0 && report.logins.cost.per_core_second > 0.0);
@@ -38,7 +44,14 @@ async fn the_load_generator_measures_every_figure_beside_its_goal() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_load_generator_serves_others_beside_every_abuser_and_compares_them_with_a_quiet_coordinator() {
     let binaries = binary("jamsync-coordinator").parent().expect("a folder").to_owned();
-    let load = Load { binaries, devices: 2, login_time: Duration::ZERO, pairs: 1, conversations: 1 };
+    let load = Load {
+        binaries,
+        devices: 2,
+        login_time: Duration::ZERO,
+        pairs: 1,
+        conversations: 1,
+        activity_time: Duration::ZERO,
+    };
     let abused = abuse(&load, Duration::from_millis(300)).await.expect("others are served");
     let named: Vec<_> = abused.beside.iter().map(|beside| beside.abuser).collect();
     assert_eq!(named, ABUSERS);

@@ -10,7 +10,7 @@ use std::{
 };
 
 use jamsync_protocol::{
-    activity::{ActivityNumber, Beat, SlotGeneration},
+    activity::{ActivityNumber, BEATS_MAX, Beat, SlotGeneration},
     conversation::Epoch,
     id::{AccountId, DeviceKey},
     time::{NodeTime, Span, UtcTime},
@@ -81,6 +81,7 @@ impl Activities {
         }
         let Publication { number, whole, sealed, to, .. } = publication;
         let shelf = &mut *shelf;
+        shelf.watchers.note_told_anew(me, device);
         let sharer = shelf.sharers.entry(me).or_insert_with(|| {
             shelf.bytes += SHARER_BYTES;
             Sharer::new(device, sealed.clone(), now)
@@ -146,7 +147,9 @@ impl Activities {
         if sharer.device != device || sharer.generation != generation {
             return Err(elsewhere(sharer.generation));
         }
-        if sharer.renewed.is_none_or(|(known, _)| known.count < beat.count) {
+        // One that no state has any more would keep those out that it has.
+        let is_possible = (1..=BEATS_MAX).contains(&beat.count);
+        if is_possible && sharer.renewed.is_none_or(|(known, _)| known.count < beat.count) {
             sharer.renewed = Some((beat, now));
             let current = sharer.viewers.iter().filter(|(_, viewer)| viewer.is_current);
             current.for_each(|(viewer, _)| shelf.watchers.note(*viewer, me, What::Beat));
@@ -160,14 +163,20 @@ impl Activities {
         (me, device): (AccountId, DeviceKey),
         from: Option<AccountId>,
         until: Option<UtcTime>,
+        now: NodeTime,
     ) {
         let mut shelf = self.lock();
         if let Some(viewer) = from {
             shelf.hide_from(me, viewer);
         } else {
             shelf.drop_sharer(me);
-            shelf.watchers.silence(me, device, until);
+            shelf.watchers.silence(me, device, until, now);
         }
+    }
+
+    /// Forgets what has waited for too long.
+    pub(super) fn forget_old(&self, now: NodeTime) {
+        self.lock().watchers.forget_old(now);
     }
 
     /// Passes a reaction on, or keeps it until a device of the account is there.
@@ -205,7 +214,7 @@ impl Activities {
     pub(super) fn next(&self, device: DeviceKey, now: NodeTime) -> Option<ActivityNews> {
         let mut shelf = self.lock();
         loop {
-            if let Some(news) = shelf.watchers.urgent(device) {
+            if let Some(news) = shelf.watchers.urgent(device, now) {
                 return Some(news);
             }
             let (account, of, what) = shelf.watchers.next(device)?;

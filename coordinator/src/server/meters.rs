@@ -34,6 +34,8 @@ struct Used {
     writes: Bucket,
     posts: Bucket,
     shows: Bucket,
+    renewals: Bucket,
+    watches: Bucket,
     reactions: Bucket,
     /// When it told its addresses of late, oldest first.
     told_at: VecDeque<NodeTime>,
@@ -104,6 +106,22 @@ impl Meter {
         self.lock().shows.take(Rate::per_second(SHOWS_PER_SECOND_MAX, SHOWS_BURST_MAX), now)
     }
 
+    /// Takes one renewal of what the device shows.
+    ///
+    /// # Errors
+    /// How long to wait, where it renews too often.
+    pub(super) fn renew(&self, now: NodeTime) -> Result<(), Span> {
+        self.lock().renewals.take(Rate::per_second(SHOWS_PER_SECOND_MAX, SHOWS_BURST_MAX), now)
+    }
+
+    /// Takes one opening of the stream on which the device is told of activities, at first of all of them.
+    ///
+    /// # Errors
+    /// How long to wait, where it opens too many.
+    pub(super) fn watch(&self, now: NodeTime) -> Result<(), Span> {
+        self.lock().watches.take(Rate { each: WATCH_EVERY, burst: WATCHES_BURST_MAX }, now)
+    }
+
     /// Takes one reaction to what somebody plays.
     ///
     /// # Errors
@@ -135,6 +153,8 @@ impl Meter {
             && used.writes.is_full(now)
             && used.posts.is_full(now)
             && used.shows.is_full(now)
+            && used.renewals.is_full(now)
+            && used.watches.is_full(now)
             && used.reactions.is_full(now)
     }
 
@@ -161,6 +181,10 @@ const SHOWS_PER_SECOND_MAX: u32 = 1;
 /// How often it may change at once. Count, default 8: a node changes it five times at once, and what it tells need not arrive
 /// as evenly as it left.
 const SHOWS_BURST_MAX: u32 = 8;
+/// How often a device may begin to watch activities. Count and time, default 8 at once and one more every 5 s: fewer leave a
+/// device in the dark whose network comes and goes, more tell it of all its contacts again and again.
+const WATCHES_BURST_MAX: u32 = 8;
+const WATCH_EVERY: Span = Span::from_secs(5);
 /// How often a device may tell its addresses within [`TOLD_SPAN`]. Count, default 10: a node tells them when it connects and
 /// when its network changes; more would let it push other events out of its peers' queues.
 const TOLD_BURST: usize = 10;

@@ -8,4 +8,4 @@ mod settings;
 
 pub(crate) use kept::{Kept, KeptEntry};
 pub(crate) use seal::{Origin, Sealer};
-pub(crate) use settings::{Audience, Settings};
+pub(crate) use settings::{Audience, Heeded, PRIVATE_SPAN_MAX, Settings};

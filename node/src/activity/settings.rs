@@ -2,7 +2,10 @@
 
 use std::{io, path::Path};
 
-use jamsync_protocol::{id::AccountId, time::UtcTime};
+use jamsync_protocol::{
+    id::AccountId,
+    time::{Span, UtcTime},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::kept;
@@ -33,7 +36,30 @@ pub(crate) enum Audience {
     All,
 }
 
+/// What another device's word that the account shows nothing has changed here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heeded {
+    /// Nothing: it is over, or this device shows nothing for as long anyway.
+    Not,
+    /// Nothing is shown any more.
+    Off,
+    /// Nothing is shown until then.
+    Until(UtcTime),
+}
+
 impl Settings {
+    /// Another device of the account has hidden its activity, for good or until then. It may have said so long ago, so what is
+    /// held back here for longer is held back on; a time that no private session lasts is for good.
+    pub(crate) fn heed_silence(&mut self, until: Option<UtcTime>, now: UtcTime) -> Heeded {
+        let is_held = |until: UtcTime| until <= now || self.private_until.is_some_and(|own| until <= own);
+        if !self.on || until.is_some_and(is_held) {
+            return Heeded::Not;
+        }
+        self.private_until = until.filter(|until| *until - now <= PRIVATE_SPAN_MAX);
+        self.on = self.private_until.is_some();
+        self.private_until.map_or(Heeded::Off, Heeded::Until)
+    }
+
     /// What is kept in `file`. Of one that cannot be used `troubles` is told, and nothing is shown.
     pub(crate) fn load(file: &Path, troubles: &mut Vec<String>) -> Self {
         let what = "your listening activity is off";
@@ -98,10 +124,32 @@ impl Settings {
 
 /// How many who were denied and are no contacts any more are remembered. Count, default 500: the file stays far below its limit.
 const DENIED_GONE_MAX: usize = 500;
+/// The longest private session.
+pub(crate) const PRIVATE_SPAN_MAX: Span = Span::from_secs(30 * 86_400);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_devices_word_is_held_for_as_long_as_it_says_and_never_ends_what_this_one_holds_back() {
+        let now = UtcTime::from_nanos(1_795_219_500_000_000_000);
+        let at = |hours: i64| now + Span::from_secs(hours * 3_600);
+        let on = || Settings { on: true, ..Settings::default() };
+        let mut settings = on();
+        assert_eq!(settings.heed_silence(Some(at(2)), now), Heeded::Until(at(2)));
+        assert!(!settings.shows(at(1)) && settings.shows(at(2)), "and after that it is shown again");
+        assert_eq!(settings.heed_silence(Some(at(1)), now), Heeded::Not, "an older word is shorter");
+        assert!(!settings.shows(at(1)));
+        assert_eq!(settings.heed_silence(None, now), Heeded::Off);
+        assert!(!settings.on && settings.private_until.is_none());
+        assert_eq!(settings.heed_silence(None, now), Heeded::Not, "it is off already");
+        assert_eq!(settings.heed_silence(Some(at(2)), now), Heeded::Not);
+        let mut away = on();
+        assert_eq!(away.heed_silence(Some(at(0)), now), Heeded::Not, "it was over before it was heard");
+        assert!(away.shows(now));
+        assert_eq!(on().heed_silence(Some(at(24 * 31)), now), Heeded::Off, "no session lasts so long");
+    }
 
     #[test]
     fn nothing_is_shown_by_default_and_then_to_those_who_were_chosen() {

@@ -65,6 +65,8 @@ pub struct Conversations {
     roster: Roster,
     live: BTreeMap<ConversationId, Live>,
     listing: Listing,
+    /// Whether something was missed since the list was asked for.
+    has_missed: bool,
     /// How many key packages the coordinator has left; none before it was asked.
     packages_left: Option<u16>,
     /// Before this time nothing is asked, because the coordinator said so.
@@ -90,7 +92,13 @@ struct Live {
     wants_log: Option<AccountId>,
     /// Whose log was asked for, for the entry that is next.
     asked_log: Option<AccountId>,
-    /// Entries that were fetched, and are not dealt with yet.
+    /// Whether it has grown by an unknown number of entries.
+    unsure: bool,
+    /// Whether it has grown since it was asked about last.
+    told: bool,
+    /// Since when entries are read that are not acknowledged.
+    acknowledge_at: Option<UtcTime>,
+    /// Entries that came, and are not dealt with yet.
     entries: VecDeque<ConversationEntry>,
     /// Key packages in hand, by device.
     packages: BTreeMap<DeviceKey, KeyPackage>,
@@ -103,6 +111,8 @@ struct Live {
     settled: bool,
     /// Nothing is sent before this time, because the coordinator would refuse it.
     held_until: Option<UtcTime>,
+    /// Nothing is read before this time, because the coordinator would refuse that too.
+    reads_again: Option<UtcTime>,
     /// Since when a receipt is owed, and when it is sent.
     owes_since: Option<UtcTime>,
     receipt_at: Option<UtcTime>,
@@ -279,6 +289,7 @@ impl Conversations {
             roster,
             live: BTreeMap::new(),
             listing: Listing::Wanted(None),
+            has_missed: false,
             packages_left: None,
             quiet_until: None,
             receipts_again: None,
@@ -293,14 +304,16 @@ impl Conversations {
         self.connected = true;
         self.handle_missed();
         for live in self.live.values_mut() {
-            live.held_until = None;
+            (live.held_until, live.reads_again) = (None, None);
+            // What was not dealt with is fetched again, from whatever log there is now.
+            live.entries.clear();
             live.look_again();
         }
     }
 
     /// Something was not told: everything is asked for again.
     pub fn handle_missed(&mut self) {
-        self.listing = Listing::Wanted(None);
+        (self.listing, self.has_missed) = (Listing::Wanted(None), true);
         self.quiet_until = None;
     }
 
@@ -310,16 +323,40 @@ impl Conversations {
     }
 
     /// A conversation's log has grown.
+    pub fn handle_grown(&mut self, conversation: ConversationId) {
+        if self.friend_in(conversation).is_some() {
+            let live = self.live.entry(conversation).or_default();
+            (live.unsure, live.told) = (true, true);
+            live.stir();
+        }
+    }
+
+    /// A conversation's log has grown by this entry, which need not be the next.
     ///
     /// # Errors
     /// [`Trouble`] of the database.
-    pub fn handle_grown(&mut self, conversation: ConversationId) -> Result<(), Trouble> {
+    pub fn handle_written(
+        &mut self,
+        conversation: ConversationId,
+        entry: ConversationEntry,
+    ) -> Result<(), Trouble> {
         if self.friend_in(conversation).is_none() {
             return Ok(());
         }
         let read = Known::load(&self.database, conversation)?.read;
         let live = self.live.entry(conversation).or_default();
-        live.newest = live.newest.max(Sequence(read.0.saturating_add(1)));
+        let last = live.last(read);
+        if entry.sequence <= last {
+            return Ok(());
+        }
+        let is_next = entry.sequence.0 == last.0.saturating_add(1);
+        live.newest = live.newest.max(entry.sequence);
+        live.told = true;
+        if is_next && live.entries.len() < ENTRIES_MAX {
+            live.entries.push_back(entry);
+        } else {
+            live.unsure = true;
+        }
         live.stir();
         Ok(())
     }
@@ -370,6 +407,11 @@ impl Conversations {
 }
 
 impl Live {
+    /// The last entry that is here, where all up to `read` are dealt with.
+    fn last(&self, read: Sequence) -> Sequence {
+        self.entries.back().map_or(read, |entry| entry.sequence.max(read))
+    }
+
     /// Something has happened that may bring something to do.
     fn stir(&mut self) {
         (self.settled, self.due) = (false, None);
@@ -413,5 +455,7 @@ impl From<ShelfError> for Trouble {
 
 /// How many messages wait to be sent at once: as many as a coordinator keeps for a friend who is away.
 const OUTBOX_MAX: u32 = 1_000;
+/// How many entries of a conversation wait to be dealt with that were told unasked.
+const ENTRIES_MAX: usize = 64;
 /// How many notes wait to be looked at.
 const NOTES_MAX: usize = 1_000;

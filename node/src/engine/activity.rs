@@ -15,6 +15,7 @@ use jamsync_protocol::{
         Activity, ActivityNumber, BeatChain, PlayState, Publisher, SharedTrack, Sharing, SlotGeneration,
         Step, Told,
     },
+    conversation::CARD_LENGTH_MAX,
     id::AccountId,
     text::List,
     time::{NodeTime, Span, UtcTime},
@@ -192,9 +193,9 @@ impl Engine {
                 title: track.title.clone(),
                 artist: track.artist.clone(),
                 album: track.album.clone(),
-                duration: track.duration(),
+                duration: track.duration().min(CARD_LENGTH_MAX),
             },
-            position: track.rate.span_of(heard.position.min(track.length)),
+            position: track.rate.span_of(heard.position.min(track.length)).min(CARD_LENGTH_MAX),
             at: self.stage.now(),
         })
     }

@@ -12,10 +12,10 @@ use jamsync_protocol::{
     conversation::{Content, ConversationId},
     id::AccountId,
     time::Span,
-    wire::coord::CoordReply,
+    wire::coord::{ConversationEntry, CoordReply},
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::sleep,
 };
 
@@ -29,7 +29,11 @@ use crate::{
 
 /// The engine's end of the courier. The courier ends with it.
 #[derive(Clone, Debug)]
-pub(super) struct Courier(mpsc::UnboundedSender<Errand>);
+pub(super) struct Courier {
+    errands: mpsc::UnboundedSender<Errand>,
+    /// Room for entries that the courier has not looked at.
+    room: Arc<Semaphore>,
+}
 
 /// What the engine tells or wants.
 #[derive(Debug)]
@@ -42,6 +46,8 @@ pub(super) enum Errand {
     Missed,
     /// A log has grown.
     Grown(ConversationId),
+    /// A log has grown by this, which takes up room until then.
+    Written(ConversationId, Box<ConversationEntry>, OwnedSemaphorePermit),
     /// Who is who has changed.
     Roster(Box<Roster>),
     /// What activities of these contacts are sealed with.
@@ -80,13 +86,21 @@ impl Courier {
         let round = Round { conversations: Arc::new(Mutex::new(conversations)), link, completions };
         tokio::spawn(round.run(inbox));
         let told = aside.map(|aside| put_aside_as(&aside));
-        Ok((Self(errands), told))
+        Ok((Self { errands, room: Arc::new(Semaphore::new(ENTRIES_MAX)) }, told))
     }
 
     /// Tells or asks the courier.
     pub(super) fn send(&self, errand: Errand) {
         // One that has ended said why.
-        let _ = self.0.send(errand);
+        let _ = self.errands.send(errand);
+    }
+
+    /// Brings an entry of a log, or where too many wait only that it is there.
+    pub(super) fn bring(&self, conversation: ConversationId, entry: ConversationEntry) {
+        self.send(match Arc::clone(&self.room).try_acquire_owned() {
+            Ok(room) => Errand::Written(conversation, Box::new(entry), room),
+            Err(_) => Errand::Grown(conversation),
+        });
     }
 }
 
@@ -161,7 +175,10 @@ impl Round {
                 Errand::Connected => conversations.handle_connected(),
                 Errand::Disconnected => conversations.handle_disconnected(),
                 Errand::Missed => conversations.handle_missed(),
-                Errand::Grown(conversation) => conversations.handle_grown(conversation)?,
+                Errand::Grown(conversation) => conversations.handle_grown(conversation),
+                Errand::Written(conversation, entry, _room) => {
+                    conversations.handle_written(conversation, *entry)?;
+                }
                 Errand::Roster(roster) => conversations.handle_roster(*roster),
                 Errand::Keys { of, answer } => {
                     let each = |account| Ok((account, conversations.activity_keys(account)?));
@@ -298,5 +315,8 @@ async fn answered(asked: &mut Option<Answered>) -> Option<(Ask, Result<CoordRepl
 
 /// How many messages are shown where more than the listener asked for are unread.
 const UNREAD_SHOWN_MAX: u32 = 1_000;
+/// How many entries wait for the courier. Count, default 64: fewer are asked for again when friends talk fast, more let a
+/// coordinator fill the memory, 16 KiB each.
+const ENTRIES_MAX: usize = 64;
 /// It never looks more often for what is due, whatever a clock says.
 const SLEEP_LEAST: Span = Span::from_millis(50);

@@ -4,6 +4,7 @@ use jamsync_protocol::{
     chat::Reaction,
     conversation::{Content, ConversationId},
     id::{AccountId, Handle},
+    wire::coord::ConversationEntry,
 };
 use tokio::sync::oneshot;
 
@@ -76,9 +77,11 @@ impl Engine {
         }
     }
 
-    /// A conversation's log has grown.
-    pub(super) fn conversation_grew(&self, conversation: ConversationId) {
-        self.tell_courier(Errand::Grown(conversation));
+    /// A conversation's log has grown by this.
+    pub(super) fn conversation_written(&self, conversation: ConversationId, entry: ConversationEntry) {
+        if let Some(courier) = &self.courier {
+            courier.bring(conversation, entry);
+        }
     }
 
     /// Says something to a contact.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::{ACTIVITY_BYTES, BeatProof, REACTION_BYTES};
 use crate::{
     chat::Reaction,
+    conversation::CARD_LENGTH_MAX,
     id::TrackId,
     text::Text,
     time::{Span, UtcTime},
@@ -73,23 +74,40 @@ pub enum ContentError {
     /// It cannot be read.
     #[error("what is shown cannot be read: {0}")]
     Codec(#[from] CodecError),
+    /// Nothing lasts so long, or less than nothing.
+    #[error("what is shown lasts, or stands at, {actual:?}, and music lasts 100 hours at most")]
+    Length {
+        /// How long it is to last, or where it is to stand.
+        actual: Span,
+    },
 }
 
 impl Activity {
     /// The bytes that are sealed, [`ACTIVITY_BYTES`] of them.
     ///
     /// # Errors
-    /// [`ContentError`], which no activity gives.
+    /// [`ContentError::Length`], as [`decode`](Self::decode) gives it.
     pub fn encode(&self) -> Result<Vec<u8>, ContentError> {
+        self.check()?;
         fill(self, ACTIVITY_BYTES)
     }
 
     /// What was sealed.
     ///
     /// # Errors
-    /// [`ContentError`].
+    /// [`ContentError`]; [`ContentError::Length`] where the track or the position is less than nothing, or more than
+    /// [`CARD_LENGTH_MAX`].
     pub fn decode(bytes: &[u8]) -> Result<Self, ContentError> {
-        empty(bytes, ACTIVITY_BYTES)
+        let activity: Self = empty(bytes, ACTIVITY_BYTES)?;
+        activity.check()?;
+        Ok(activity)
+    }
+
+    fn check(&self) -> Result<(), ContentError> {
+        let absurd = [self.track.duration, self.position]
+            .into_iter()
+            .find(|length| !(Span::ZERO..=CARD_LENGTH_MAX).contains(length));
+        absurd.map_or(Ok(()), |actual| Err(ContentError::Length { actual }))
     }
 }
 
@@ -112,7 +130,7 @@ impl ReactionNote {
 }
 
 /// A value behind its length in two bytes, filled up with zeros.
-fn fill<T: Serialize>(value: &T, size: usize) -> Result<Vec<u8>, ContentError> {
+pub(super) fn fill<T: Serialize>(value: &T, size: usize) -> Result<Vec<u8>, ContentError> {
     let body = codec::encode(value, size - LENGTH_BYTES)?;
     let length = u16::try_from(body.len()).map_err(|_| ContentError::Size)?;
     let mut bytes = Vec::with_capacity(size);

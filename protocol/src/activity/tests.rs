@@ -5,6 +5,7 @@ use alloc::{vec, vec::Vec};
 use super::*;
 use crate::{
     chat::Reaction,
+    conversation::CARD_LENGTH_MAX,
     id::{DeviceKey, TrackId},
     text::Text,
     time::{NodeTime, UtcTime},
@@ -41,7 +42,8 @@ fn playing(number: u8, position: i64, at: NodeTime) -> Option<Sharing> {
 fn the_longest_activity_fits_and_what_is_filled_up_otherwise_is_refused() {
     let shown = Activity {
         at: UtcTime::from_nanos(i64::MIN),
-        position: Span::from_nanos(i64::MIN),
+        position: CARD_LENGTH_MAX,
+        track: SharedTrack { duration: CARD_LENGTH_MAX, ..track(1) },
         ..activity(PlayState::Playing, &BeatChain::new([255; 16]))
     };
     let bytes = shown.encode().expect("fits");
@@ -55,6 +57,32 @@ fn the_longest_activity_fits_and_what_is_filled_up_otherwise_is_refused() {
     let note = ReactionNote { at: TODAY, reaction: Reaction::Sad };
     let bytes = note.encode().expect("fits");
     assert_eq!((bytes.len(), ReactionNote::decode(&bytes)), (REACTION_BYTES, Ok(note)));
+}
+
+#[test]
+fn what_lasts_less_than_nothing_or_for_ever_is_refused() {
+    let (nanosecond, longest) = (Span::from_nanos(1), CARD_LENGTH_MAX);
+    for absurd in [
+        Span::ZERO - nanosecond,
+        longest + nanosecond,
+        Span::from_nanos(i64::MIN),
+        Span::from_nanos(i64::MAX),
+    ] {
+        let shown = activity(PlayState::Playing, &BeatChain::new([1; 16]));
+        let lasts = Activity { track: SharedTrack { duration: absurd, ..track(1) }, ..shown.clone() };
+        let stands = Activity { position: absurd, ..shown };
+        for shown in [lasts, stands] {
+            let refused = Err(ContentError::Length { actual: absurd });
+            assert_eq!(shown.encode().map(drop), refused.clone());
+            // As one sends it who does not look.
+            let bytes = content::fill(&shown, ACTIVITY_BYTES).expect("fits");
+            assert_eq!(Activity::decode(&bytes).map(drop), refused);
+        }
+    }
+    for fine in [Span::ZERO, longest] {
+        let shown = Activity { position: fine, ..activity(PlayState::Playing, &BeatChain::new([1; 16])) };
+        assert_eq!(Activity::decode(&shown.encode().expect("fits")), Ok(shown));
+    }
 }
 
 #[test]

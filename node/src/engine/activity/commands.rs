@@ -14,7 +14,7 @@ use super::{
     Hide,
 };
 use crate::{
-    activity::Audience,
+    activity::{Audience, Heeded, PRIVATE_SPAN_MAX},
     api::{ActivityRequest, ActivityState, ActivityView, ApiError, FriendReaction, OwnActivity, Reply},
 };
 
@@ -95,13 +95,12 @@ impl Engine {
 
     /// Another device of this account has hidden its activity: this one does the same, for as long.
     pub(super) fn activity_silenced(&mut self, until: Option<UtcTime>) {
-        let until = until.filter(|until| *until - utc_now() <= PRIVATE_SPAN_MAX);
         let desk = &mut self.activity;
-        if !desk.settings.on || until.is_some() && desk.settings.private_until == until {
-            return;
-        }
-        desk.settings.private_until = until;
-        desk.settings.on = until.is_some();
+        let until = match desk.settings.heed_silence(until, utc_now()) {
+            Heeded::Not => return,
+            Heeded::Off => None,
+            Heeded::Until(until) => Some(until),
+        };
         if desk.publisher.is_asking() {
             // What is under way may come behind the other device's word, and is taken back.
             desk.hides.push_back(Hide { from: None, until });
@@ -157,7 +156,5 @@ impl Engine {
     }
 }
 
-/// The longest private session. Whoever wants longer switches it off.
-const PRIVATE_SPAN_MAX: Span = Span::from_secs(30 * 86_400);
 /// How long a reaction is shown.
 const REACTION_SHOWN: Span = Span::from_secs(600);
