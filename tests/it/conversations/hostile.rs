@@ -290,7 +290,12 @@ fn what_is_told_in_passing_twice_late_or_in_another_order_is_shown_once_and_in_o
 #[test]
 fn what_is_told_in_passing_and_is_forged_takes_the_place_of_nothing() {
     let mut world = acquainted(9);
+    world.kill(BEN);
+    world.say(ANA, BEN, "one");
+    world.settle();
     let newest = entries(&mut world, 0).last().expect("an entry").clone();
+    world.start(BEN);
+    world.settle();
     let absurd = [newest.sequence.0 + 1_000, u64::MAX]
         .map(|number| ConversationEntry { sequence: Sequence(number), ..newest.clone() });
     pass(&mut world, BEN, absurd.to_vec());
@@ -301,5 +306,5 @@ fn what_is_told_in_passing_and_is_forged_takes_the_place_of_nothing() {
     world.settle();
     world.say(ANA, BEN, "still here");
     world.settle();
-    assert_eq!(world.words(BEN, ANA), ["hello", "still here"]);
+    assert_eq!(world.words(BEN, ANA), ["hello", "one", "still here"]);
 }
