@@ -7,7 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail, ensure};
@@ -20,7 +20,7 @@ use jamsync_protocol::{
         NumberedEvent, Sequence,
     },
 };
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
 use super::{
     Device, Dialer, Persona, Server, all,
@@ -136,8 +136,8 @@ impl Pair {
             lives.push(tokio::spawn(async move {
                 let (read, acknowledged) = (Sequence(0), Sequence(0));
                 // As a node finds when it asks for its conversations.
-                let newest = Sequence(1);
-                let life = Life { device, conversation, newest, read, acknowledged, to_say };
+                let (newest, unsure) = (Sequence(1), true);
+                let life = Life { device, conversation, newest, unsure, read, acknowledged, to_say };
                 life.live(expected, &tally).await
             }));
         }
@@ -177,6 +177,8 @@ struct Life {
     device: Device,
     conversation: ConversationId,
     newest: Sequence,
+    /// Whether that is all it knows.
+    unsure: bool,
     read: Sequence,
     acknowledged: Sequence,
     to_say: u32,
@@ -192,7 +194,11 @@ impl Life {
             }
             let unsaid = self.read.0 - self.acknowledged.0;
             if self.newest > self.read {
-                self.fetch(tally).await?;
+                // What another has written at the same time is on its way.
+                match timeout(if self.unsure { Duration::ZERO } else { MISSING_SPAN }, heard.recv()).await {
+                    Ok(event) => self.hear(event.context("its events ended")?, tally)?,
+                    Err(_) => self.fetch(tally).await?,
+                }
             } else if unsaid >= ACKNOWLEDGED_TOGETHER || self.read == expected {
                 self.acknowledge(tally).await?;
             } else if self.to_say > 0 {
@@ -224,6 +230,7 @@ impl Life {
     fn hear(&mut self, event: CoordEvent, tally: &Tally) -> anyhow::Result<()> {
         if let CoordEvent::ConversationGrew { .. } = event {
             self.newest = self.newest.max(Sequence(self.read.0 + 1));
+            self.unsure = true;
         } else if let CoordEvent::ConversationWritten { entry, .. } = event {
             self.newest = self.newest.max(entry.sequence);
             if entry.sequence.0 == self.read.0 + 1 {
@@ -249,7 +256,7 @@ impl Life {
         for entry in entries.iter() {
             self.take(entry, tally)?;
         }
-        self.newest = newest.max(self.read);
+        (self.newest, self.unsure) = (newest.max(self.read), false);
         Ok(())
     }
 
@@ -292,7 +299,7 @@ impl Tally {
 
     fn note_delivery(&self, sealed: &[u8]) -> anyhow::Result<()> {
         let stamp = sealed.first_chunk().context("a stamp")?;
-        let sent = self.begun + std::time::Duration::from_micros(u64::from_be_bytes(*stamp));
+        let sent = self.begun + Duration::from_micros(u64::from_be_bytes(*stamp));
         self.delivered.note(sent);
         self.deliveries.fetch_add(1, Ordering::Relaxed);
         Ok(())
@@ -303,6 +310,8 @@ impl Tally {
 const MESSAGES_EACH: u32 = 50;
 /// How many entries a node acknowledges together.
 const ACKNOWLEDGED_TOGETHER: u64 = 32;
+/// How long a node waits for what it was not told yet.
+const MISSING_SPAN: Duration = Duration::from_millis(100);
 /// A short message as it is sealed.
 const SEALED_BYTES: usize = 354;
 /// What lets four devices in.

@@ -136,6 +136,7 @@ pub async fn measure_activities(load: &Load) -> anyhow::Result<Activities> {
         let server = Server::start(&load.binaries, &data, &listen, &UNLIMITED)?;
         let code = Server::join_code(&load.binaries, &data, 1)?;
         let dialer = Dialer::new(server.address, code.coordinator, SOCKETS)?.into();
+        let publishers = publishers.min(usize::try_from(load.devices)?);
         let mix = activity::Mix { fan_out, publishers, time: load.activity_time };
         mixes.push(activity::activities(&dialer, (&server, &data), mix).await?);
     }

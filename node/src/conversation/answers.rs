@@ -11,7 +11,7 @@ use jamsync_protocol::{
 
 use super::{
     Ask, Conversations, Listing, Trouble,
-    asks::RENEWED,
+    asks::{MISSING_SPAN, RENEWED},
     complaints::Complaint,
     keys::Keys,
     rows::{Known, Unsent, set_setting},
@@ -87,7 +87,9 @@ impl Conversations {
                 let sound = sound.map(|TakenPackage { device, package }| (device, package));
                 self.live.entry(id).or_default().packages.extend(sound);
             }
-            (Some(id), CoordReply::Placed { sequence, at }) => self.placed(id, request, sequence, at)?,
+            (Some(id), CoordReply::Placed { sequence, at }) => {
+                self.placed(id, request, (sequence, at), now)?
+            }
             (Some(id), CoordReply::Entries { entries, newest }) => {
                 self.fetched(id, entries.into_vec(), newest, now)?
             }
@@ -147,12 +149,15 @@ impl Conversations {
         &mut self,
         id: ConversationId,
         request: CoordRequest,
-        sequence: Sequence,
-        at: UtcTime,
+        (sequence, at): (Sequence, UtcTime),
+        now: UtcTime,
     ) -> Result<(), Trouble> {
         let mut known = Known::load(&self.database, id)?;
         let live = self.live.entry(id).or_default();
         live.newest = live.newest.max(sequence);
+        if sequence.0 > live.last(known.read).0.saturating_add(1) {
+            live.missing_until = Some(now + MISSING_SPAN);
+        }
         if sequence <= known.read {
             // It has shown entries that were none.
             known.read = Sequence(sequence.0.saturating_sub(1));

@@ -59,6 +59,7 @@ impl Conversations {
                         live.packages_again,
                         live.receipt_at,
                         live.acknowledge_at,
+                        live.missing_until,
                     ];
                     let later = later.into_iter().flatten();
                     live.due = Some(later.filter(|due| now < *due).min().unwrap_or(now + LOOK_SPAN));
@@ -121,6 +122,10 @@ impl Conversations {
             return Ok(Some(CoordRequest::LookUpLog { account }));
         }
         if live.newest > known.read || live.unsure {
+            if !live.unsure && live.missing_until.is_some_and(|until| now < until) {
+                return Ok(None);
+            }
+            live.missing_until = None;
             return Ok(Some(CoordRequest::ConversationLog { conversation: id, after: known.read }));
         }
         if live.acknowledges(&known, now) {
@@ -384,6 +389,9 @@ pub(super) const RENEWED: &str = "packages renewed";
 pub(super) const PACKAGES_AGE_MAX: Span = Span::from_secs(28 * 86_400);
 /// Below how many key packages more are made. Count, default 12.
 const PACKAGES_LEAST: u16 = 12;
+/// How long an entry may be missing of which a later one is known before it is asked for. Milliseconds, default 100: where friends
+/// write at once one is on its way, less asks for it all the same, more keeps a friend waiting where it was lost.
+pub(super) const MISSING_SPAN: Span = Span::from_millis(100);
 /// How many entries are acknowledged together at least, where time does not press. Count, default 32: fewer cost the coordinator
 /// more writes, more make it keep more that was read.
 const ACKNOWLEDGED_TOGETHER: u64 = 32;

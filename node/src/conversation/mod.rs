@@ -96,7 +96,9 @@ struct Live {
     unsure: bool,
     /// Whether it has grown since it was asked about last.
     told: bool,
-    /// Since when entries are read that are not acknowledged.
+    /// Until when it is left to the coordinator to tell what is missing, before it is asked.
+    missing_until: Option<UtcTime>,
+    /// When what was read is acknowledged, where nothing more is read until then.
     acknowledge_at: Option<UtcTime>,
     /// Entries that came, and are not dealt with yet.
     entries: VecDeque<ConversationEntry>,
