@@ -3,9 +3,11 @@
 //! Nothing here talks to anybody: the engine asks when to show what, and carries it.
 
 mod kept;
+mod private;
 mod seal;
 mod settings;
 
 pub(crate) use kept::{Kept, KeptEntry};
+pub(crate) use private::{PRIVATE_SPAN_MAX, PrivateSession};
 pub(crate) use seal::{Origin, Sealer};
-pub(crate) use settings::{Audience, Heeded, PRIVATE_SPAN_MAX, Settings};
+pub(crate) use settings::{Audience, Heeded, Settings};

@@ -2,12 +2,10 @@
 
 use std::{io, path::Path};
 
-use jamsync_protocol::{
-    id::AccountId,
-    time::{Span, UtcTime},
-};
+use jamsync_protocol::{id::AccountId, time::UtcTime};
 use serde::{Deserialize, Serialize};
 
+use super::PRIVATE_SPAN_MAX;
 use crate::kept;
 
 /// What the listener has set. The default shows nothing to anybody.
@@ -20,7 +18,7 @@ pub(crate) struct Settings {
     pub(crate) allowed: Vec<AccountId>,
     /// Who may not, where it is all contacts.
     pub(crate) denied: Vec<AccountId>,
-    /// Until when nothing is shown all the same.
+    /// Until when nothing is shown all the same, by the calendar as it was when the session began.
     pub(crate) private_until: Option<UtcTime>,
     /// Whether the coordinator has still to be told that nothing is shown.
     pub(crate) untold: bool,
@@ -75,16 +73,6 @@ impl Settings {
         kept::save(file, std::slice::from_ref(self))
     }
 
-    /// Whether anything is shown now.
-    pub(crate) fn shows(&self, now: UtcTime) -> bool {
-        self.on && !self.is_private(now)
-    }
-
-    /// Whether nothing is shown for a time.
-    pub(crate) fn is_private(&self, now: UtcTime) -> bool {
-        self.private_until.is_some_and(|until| now < until)
-    }
-
     /// Whether a contact is among those to whom it is shown.
     pub(crate) fn includes(&self, contact: AccountId) -> bool {
         match self.audience {
@@ -124,11 +112,11 @@ impl Settings {
 
 /// How many who were denied and are no contacts any more are remembered. Count, default 500: the file stays far below its limit.
 const DENIED_GONE_MAX: usize = 500;
-/// The longest private session.
-pub(crate) const PRIVATE_SPAN_MAX: Span = Span::from_secs(30 * 86_400);
 
 #[cfg(test)]
 mod tests {
+    use jamsync_protocol::time::Span;
+
     use super::*;
 
     #[test]
@@ -138,27 +126,26 @@ mod tests {
         let on = || Settings { on: true, ..Settings::default() };
         let mut settings = on();
         assert_eq!(settings.heed_silence(Some(at(2)), now), Heeded::Until(at(2)));
-        assert!(!settings.shows(at(1)) && settings.shows(at(2)), "and after that it is shown again");
+        assert!(settings.on && settings.private_until == Some(at(2)), "and after that it is shown again");
         assert_eq!(settings.heed_silence(Some(at(1)), now), Heeded::Not, "an older word is shorter");
-        assert!(!settings.shows(at(1)));
+        assert_eq!(settings.private_until, Some(at(2)));
         assert_eq!(settings.heed_silence(None, now), Heeded::Off);
         assert!(!settings.on && settings.private_until.is_none());
         assert_eq!(settings.heed_silence(None, now), Heeded::Not, "it is off already");
         assert_eq!(settings.heed_silence(Some(at(2)), now), Heeded::Not);
         let mut away = on();
         assert_eq!(away.heed_silence(Some(at(0)), now), Heeded::Not, "it was over before it was heard");
-        assert!(away.shows(now));
+        assert!(away.on && away.private_until.is_none());
         assert_eq!(on().heed_silence(Some(at(24 * 31)), now), Heeded::Off, "no session lasts so long");
     }
 
     #[test]
     fn nothing_is_shown_by_default_and_then_to_those_who_were_chosen() {
         let (ana, ben) = (AccountId([1; 32]), AccountId([2; 32]));
-        let now = UtcTime::from_nanos(1_000);
         let mut settings = Settings::default();
-        assert!(!settings.shows(now) && !settings.includes(ana));
+        assert!(!settings.on && !settings.includes(ana));
         settings.on = true;
-        assert!(settings.shows(now) && !settings.includes(ana), "nobody was chosen yet");
+        assert!(!settings.includes(ana), "nobody was chosen yet");
         settings.permit(ana, true);
         assert!(settings.includes(ana) && !settings.includes(ben));
         settings.permit(ana, false);
@@ -167,8 +154,6 @@ mod tests {
         assert!(!settings.includes(ana) && settings.includes(ben), "who was denied is not among all");
         settings.permit(ana, true);
         assert!(settings.includes(ana));
-        settings.private_until = Some(UtcTime::from_nanos(2_000));
-        assert!(!settings.shows(now) && settings.shows(UtcTime::from_nanos(2_000)));
         assert!(settings.keep_only(&[ben]) && settings.allowed.is_empty());
     }
 

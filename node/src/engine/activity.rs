@@ -27,7 +27,7 @@ use tokio::sync::oneshot;
 
 use super::{Apply, Engine, courier::Errand, utc_now};
 use crate::{
-    activity::{Kept, Origin, Sealer, Settings},
+    activity::{Kept, Origin, PrivateSession, Sealer, Settings},
     api::Reply,
     conversation::ActivityKeys,
     net::coordinator::{CoordinatorLink, LinkError},
@@ -45,6 +45,8 @@ pub(super) struct Desk {
     file: PathBuf,
     kept_file: PathBuf,
     settings: Settings,
+    /// The private session that `settings` tells of.
+    session: Option<PrivateSession>,
     kept: Kept,
     publisher: Publisher,
     sealer: Sealer,
@@ -81,12 +83,14 @@ struct Hide {
 
 impl Desk {
     /// What is kept in the state folder.
-    pub(super) fn load(state: &Path, now: UtcTime, troubles: &mut Vec<String>) -> Self {
+    pub(super) fn load(state: &Path, now: UtcTime, lived: NodeTime, troubles: &mut Vec<String>) -> Self {
         let (file, kept_file) = (state.join("activity.json"), state.join("saved.json"));
         // No process uses a number twice, as long as the calendar is not set back by as much as one ran.
         let last = u64::try_from((now - UtcTime::ZERO).as_micros()).unwrap_or_default();
+        let settings = Settings::load(&file, troubles);
         Self {
-            settings: Settings::load(&file, troubles),
+            session: settings.private_until.map(|until| PrivateSession::until(until, now, lived)),
+            settings,
             kept: Kept::load(&kept_file, troubles),
             publisher: Publisher::new(ActivityNumber(last)),
             sealer: Sealer::default(),
@@ -108,7 +112,8 @@ impl Desk {
     pub(super) fn poll_timeout(&self, now: NodeTime) -> Option<NodeTime> {
         let stale = self.seen.values().filter_map(|seen| seen.poll_timeout(now)).min();
         let publisher = self.publisher.poll_timeout().filter(|_| !self.hiding);
-        [publisher, stale].into_iter().flatten().min()
+        let session = self.session.filter(|_| self.settings.on).map(|session| session.end() - self.slept);
+        [publisher, stale, session].into_iter().flatten().min()
     }
 
     /// The coordinator knows how the listener stands to a contact. What was told before it did may have been kept from that one.
@@ -132,9 +137,10 @@ impl Engine {
     pub(super) fn activity_connected(&mut self) {
         let (Some(link), true) = (&self.coordinator, self.account.is_some()) else { return };
         link.watch_activity();
+        let shows = self.shows_activity();
         let desk = &mut self.activity;
         desk.publisher.handle_connected();
-        if desk.settings.untold && !desk.settings.shows(utc_now()) {
+        if desk.settings.untold && !shows {
             let until = desk.settings.private_until.filter(|_| desk.settings.on);
             desk.hides.push_back(Hide { from: None, until });
         }
@@ -148,10 +154,10 @@ impl Engine {
         if contacts != self.activity.contacts {
             self.activity_contacts_changed(contacts);
         }
-        if self.activity.settings.shows(utc_now()) {
-            if self.activity.settings.private_until.is_some() {
+        if self.shows_activity() {
+            if self.activity.session.is_some() {
                 // The private session is over.
-                self.activity.settings.private_until = None;
+                self.set_private(None);
                 self.keep_activity_settings();
             }
             let audience = self.audience();
@@ -165,6 +171,27 @@ impl Engine {
             }
         }
         self.tell_activity();
+    }
+
+    /// Whether anything is shown now.
+    fn shows_activity(&self) -> bool {
+        self.activity.settings.on && !self.is_private()
+    }
+
+    /// Whether nothing is shown for a time.
+    fn is_private(&self) -> bool {
+        self.activity.session.is_some_and(|session| !session.is_over(self.lived()))
+    }
+
+    /// From now on nothing is shown until then.
+    fn set_private(&mut self, until: Option<UtcTime>) {
+        let session = until.map(|until| PrivateSession::until(until, utc_now(), self.lived()));
+        (self.activity.settings.private_until, self.activity.session) = (until, session);
+    }
+
+    /// The node's time, which stands still while its machine sleeps, and that sleep.
+    fn lived(&self) -> NodeTime {
+        self.stage.now() + self.stage.slept()
     }
 
     /// Those who may see it and with whom there are keys.

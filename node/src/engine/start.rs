@@ -50,7 +50,7 @@ pub async fn start(boot: Boot) -> Result<api::Engine, ApiError> {
     let index = Arc::new(Index::open(&paths.library_index()));
     let stage = Stage::new(clock, player, settings.sabotage.zero_offset);
     let ledger = Ledger::load(&paths.agreements(), utc_now(), &mut warnings);
-    let activity = Desk::load(&state, utc_now(), &mut warnings);
+    let activity = Desk::load(&state, utc_now(), stage.now() + stage.slept(), &mut warnings);
     let mut engine = Engine {
         activity,
         settings,

@@ -16,23 +16,23 @@ use super::{
 };
 
 /// What `node` sees of `with`.
-fn seen(node: &Node, with: &str) -> FriendActivity {
+pub(super) fn seen(node: &Node, with: &str) -> FriendActivity {
     let mut view = view(node, &["activity", "show", with]);
     view.friends.pop().expect("one contact")
 }
 
-fn view(node: &Node, arguments: &[&str]) -> Box<ActivityView> {
+pub(super) fn view(node: &Node, arguments: &[&str]) -> Box<ActivityView> {
     match node.run(arguments) {
         Reply::Activity(view) => view,
         other => panic!("no activity, but {other:?}"),
     }
 }
 
-fn title(shown: &FriendActivity) -> &str {
+pub(super) fn title(shown: &FriendActivity) -> &str {
     shown.track.as_ref().map_or("", |track| track.title.as_str())
 }
 
-fn plays(shown: &FriendActivity, wanted: &str) -> bool {
+pub(super) fn plays(shown: &FriendActivity, wanted: &str) -> bool {
     matches!(shown.state, ActivityState::Playing { .. }) && title(shown) == wanted
 }
 
@@ -42,7 +42,7 @@ fn until(node: &mut Node, with: &str, what: &str, fits: impl Fn(&FriendActivity)
 }
 
 /// An event that tells of an activity like that.
-fn told(fits: impl Fn(&FriendActivity) -> bool) -> impl Fn(&Event) -> Option<FriendActivity> {
+pub(super) fn told(fits: impl Fn(&FriendActivity) -> bool) -> impl Fn(&Event) -> Option<FriendActivity> {
     move |event| match event {
         Event::Activity(shown) if fits(shown) => Some(FriendActivity::clone(shown)),
         _ => None,
@@ -124,7 +124,7 @@ fn it_is_off_until_it_is_switched_on_then_live_and_gone_within_a_second() {
     friends.assert_sound();
 }
 
-fn at(shown: &FriendActivity) -> Span {
+pub(super) fn at(shown: &FriendActivity) -> Span {
     match shown.state {
         ActivityState::Playing { position } | ActivityState::Paused { position, .. } => position,
         ActivityState::Hidden | ActivityState::Last { .. } | ActivityState::Stale { .. } => Span::ZERO,
@@ -315,4 +315,27 @@ fn what_a_friend_plays_can_be_played_kept_and_reacted_to() {
     assert_eq!(entries.len(), 2);
     friends.ben.assert_sound();
     ana.assert_sound();
+}
+
+#[test]
+fn off_hides_at_once_also_where_it_cannot_be_kept_and_says_so() {
+    let (mut friends, music) = friends();
+    friends.ana.run(&["activity", "on"]);
+    play(&friends.ana, &music);
+    until(&mut friends.ben, "ana", "Ana plays", |shown| plays(shown, "Piece 1"));
+    // A folder stands where the settings are kept, which nobody can write over.
+    let file = friends.ana.home.join("activity.json");
+    fs::remove_file(&file).expect("the settings are there");
+    fs::create_dir_all(file.join("in the way")).expect("a folder");
+    let mark = friends.ben.mark();
+    let said = friends.ana.fails(&["activity", "off"], ErrorCode::StateUnwritable);
+    assert!(said.contains("nobody sees what you play, until this node is started again"), "{said}");
+    friends.ben.event_since(mark, "that it is hidden", told(|shown| shown.state == ActivityState::Hidden));
+    assert!(!view(&friends.ana, &["activity"]).own.on);
+    fs::remove_dir_all(&file).expect("out of the way");
+    friends.ana.run(&["activity", "off"]);
+    friends.ana.strike();
+    friends.ana.start_again();
+    assert!(!view(&friends.ana, &["activity"]).own.on, "now it is kept");
+    friends.assert_sound();
 }

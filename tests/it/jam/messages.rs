@@ -34,7 +34,7 @@ pub(super) fn write(node: &Node, to: &str, text: &str) {
 }
 
 /// The event that tells of a message with these words.
-fn told(text: &str) -> impl Fn(&Event) -> Option<ConversationMessage> {
+pub(super) fn told(text: &str) -> impl Fn(&Event) -> Option<ConversationMessage> {
     move |event| match event {
         Event::Message(message) if message.text.as_str() == text => Some(message.clone()),
         _ => None,
@@ -42,7 +42,7 @@ fn told(text: &str) -> impl Fn(&Event) -> Option<ConversationMessage> {
 }
 
 /// Everything that the coordinator has written to disk.
-fn kept_by_coordinator(stage: &Stage) -> Vec<u8> {
+pub(super) fn kept_by_coordinator(stage: &Stage) -> Vec<u8> {
     let mut all = Vec::new();
     for entry in fs::read_dir(stage.data()).expect("the data of the coordinator") {
         let path = entry.expect("an entry").path();
@@ -53,7 +53,7 @@ fn kept_by_coordinator(stage: &Stage) -> Vec<u8> {
     all
 }
 
-fn holds(bytes: &[u8], text: &str) -> bool {
+pub(super) fn holds(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 

@@ -12,14 +12,14 @@ use super::{
 };
 
 /// The last message, looked at without a word to its author.
-fn last(node: &Node, with: &str) -> ConversationMessage {
+pub(super) fn last(node: &Node, with: &str) -> ConversationMessage {
     match node.run(&["messages", with, "--last", "1", "--peek"]) {
         Reply::Messages { mut messages, .. } => messages.pop().expect("a message"),
         other => panic!("no messages, but {other:?}"),
     }
 }
 
-fn talk(node: &Node) -> Talk {
+pub(super) fn talk(node: &Node) -> Talk {
     match node.run(&["messages"]) {
         Reply::Messages { mut talks, .. } => talks.pop().expect("a conversation"),
         other => panic!("no messages, but {other:?}"),
@@ -27,7 +27,7 @@ fn talk(node: &Node) -> Talk {
 }
 
 /// Waits until the newest message of `node` has come so far.
-fn until_it_is(node: &mut Node, with: &str, progress: MessageProgress) {
+pub(super) fn until_it_is(node: &mut Node, with: &str, progress: MessageProgress) {
     node.until(&format!("{progress:?}"), |node| (last(node, with).progress == Some(progress)).then_some(()));
 }
 

@@ -40,6 +40,8 @@ mod roles;
 mod rounds;
 mod rows;
 mod safety;
+mod sealed_rows;
+mod shown_live;
 mod stage;
 mod standing;
 mod stranger;

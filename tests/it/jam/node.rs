@@ -20,6 +20,8 @@ use super::process::{PATIENCE, POLL, Process, binary};
 pub(super) struct Node {
     pub(super) name: String,
     pub(super) home: PathBuf,
+    /// The time zone of whoever types the commands; none for this machine's own.
+    pub(super) zone: Option<&'static str>,
     daemon: Process,
     _watch: Process,
     events: Receiver<String>,
@@ -49,7 +51,8 @@ impl Node {
         assert!(matches!(parse(&ready), Body::Ready { .. }), "{name}: {ready}");
         let mut watch = Process::start(jamsync(&home).args(["--json", "watch"]));
         let events = watch.lines();
-        let mut node = Self { name: name.to_owned(), home, daemon, _watch: watch, events, seen: Vec::new() };
+        let mut node =
+            Self { name: name.to_owned(), home, zone: None, daemon, _watch: watch, events, seen: Vec::new() };
         node.event("its first state", |event| matches!(event, Event::Snapshot(_)).then_some(()));
         node
     }
@@ -64,7 +67,22 @@ impl Node {
 
     /// Runs a command, whose exit status has to fit what it says.
     pub(super) fn try_run<S: AsRef<OsStr> + Debug>(&self, arguments: &[S]) -> Result<Reply, ApiError> {
-        try_run(jamsync(&self.home).arg("--json").args(arguments))
+        try_run(self.command().arg("--json").args(arguments))
+    }
+
+    /// What a command that succeeds prints for people.
+    pub(super) fn says<S: AsRef<OsStr> + Debug>(&self, arguments: &[S]) -> String {
+        let output = self.command().args(arguments).output().expect("runs");
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
+    fn command(&self) -> Command {
+        let mut command = jamsync(&self.home);
+        if let Some(zone) = self.zone {
+            command.env("TZ", zone);
+        }
+        command
     }
 
     /// Runs a command that has to be refused, and gives the sentence.
@@ -167,6 +185,23 @@ impl Node {
     pub(super) fn kill(self) -> PathBuf {
         self.daemon.kill();
         self.home
+    }
+
+    /// As `kill -9`; it is away until it [starts again](Self::start_again).
+    pub(super) fn strike(&mut self) {
+        self.daemon.signal(Signal::KILL);
+        self.daemon.end();
+    }
+
+    /// Starts the node again that was [struck](Self::strike); of what happened before it remembers no event.
+    pub(super) fn start_again(&mut self) {
+        let zone = self.zone;
+        *self = Self { zone, ..Self::start(&self.name, self.home.clone()) };
+    }
+
+    /// Whether its daemon runs.
+    pub(super) fn runs(&mut self) -> bool {
+        self.daemon.runs()
     }
 
     /// The number of its process.

@@ -212,6 +212,23 @@ fn a_reaction_that_was_written_to_a_device_that_had_gone_waits_again_for_a_while
     }
 }
 
+#[test]
+fn a_reaction_that_was_written_to_two_devices_that_had_died_comes_to_both_again() {
+    let activities = Activities::default();
+    let wakes = [LAPTOP, PHONE].map(|device| activities.watch(ANA, device, &[], NOW));
+    activities.react(BEN, ANA, (Epoch::begun(1), Block::new(vec![1; 60]).expect("its size")), NOW);
+    for device in [LAPTOP, PHONE] {
+        assert!(activities.next(device, NOW).is_some(), "written to a connection that is dead");
+    }
+    // The coordinator has not noticed yet, and each begins anew while the other passes for being there.
+    for (device, wake) in [LAPTOP, PHONE].into_iter().zip(&wakes) {
+        activities.leave(device, wake, NOW);
+        activities.watch(ANA, device, &[], NOW);
+        assert!(activities.next(device, NOW).is_some(), "{device:?}");
+        assert_eq!(activities.next(device, NOW), None, "{device:?}");
+    }
+}
+
 /// Longer than anything waits that was written.
 const UNSURE: Span = Span::from_secs(1_000);
 

@@ -20,6 +20,8 @@ pub(super) struct Watchers {
     of: HashMap<AccountId, Vec<DeviceKey>>,
     waiting: HashMap<AccountId, VecDeque<Reaction>>,
     silences: HashMap<AccountId, Silence>,
+    /// Reactions that may not have got to a device that is gone, while others of its account are there.
+    unsure: HashMap<DeviceKey, VecDeque<Reaction>>,
 }
 
 /// That an account has hidden its activity, for those of its devices that were away.
@@ -66,14 +68,19 @@ impl Watchers {
         now: NodeTime,
     ) -> Arc<Notify> {
         self.forget(device, now);
+        // What was written to its former connection and did not get there comes again; one that did is known by its time.
+        let mut reactions = self.unsure.remove(&device).unwrap_or_default();
+        reactions.retain(|(came, _)| now - *came < UNSURE_SPAN);
+        let waiting = self.waiting.remove(&account).into_iter().flatten();
+        let lately = waiting.filter(|(came, _)| now - *came < REACTION_KEPT);
+        lately.for_each(|reaction| push(&mut reactions, reaction));
         let wake = Arc::new(Notify::new());
-        let waiting = self.waiting.remove(&account).unwrap_or_default().into_iter();
         let silence = self.silences.get(&account).filter(|silence| !silence.known.contains(&device));
         let watcher = Watcher {
             account,
             wake: Arc::clone(&wake),
             due: seen.map(|of| (of, What::All)).collect(),
-            reactions: waiting.filter(|(came, _)| now - *came < REACTION_KEPT).collect(),
+            reactions,
             written: VecDeque::new(),
             silenced: silence.filter(|silence| now - silence.at < SILENCE_KEPT).map(|silence| silence.until),
             silenced_at: None,
@@ -102,10 +109,20 @@ impl Watchers {
                 self.of.remove(&watcher.account);
             }
         }
-        if !self.of.contains_key(&watcher.account) {
-            let Watcher { account, written, reactions, .. } = watcher;
-            let lately = written.into_iter().filter(|(came, _)| now - *came < UNSURE_SPAN);
-            lately.chain(reactions).for_each(|reaction| self.keep(account, reaction));
+        let Watcher { account, written, reactions, .. } = watcher;
+        let lately = written.into_iter().filter(|(came, _)| now - *came < UNSURE_SPAN);
+        let mut unsure = VecDeque::new();
+        lately.chain(reactions).for_each(|reaction| push(&mut unsure, reaction));
+        if !self.of.contains_key(&account) {
+            unsure.into_iter().for_each(|reaction| self.keep(account, reaction));
+        } else if !unsure.is_empty() {
+            // The others may be as dead as this one, and nobody knows yet.
+            if self.unsure.len() >= WAITING_ACCOUNTS_MAX {
+                self.unsure.retain(|_, kept| kept.iter().any(|(came, _)| now - *came < UNSURE_SPAN));
+            }
+            if self.unsure.len() < WAITING_ACCOUNTS_MAX {
+                self.unsure.insert(device, unsure);
+            }
         }
     }
 

@@ -26,11 +26,12 @@ impl Engine {
             ActivityRequest::On { all } => {
                 self.signed_in()?;
                 self.share_activity(all);
+                self.activity_kept("your activity is on")?;
                 self.show_activity(None)?
             }
             ActivityRequest::Off => {
                 self.hide_all_activity(None);
-                Reply::Done
+                self.activity_kept("nobody sees what you play")?
             }
             ActivityRequest::Private { span } => {
                 if span <= Span::ZERO || span > PRIVATE_SPAN_MAX {
@@ -38,20 +39,18 @@ impl Engine {
                     return Err(usage(&error, "name a time such as 30m, 6h or 2d"));
                 }
                 self.hide_all_activity(Some(utc_now() + span));
-                Reply::Done
+                self.activity_kept("nobody sees what you play for that time")?
             }
             ActivityRequest::Allow { name } => {
                 let contact = self.contact_named(&name)?;
                 self.activity.settings.permit(contact, true);
-                self.keep_activity_settings();
-                Reply::Done
+                self.activity_kept(&format!("{name} may see what you play"))?
             }
             ActivityRequest::Deny { name } => {
                 let contact = self.contact_named(&name)?;
                 self.activity.settings.permit(contact, false);
-                self.keep_activity_settings();
                 self.activity.hides.push_back(Hide { from: Some(contact), until: None });
-                Reply::Done
+                self.activity_kept(&format!("{name} does not see what this device plays"))?
             }
             ActivityRequest::Find { name } => return self.find_own_copy(&name),
             ActivityRequest::Share { name, with } => return self.share_track_of(&name, &with),
@@ -66,41 +65,55 @@ impl Engine {
         }))
     }
 
+    /// Keeps what the listener has set. Where that fails it holds all the same for as long as this node runs, and `now` says what
+    /// it is.
+    fn activity_kept(&self, now: &str) -> Result<Reply, ApiError> {
+        self.activity.settings.save(&self.activity.file).map(|()| Reply::Done).map_err(|error| {
+            let file = self.activity.file.display();
+            let what = format!("{now}, until this node is started again: {file} cannot be written ({error})");
+            ApiError::new(
+                ErrorCode::StateUnwritable,
+                what,
+                "make room or mend the permissions, and do it again",
+            )
+        })
+    }
+
     fn share_activity(&mut self, all: bool) {
+        self.set_private(None);
         let settings = &mut self.activity.settings;
         settings.on = true;
-        settings.private_until = None;
         if all {
             settings.audience = Audience::All;
         } else if settings.audience == Audience::All {
             settings.audience = Audience::Chosen;
         }
-        self.keep_activity_settings();
         self.ask_for_activity_keys(self.contact_ids());
     }
 
     /// Shows nothing any more, or nothing until then.
     fn hide_all_activity(&mut self, until: Option<UtcTime>) {
+        self.set_private(until);
         let desk = &mut self.activity;
         if until.is_none() {
             desk.settings.on = false;
         }
-        (desk.settings.private_until, desk.settings.untold) = (until, true);
+        desk.settings.untold = true;
         desk.publisher.handle_hidden();
         desk.told_to.clear();
         desk.hides.clear();
         desk.hides.push_back(Hide { from: None, until });
-        self.keep_activity_settings();
     }
 
     /// Another device of this account has hidden its activity: this one does the same, for as long.
     pub(super) fn activity_silenced(&mut self, until: Option<UtcTime>) {
-        let desk = &mut self.activity;
-        let until = match desk.settings.heed_silence(until, utc_now()) {
+        let until = match self.activity.settings.heed_silence(until, utc_now()) {
             Heeded::Not => return,
             Heeded::Off => None,
             Heeded::Until(until) => Some(until),
         };
+        self.set_private(until);
+        let desk = &mut self.activity;
         if desk.publisher.is_asking() {
             // What is under way may come behind the other device's word, and is taken back.
             desk.hides.push_back(Hide { from: None, until });
@@ -142,7 +155,7 @@ impl Engine {
         OwnActivity {
             on: settings.on,
             all: settings.audience == Audience::All,
-            private_until: settings.private_until.filter(|_| settings.is_private(utc_now())),
+            private_until: settings.private_until.filter(|_| self.is_private()),
             shown_to,
             waiting,
             elsewhere: self.activity.publisher.is_elsewhere(),
