@@ -16,12 +16,12 @@ use super::{
 };
 
 /// What `node` sees of `with`.
-fn seen(node: &Node, with: &str) -> FriendActivity {
+pub(super) fn seen(node: &Node, with: &str) -> FriendActivity {
     let mut view = view(node, &["activity", "show", with]);
     view.friends.pop().expect("one contact")
 }
 
-fn view(node: &Node, arguments: &[&str]) -> Box<ActivityView> {
+pub(super) fn view(node: &Node, arguments: &[&str]) -> Box<ActivityView> {
     match node.run(arguments) {
         Reply::Activity(view) => view,
         other => panic!("no activity, but {other:?}"),
@@ -32,17 +32,22 @@ fn title(shown: &FriendActivity) -> &str {
     shown.track.as_ref().map_or("", |track| track.title.as_str())
 }
 
-fn plays(shown: &FriendActivity, wanted: &str) -> bool {
+pub(super) fn plays(shown: &FriendActivity, wanted: &str) -> bool {
     matches!(shown.state, ActivityState::Playing { .. }) && title(shown) == wanted
 }
 
 /// Until `node` sees `with` like that.
-fn until(node: &mut Node, with: &str, what: &str, fits: impl Fn(&FriendActivity) -> bool) -> FriendActivity {
+pub(super) fn until(
+    node: &mut Node,
+    with: &str,
+    what: &str,
+    fits: impl Fn(&FriendActivity) -> bool,
+) -> FriendActivity {
     node.until(what, |node| Some(seen(node, with)).filter(&fits))
 }
 
 /// An event that tells of an activity like that.
-fn told(fits: impl Fn(&FriendActivity) -> bool) -> impl Fn(&Event) -> Option<FriendActivity> {
+pub(super) fn told(fits: impl Fn(&FriendActivity) -> bool) -> impl Fn(&Event) -> Option<FriendActivity> {
     move |event| match event {
         Event::Activity(shown) if fits(shown) => Some(FriendActivity::clone(shown)),
         _ => None,
@@ -50,20 +55,24 @@ fn told(fits: impl Fn(&FriendActivity) -> bool) -> impl Fn(&Event) -> Option<Fri
 }
 
 /// Two friends whose conversation has begun, and Ana's music.
-fn friends() -> (Friends, Vec<PathBuf>) {
+pub(super) fn friends() -> (Friends, Vec<PathBuf>) {
     let mut friends = Friends::meet();
     let music = friends.stage.music(3, 300);
-    for (node, friend) in [(&mut friends.ana, "ben"), (&mut friends.ben, "ana")] {
-        node.until("there are keys for the friend", |node| {
-            node.run(&["activity", "allow", friend]);
-            let own = view(node, &["activity"]).own;
-            own.shown_to.iter().any(|name| name.as_str() == friend).then_some(())
-        });
-    }
+    allow(&mut friends.ana, "ben");
+    allow(&mut friends.ben, "ana");
     (friends, music)
 }
 
-fn play(node: &Node, music: &[PathBuf]) {
+/// Lets a friend see what `node` plays, once there are keys for it.
+pub(super) fn allow(node: &mut Node, friend: &str) {
+    node.until("there are keys for the friend", |node| {
+        node.run(&["activity", "allow", friend]);
+        let own = view(node, &["activity"]).own;
+        own.shown_to.iter().any(|name| name.as_str() == friend).then_some(())
+    });
+}
+
+pub(super) fn play(node: &Node, music: &[PathBuf]) {
     node.run(&[&[PathBuf::from("play")], music].concat());
 }
 

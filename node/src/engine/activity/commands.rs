@@ -93,6 +93,7 @@ impl Engine {
         }
         (desk.settings.private_until, desk.settings.untold) = (until, true);
         desk.publisher.handle_hidden();
+        desk.own_covers.handle_forgotten();
         desk.told_to.clear();
         desk.hides.clear();
         desk.hides.push_back(Hide { from: None, until });
@@ -113,6 +114,7 @@ impl Engine {
             desk.hides.push_back(Hide { from: None, until });
         }
         desk.publisher.handle_hidden();
+        desk.own_covers.handle_forgotten();
         desk.told_to.clear();
         self.keep_activity_settings();
         self.warn(match until {
