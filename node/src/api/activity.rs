@@ -125,6 +125,10 @@ pub struct FriendActivity {
     pub state: ActivityState,
     /// What it plays, or played last.
     pub track: Option<ActivityTrack>,
+    /// The file with its cover, a JPEG of at most 160 pixels each way; none where it has none, or it is not there yet. The file goes
+    /// when nothing is shown any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cover: Option<String>,
     /// Whether the contact's clock or this one's is wrong by more than five minutes, so that nothing is taken for live.
     #[serde(default)]
     pub clock_off: bool,

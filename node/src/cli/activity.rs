@@ -4,7 +4,7 @@ use clap::Subcommand;
 use jamsync_protocol::{
     chat::Reaction,
     id::Handle,
-    text::{Text, isolated},
+    text::{Text, isolated, printable},
     time::Span,
 };
 
@@ -211,6 +211,7 @@ fn shown(view: &ActivityView) -> String {
     };
     lines.extend(view.reactions.iter().map(|one| reacted(&one.with, one.reaction, one.age)));
     if let [friend] = &view.friends[..] {
+        lines.extend(friend.cover.as_deref().map(|cover| format!("  cover: {}", printable(cover))));
         let is_hidden = friend.state == ActivityState::Hidden;
         lines.push(if is_hidden { format!("{} shows nothing.", friend.with) } else { menu(&friend.with) });
     }
@@ -278,6 +279,9 @@ pub(super) fn event(event: &Event) -> Option<String> {
     if let Event::ActivityReaction { with, reaction } = event {
         return Some(format!("{with} reacts {} to what you play", reaction.emoji()));
     }
+    if let Event::ActivityCover { with, cover } = event {
+        return Some(format!("the cover of what {with} plays: {}", printable(cover)));
+    }
     let Event::Activity(friend) = event else { return None };
     Some(line(friend).unwrap_or_else(|| format!("{} shows nothing any more", friend.with)))
 }
@@ -334,7 +338,8 @@ mod tests {
             album: Text::default(),
             length: Span::from_secs(245),
         };
-        FriendActivity { with: "ben".parse().expect("valid"), state, track: Some(track), clock_off: false }
+        let with = "ben".parse().expect("valid");
+        FriendActivity { with, state, track: Some(track), cover: None, clock_off: false }
     }
 
     #[test]
@@ -366,6 +371,27 @@ mod tests {
         let said = of_artist(&artist, &[own]);
         assert_eq!(said.lines().count(), 2, "{said:?}");
         assert!(!said.replace('\n', "").contains(char::is_control) && !said.contains('\u{202e}'), "{said:?}");
+    }
+
+    #[test]
+    fn the_file_of_a_cover_is_named_where_one_contact_is_shown_and_steers_no_terminal() {
+        let playing = friend(ActivityState::Playing { position: Span::from_secs(80) }, "Blue");
+        let cover = Some("/home/ana/\u{1b}[2J/cover.jpg".to_owned());
+        let friends = vec![FriendActivity { cover, ..playing.clone() }];
+        let own = OwnActivity {
+            on: false,
+            all: false,
+            private_until: None,
+            shown_to: Vec::new(),
+            waiting: Vec::new(),
+            elsewhere: false,
+        };
+        let view = ActivityView { own, friends, reactions: Vec::new() };
+        let said = shown(&view);
+        assert!(said.contains("  cover: /home/ana/") && said.contains("/cover.jpg\n"), "{said}");
+        assert!(!said.contains('\u{1b}'), "{said:?}");
+        let several = ActivityView { friends: vec![view.friends[0].clone(), playing], ..view };
+        assert!(!shown(&several).contains("cover"), "a list has a line for each");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{ACTIVITY_BYTES, BeatProof, REACTION_BYTES};
+use super::{ACTIVITY_BYTES, BeatProof, Cover, REACTION_BYTES};
 use crate::{
     chat::Reaction,
     conversation::CARD_LENGTH_MAX,
@@ -27,6 +27,8 @@ pub struct Activity {
     pub position: Span,
     /// By what its renewals are known.
     pub beats: BeatProof,
+    /// Where its cover is; none where it has none.
+    pub cover: Option<Cover>,
 }
 
 /// Whether something plays.
@@ -129,10 +131,21 @@ impl ReactionNote {
     }
 }
 
-/// A value behind its length in two bytes, filled up with zeros.
+/// A value, [filled up](fill_up).
 pub(super) fn fill<T: Serialize>(value: &T, size: usize) -> Result<Vec<u8>, ContentError> {
-    let body = codec::encode(value, size - LENGTH_BYTES)?;
+    fill_up(&codec::encode(value, size - LENGTH_BYTES)?, size)
+}
+
+fn empty<T: DeserializeOwned>(bytes: &[u8], size: usize) -> Result<T, ContentError> {
+    Ok(codec::decode(content(bytes, size)?)?)
+}
+
+/// Bytes behind their length in two bytes, filled up with zeros.
+pub(super) fn fill_up(body: &[u8], size: usize) -> Result<Vec<u8>, ContentError> {
     let length = u16::try_from(body.len()).map_err(|_| ContentError::Size)?;
+    if body.len() + LENGTH_BYTES > size {
+        return Err(ContentError::Size);
+    }
     let mut bytes = Vec::with_capacity(size);
     bytes.extend(length.to_be_bytes());
     bytes.extend(body);
@@ -140,15 +153,16 @@ pub(super) fn fill<T: Serialize>(value: &T, size: usize) -> Result<Vec<u8>, Cont
     Ok(bytes)
 }
 
-fn empty<T: DeserializeOwned>(bytes: &[u8], size: usize) -> Result<T, ContentError> {
+/// What was filled up.
+pub(super) fn content(bytes: &[u8], size: usize) -> Result<&[u8], ContentError> {
     let (length, rest) = bytes.split_first_chunk::<LENGTH_BYTES>().ok_or(ContentError::Size)?;
     let length = usize::from(u16::from_be_bytes(*length));
     let (body, filling) = rest.split_at_checked(length).ok_or(ContentError::Size)?;
     if bytes.len() != size || filling.iter().any(|byte| *byte != 0) {
         return Err(ContentError::Size);
     }
-    Ok(codec::decode(body)?)
+    Ok(body)
 }
 
 /// The bytes of the length before what is filled up.
-const LENGTH_BYTES: usize = 2;
+pub(super) const LENGTH_BYTES: usize = 2;

@@ -1,8 +1,10 @@
 //! When a device has what to tell of its activity: changes at once and then one a second, renewals, and nothing where another
 //! device of the account has begun to play since.
 
+use alloc::boxed::Box;
+
 use super::{
-    ActivityNumber, BEATS_MAX, CHANGE_EVERY, CHANGES_BURST, PlayState, RENEW_EVERY, SharedTrack,
+    ActivityNumber, BEATS_MAX, CHANGE_EVERY, CHANGES_BURST, Cover, PlayState, RENEW_EVERY, SharedTrack,
     SlotGeneration,
 };
 use crate::{
@@ -21,6 +23,8 @@ pub struct Sharing {
     pub position: Span,
     /// When it is there.
     pub at: NodeTime,
+    /// Its cover, once that is there.
+    pub cover: Option<Cover>,
 }
 
 /// What to tell the coordinator now.
@@ -36,7 +40,7 @@ pub enum Step {
         /// As how manieth device this one holds the activity of the account.
         generation: SlotGeneration,
         /// How it is.
-        sharing: Sharing,
+        sharing: Box<Sharing>,
     },
     /// It is still so.
     Renew {
@@ -255,7 +259,7 @@ impl Publisher {
             let reached = sharing.position + (now - sharing.at).max(Span::ZERO);
             (sharing.position, sharing.at) = (reached.min(sharing.track.duration), now);
         }
-        Some(Step::Publish { number: self.number, starts, generation, sharing })
+        Some(Step::Publish { number: self.number, starts, generation, sharing: Box::new(sharing) })
     }
 
     /// When there may be something to tell though nothing happens.
@@ -286,7 +290,7 @@ impl Publisher {
 impl Sharing {
     /// Whether `next` is what this one has become by time alone.
     fn goes_on_as(&self, next: &Self) -> bool {
-        if self.state != next.state || self.track != next.track {
+        if self.state != next.state || self.track != next.track || self.cover != next.cover {
             return false;
         }
         let expected = match self.state {

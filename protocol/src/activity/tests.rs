@@ -31,11 +31,25 @@ fn track(number: u8) -> SharedTrack {
 }
 
 fn activity(state: PlayState, chain: &BeatChain) -> Activity {
-    Activity { at: TODAY, state, track: track(1), position: secs(10), beats: chain.anchor() }
+    let cover = Cover { address: CoverAddress([255; 32]), key: CoverKey([255; 32]) };
+    Activity {
+        at: TODAY,
+        state,
+        track: track(1),
+        position: secs(10),
+        beats: chain.anchor(),
+        cover: Some(cover),
+    }
 }
 
 fn playing(number: u8, position: i64, at: NodeTime) -> Option<Sharing> {
-    Some(Sharing { state: PlayState::Playing, track: track(number), position: secs(position), at })
+    Some(Sharing {
+        state: PlayState::Playing,
+        track: track(number),
+        position: secs(position),
+        at,
+        cover: None,
+    })
 }
 
 #[test]
@@ -184,16 +198,19 @@ fn what_goes_on_by_itself_is_only_renewed_and_what_stands_is_not_even_that() {
     assert_eq!(counts, [1, 2, 3, 4, 5]);
     side.share(playing(1, 120, side.now));
     assert_eq!(side.published().len(), 2, "a seek is a change");
-    let paused = Sharing { state: PlayState::Paused, ..playing(1, 120, side.now).expect("one") };
+    let cover = Some(Cover { address: CoverAddress([1; 32]), key: CoverKey([2; 32]) });
+    let covered = Sharing { cover, ..playing(1, 120, side.now).expect("one") };
+    side.share(Some(covered.clone()));
+    assert_eq!(side.published().len(), 3, "and so is a cover that was not there before");
+    let paused = Sharing { state: PlayState::Paused, ..covered };
     side.share(Some(paused));
     let told = side.told.len();
     side.pass(secs(3_600));
     assert_eq!(side.told.len(), told, "what stands is not renewed");
     side.share(None);
     side.share(None);
-    assert!(
-        matches!(&side.told[told..], [(_, Step::Publish { sharing, .. })] if sharing.state == PlayState::Ended)
-    );
+    assert!(matches!(&side.told[told..], [(_, Step::Publish { sharing, .. })]
+            if sharing.state == PlayState::Ended && sharing.cover == cover));
 }
 
 #[test]

@@ -202,7 +202,7 @@ fn a_block_holds_at_once_for_what_stands_in_the_log_already() {
     let (ana, name) = (world.account(ANA), world.people[ANA].name.clone());
     let friend = Friend { account: ana, name, blocked: true };
     let friends = [(friend, world.people[ANA].log.as_log().clone())];
-    let roster = Roster::new(world.people[BEN].log.as_log(), friends.into_iter()).expect("sound");
+    let roster = Roster::new(world.people[BEN].log.as_log(), friends).expect("sound");
     world.devices[BEN].machine.as_mut().expect("it runs").handle_roster(roster);
     world.settle();
     assert_eq!(world.words(BEN, ANA), ["hello"]);

@@ -222,6 +222,7 @@ fn conversation_replies() -> Vec<(&'static str, CoordReply)> {
         ("Conversation", CoordReply::Conversation(state)),
         ("Conversations", CoordReply::Conversations { conversations, more: true, key_packages: 24 }),
         ("ActivityHeld", CoordReply::ActivityHeld { generation: SlotGeneration(300) }),
+        ("Cover", CoordReply::Cover { sealed: super::activity::block(0xc0) }),
     ]
 }
 
@@ -267,6 +268,7 @@ fn refusals() -> Vec<(&'static str, Refusal)> {
         ("CannotDeliver", Refusal::CannotDeliver { handle: handle("ben.b-2") }),
         ("NoSuchMembers", Refusal::NoSuchMembers),
         ("ActivityElsewhere", Refusal::ActivityElsewhere { generation: SlotGeneration(3) }),
+        ("UnknownCover", Refusal::UnknownCover),
     ]
 }
 

@@ -8,16 +8,16 @@ use jamsync_protocol::{
 
 use super::*;
 
-const NOW: NodeTime = NodeTime::from_nanos(3_600_000_000_000);
-const ANA: AccountId = AccountId([1; 32]);
-const BEN: AccountId = AccountId([2; 32]);
-const CARL: AccountId = AccountId([3; 32]);
-const LAPTOP: DeviceKey = DeviceKey([11; 32]);
-const PHONE: DeviceKey = DeviceKey([12; 32]);
-const BENS: DeviceKey = DeviceKey([21; 32]);
-const CARLS: DeviceKey = DeviceKey([31; 32]);
+pub(super) const NOW: NodeTime = NodeTime::from_nanos(3_600_000_000_000);
+pub(super) const ANA: AccountId = AccountId([1; 32]);
+pub(super) const BEN: AccountId = AccountId([2; 32]);
+pub(super) const CARL: AccountId = AccountId([3; 32]);
+pub(super) const LAPTOP: DeviceKey = DeviceKey([11; 32]);
+pub(super) const PHONE: DeviceKey = DeviceKey([12; 32]);
+pub(super) const BENS: DeviceKey = DeviceKey([21; 32]);
+pub(super) const CARLS: DeviceKey = DeviceKey([31; 32]);
 
-fn publication(number: u64, starts: bool, generation: u64, to: &[AccountId]) -> Publication {
+pub(super) fn publication(number: u64, starts: bool, generation: u64, to: &[AccountId]) -> Publication {
     let key = |viewer: &AccountId| ActivityKey {
         viewer: *viewer,
         epoch: Epoch::begun(1),
@@ -33,7 +33,7 @@ fn publication(number: u64, starts: bool, generation: u64, to: &[AccountId]) -> 
     }
 }
 
-fn publish(
+pub(super) fn publish(
     activities: &Activities,
     device: DeviceKey,
     publication: Publication,
@@ -42,7 +42,7 @@ fn publish(
 }
 
 /// Which numbers a device is shown now, and who is hidden from it.
-fn told(activities: &Activities, device: DeviceKey) -> (Vec<u64>, usize) {
+pub(super) fn told(activities: &Activities, device: DeviceKey) -> (Vec<u64>, usize) {
     let all: Vec<ActivityNews> = std::iter::from_fn(|| activities.next(device, NOW)).collect();
     let shown = all.iter().filter_map(|news| match news {
         ActivityNews::Shown(shown) => Some(shown.number.0),

@@ -81,6 +81,19 @@ impl<S: Store> Session<S> {
                 }
                 Ok(CoordReply::Done)
             }
+            ActivityCall::GiveCover { generation, sealed } => {
+                let given = self.meter.give_cover(now);
+                given.map_err(|retry_after| Refusal::TooMany { retry_after })?;
+                let (me, _) = self.permitted(Vec::new()).await?;
+                activities.give_cover((me, self.device), generation, sealed, now)?;
+                Ok(CoordReply::Done)
+            }
+            ActivityCall::FetchCover { of, address } => {
+                let fetched = self.meter.fetch_cover(now);
+                fetched.map_err(|retry_after| Refusal::TooMany { retry_after })?;
+                let me = self.account_alone().await?;
+                Ok(CoordReply::Cover { sealed: activities.cover(me, of, address)? })
+            }
             ActivityCall::Watch => Err(Stop::Store(StoreError::Corrupt("request"))),
         }
     }

@@ -15,7 +15,9 @@ use super::{
 };
 use crate::{
     activity::{Audience, Heeded, PRIVATE_SPAN_MAX},
-    api::{ActivityRequest, ActivityState, ActivityView, ApiError, FriendReaction, OwnActivity, Reply},
+    api::{
+        ActivityRequest, ActivityState, ActivityView, ApiError, ErrorCode, FriendReaction, OwnActivity, Reply,
+    },
 };
 
 impl Engine {
@@ -100,6 +102,7 @@ impl Engine {
         }
         desk.settings.untold = true;
         desk.publisher.handle_hidden();
+        desk.own_covers.handle_forgotten();
         desk.told_to.clear();
         desk.hides.clear();
         desk.hides.push_back(Hide { from: None, until });
@@ -119,6 +122,7 @@ impl Engine {
             desk.hides.push_back(Hide { from: None, until });
         }
         desk.publisher.handle_hidden();
+        desk.own_covers.handle_forgotten();
         desk.told_to.clear();
         self.keep_activity_settings();
         self.warn(match until {
