@@ -376,7 +376,7 @@ mod tests {
     #[test]
     fn the_file_of_a_cover_is_named_where_one_contact_is_shown_and_steers_no_terminal() {
         let playing = friend(ActivityState::Playing { position: Span::from_secs(80) }, "Blue");
-        let cover = Some("/home/ana/\u{1b}[2J/cover.jpg".to_owned());
+        let cover = Some("/state/\u{1b}[2J/cover.jpg".to_owned());
         let friends = vec![FriendActivity { cover, ..playing.clone() }];
         let own = OwnActivity {
             on: false,
@@ -388,7 +388,7 @@ mod tests {
         };
         let view = ActivityView { own, friends, reactions: Vec::new() };
         let said = shown(&view);
-        assert!(said.contains("  cover: /home/ana/") && said.contains("/cover.jpg\n"), "{said}");
+        assert!(said.contains("  cover: /state/") && said.contains("/cover.jpg\n"), "{said}");
         assert!(!said.contains('\u{1b}'), "{said:?}");
         let several = ActivityView { friends: vec![view.friends[0].clone(), playing], ..view };
         assert!(!shown(&several).contains("cover"), "a list has a line for each");

@@ -35,9 +35,9 @@ pub(super) fn pictured(path: &Path, seconds: u32, title: &str, picture: &[u8]) -
 pub(super) fn noisy(colour: [u8; 3], side: u32, mut seed: u32) -> Vec<u8> {
     let drawn = RgbImage::from_fn(side, side, |_, _| {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let noise = seed.to_be_bytes();
+        let noise = seed.to_be_bytes().map(|byte| byte % 64);
         let [red, green, blue] = colour;
-        Rgb([red ^ (noise[0] % 64), green ^ (noise[1] % 64), blue ^ (noise[2] % 64)])
+        Rgb([red ^ noise[0], green ^ noise[1], blue ^ noise[2]])
     });
     let mut bytes = Cursor::new(Vec::new());
     drawn.write_to(&mut bytes, ImageFormat::Png).expect("encoded");
