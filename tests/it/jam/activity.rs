@@ -11,6 +11,7 @@ use jamsync_protocol::{chat::Reaction, time::Span};
 
 use super::{
     devices::second_device,
+    messages::{self, write},
     node::Node,
     stage::{Friends, piece},
 };
@@ -72,6 +73,13 @@ pub(super) fn allow(node: &mut Node, friend: &str) {
     });
 }
 
+/// Ana says something, and Ben has it: what was on its way to him before has come.
+fn all_has_come(friends: &mut Friends, text: &str) {
+    let mark = friends.ben.mark();
+    write(&friends.ana, "ben", text);
+    friends.ben.event_since(mark, text, messages::told(text));
+}
+
 pub(super) fn play(node: &Node, music: &[PathBuf]) {
     node.run(&[&[PathBuf::from("play")], music].concat());
 }
@@ -126,7 +134,7 @@ fn it_is_off_until_it_is_switched_on_then_live_and_gone_within_a_second() {
     friends
         .ana
         .until("the next track plays", |ana| ana.status().now.filter(|now| now.title.as_str() == "Piece 3"));
-    friends.ben.run(&["activity"]);
+    all_has_come(&mut friends, "after it was off");
     let after =
         friends.ben.events_since(mark).iter().filter(|event| matches!(event, Event::Activity(_))).count();
     assert_eq!(after, 0, "nothing is shown any more");
@@ -156,6 +164,7 @@ fn only_chosen_contacts_see_it_and_none_that_is_denied_blocked_or_removed() {
     friends
         .ana
         .until("the next track plays", |ana| ana.status().now.filter(|now| now.title.as_str() == "Piece 2"));
+    all_has_come(&mut friends, "after the next track began");
     assert!(hidden(&seen(&friends.ben, "ana")), "who was denied is not among all");
     friends.ana.run(&["activity", "allow", "ben"]);
     until(&mut friends.ben, "ana", "Ana plays", |shown| plays(shown, "Piece 2"));
@@ -211,6 +220,7 @@ fn of_two_devices_the_one_that_played_last_is_shown_and_off_on_one_is_off_on_bot
     friends
         .ana
         .until("another device is known to play", |ana| view(ana, &["activity"]).own.elsewhere.then_some(()));
+    all_has_come(&mut friends, "after the pause");
     assert!(plays(&seen(&friends.ben, "ana"), "Piece 2"));
     let others = |event: &&Event| matches!(event, Event::Activity(shown) if title(shown) != "Piece 2");
     assert_eq!(friends.ben.events_since(mark).iter().filter(others).count(), 0);

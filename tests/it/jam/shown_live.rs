@@ -12,7 +12,10 @@ use std::{
 
 use jamsync_examples::lateness::Watcher;
 use jamsync_node::api::{ActivityState, Reply, Request};
-use jamsync_protocol::activity::{CHANGE_EVERY, CHANGES_BURST, SEALED_ACTIVITY_BYTES, SEALED_KEY_BYTES};
+use jamsync_protocol::{
+    activity::{CHANGE_EVERY, CHANGES_BURST, SEALED_ACTIVITY_BYTES, SEALED_KEY_BYTES},
+    time::Span,
+};
 use probe::{Figures, Publisher, Viewer};
 use rand::Rng as _;
 use tokio::time::sleep_until;
@@ -127,7 +130,7 @@ fn a_change_is_seen_at_once_by_the_friend_and_told_in_one_call() {
 }
 
 /// Makes changes that the budget never holds back, and gives how long each takes to the other's node.
-async fn measure([ana, ben]: [PathBuf; 2], changes: u32, seed: u64) -> Vec<Duration> {
+async fn measure([ana, ben]: [PathBuf; 2], changes: u32, seed: u64) -> Vec<Span> {
     let (mut publisher, mut viewer) = (Publisher::of(&ana, seed).await, Viewer::of(&ben).await);
     let mut took = Vec::new();
     let mut due = tokio::time::Instant::now();
@@ -136,9 +139,9 @@ async fn measure([ana, ben]: [PathBuf; 2], changes: u32, seed: u64) -> Vec<Durat
         due += CHANGE_EVERY.as_duration() + Duration::from_millis(publisher.random.random_range(50..350));
         sleep_until(due).await;
         viewer.forget();
-        let (at, change) = publisher.change().await;
+        let change = publisher.change().await;
         let (seen, _) = viewer.sees(|shown| change.is_shown_as(shown)).await;
-        took.push(seen.saturating_duration_since(at));
+        took.push(seen - change.at);
     }
     took
 }
@@ -173,12 +176,12 @@ fn off_and_a_dead_node_are_seen_in_time_on_both_devices_and_of_a_storm_ten_updat
     let mut offs = Vec::new();
     for _ in 0..rounds {
         let marks = [ben.mark(), phone.mark()];
-        ana.run(&["activity", "off"]);
         let off = Instant::now();
+        ana.run(&["activity", "off"]);
         for (node, mark) in [&mut ben, &mut phone].into_iter().zip(marks) {
             node.event_since(mark, "that it is off", told(|shown| shown.state == ActivityState::Hidden));
         }
-        offs.push(off.elapsed());
+        offs.push(Span::from_duration(off.elapsed()));
         let marks = [ben.mark(), phone.mark()];
         ana.run(&["activity", "on"]);
         for (node, mark) in [&mut ben, &mut phone].into_iter().zip(marks) {
@@ -206,16 +209,13 @@ fn off_and_a_dead_node_are_seen_in_time_on_both_devices_and_of_a_storm_ten_updat
 struct Storm {
     lasted: Duration,
     updates: usize,
-    last_after: Duration,
+    last_after: Span,
 }
 
 impl fmt::Display for Storm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { lasted, updates, last_after } = self;
-        write!(
-            f,
-            "{STORM} skips in {lasted:.2?}: {updates} updates, the last {last_after:.2?} after it was made"
-        )
+        write!(f, "{STORM} skips in {lasted:.2?}: {updates} updates, the last {last_after} after it was made")
     }
 }
 
@@ -233,9 +233,9 @@ async fn storm(ana: &Path, ben: &Path) -> Storm {
     }
     let lasted = began.elapsed();
     let at = loop {
-        let (at, done) = publisher.next_done().await;
+        let done = publisher.next_done().await;
         if done.title == last {
-            break at;
+            break done.at;
         }
     };
     let (seen, others) = viewer.sees(|shown| plays(shown, &last)).await;
@@ -245,7 +245,7 @@ async fn storm(ana: &Path, ben: &Path) -> Storm {
         u64::try_from(updates).expect("few") <= permitted,
         "{updates} updates in {lasted:?}, where {permitted} are permitted"
     );
-    Storm { lasted, updates, last_after: seen.saturating_duration_since(at) }
+    Storm { lasted, updates, last_after: seen - at }
 }
 
 #[test]
@@ -277,11 +277,11 @@ fn a_change_comes_to_all_friends_that_may_see_it() {
             due = due.max(tokio::time::Instant::now()) + 2 * CHANGE_EVERY.as_duration();
             sleep_until(due).await;
             all.iter_mut().for_each(Viewer::forget);
-            let (at, change) = publisher.change().await;
+            let change = publisher.change().await;
             let mut seen = Vec::new();
             for viewer in &mut all {
                 let (when, _) = viewer.sees(|shown| change.is_shown_as(shown)).await;
-                seen.push(when.saturating_duration_since(at));
+                seen.push(when - change.at);
             }
             first.extend(seen.iter().min());
             last.extend(seen.iter().max());
@@ -317,9 +317,9 @@ fn friend_of(stage: &Stage, ana: &Node, number: u32) -> (Process, PathBuf, Strin
 /// With so many changes it is the measurement that counts.
 const FULL: u32 = 1_000;
 /// Within what 99 of 100 changes are seen, beside the path.
-const SEEN_WITHIN: Duration = Duration::from_millis(100);
+const SEEN_WITHIN: Span = Span::from_millis(100);
 /// Within what `off` is seen.
-const OFF_WITHIN: Duration = Duration::from_secs(1);
+const OFF_WITHIN: Span = Span::from_secs(1);
 /// Ten seconds after the last renewal, and what a machine takes to say so.
 const STALE_WITHIN: Duration = Duration::from_secs(11);
 /// How many skips a storm has, and how far apart: five seconds in all.

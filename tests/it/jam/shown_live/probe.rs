@@ -1,25 +1,24 @@
 //! A publisher whose changes are stamped, a friend's node that is followed, and times as figures.
 
-use std::{
-    fmt,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{fmt, ops::Range, path::Path};
 
 use jamsync_node::api::{ActivityState, Event, FriendActivity, Reply, Request, SeekTo, client::Client};
-use jamsync_protocol::time::Span;
+use jamsync_node::clock::NodeClock;
+use jamsync_protocol::time::{NodeTime, Span};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tokio::{sync::mpsc, time::timeout};
 
 use crate::jam::process::PATIENCE;
 
-/// What a node's player did, or what a friend's node shows, and when it said so.
-type Stamped<T> = mpsc::UnboundedReceiver<(Instant, T)>;
+/// What a node says, and when it was heard: all clocks of one machine are the same.
+type Stamped<T> = mpsc::UnboundedReceiver<(NodeTime, T)>;
 
 /// What the player of the publisher says of a change.
 #[derive(Clone, Debug)]
 pub(super) struct Done {
+    /// When it took effect, by its node.
+    pub(super) at: NodeTime,
     pub(super) title: String,
     pub(super) position: Span,
     pub(super) playing: bool,
@@ -32,6 +31,8 @@ pub(super) struct Publisher {
     pub(super) random: ChaCha8Rng,
     /// Which change comes next.
     turn: u32,
+    /// Where the last one was.
+    reached_ms: u64,
 }
 
 /// A friend's node, as a program sees it that follows it.
@@ -40,13 +41,15 @@ pub(super) struct Viewer(Stamped<FriendActivity>);
 impl Publisher {
     pub(super) async fn of(home: &Path, seed: u64) -> Self {
         let (client, done) = (connect(home).await, follow(home, done).await);
-        Self { client, done, random: ChaCha8Rng::seed_from_u64(seed), turn: 0 }
+        Self { client, done, random: ChaCha8Rng::seed_from_u64(seed), turn: 0, reached_ms: 0 }
     }
 
-    /// Makes the next change, and tells when its player has done what.
-    pub(super) async fn change(&mut self) -> (Instant, Done) {
+    /// Makes the next change, and tells what its player has done.
+    pub(super) async fn change(&mut self) -> Done {
         while self.done.try_recv().is_ok() {}
-        let to = SeekTo::PositionMs(self.random.random_range(0..SEEK_MS_MAX));
+        // Far from where it is: a step of less than 0.3 s is none.
+        let to = (self.reached_ms + self.random.random_range(SEEK_MS)) % SEEK_MS_MAX;
+        let to = SeekTo::PositionMs(to);
         let request = match self.turn % 5 {
             0 | 3 => Request::Seek { to },
             1 => Request::Pause,
@@ -55,16 +58,18 @@ impl Publisher {
         };
         self.turn += 1;
         self.ask(request).await;
-        self.next_done().await
+        let done = self.next_done().await;
+        self.reached_ms = u64::try_from(done.position.as_millis()).expect("a position");
+        done
     }
 
     pub(super) async fn ask(&mut self, request: Request) -> Reply {
         self.client.call(request).await.expect("it is done")
     }
 
-    pub(super) async fn next_done(&mut self) -> (Instant, Done) {
+    pub(super) async fn next_done(&mut self) -> Done {
         let next = timeout(PATIENCE, self.done.recv()).await;
-        next.expect("the player does it in time").expect("the node lives")
+        next.expect("the player does it in time").expect("the node lives").1
     }
 }
 
@@ -80,7 +85,7 @@ impl Viewer {
     }
 
     /// When this was seen first; and how many other states were told before it.
-    pub(super) async fn sees(&mut self, fits: impl Fn(&FriendActivity) -> bool) -> (Instant, usize) {
+    pub(super) async fn sees(&mut self, fits: impl Fn(&FriendActivity) -> bool) -> (NodeTime, usize) {
         let mut others = 0;
         loop {
             let next = timeout(PATIENCE, self.0.recv()).await;
@@ -112,8 +117,8 @@ impl Done {
 
 fn done(event: Event) -> Option<Done> {
     match event {
-        Event::Anchor { title, position, playing, .. } => {
-            Some(Done { title: title.as_str().to_owned(), position, playing })
+        Event::Anchor { title, position, playing, node_time_ns: at, .. } => {
+            Some(Done { at, title: title.as_str().to_owned(), position, playing })
         }
         _ => None,
     }
@@ -130,9 +135,10 @@ async fn follow<T: Send + 'static>(home: &Path, of: fn(Event) -> Option<T>) -> S
     client.watch().await.expect("it can be followed");
     // The first is the state at that moment: what happens from now on is told.
     assert!(matches!(client.event().await, Ok(Some(Event::Snapshot(_)))));
+    let clock = NodeClock::system();
     tokio::spawn(async move {
         while let Ok(Some(event)) = client.event().await {
-            let now = Instant::now();
+            let now = clock.now();
             if of(event).is_some_and(|what| sender.send((now, what)).is_err()) {
                 return;
             }
@@ -142,16 +148,16 @@ async fn follow<T: Send + 'static>(home: &Path, of: fn(Event) -> Option<T>) -> S
 }
 
 /// Times of many, as figures.
-pub(super) struct Figures(Vec<Duration>);
+pub(super) struct Figures(Vec<Span>);
 
 impl Figures {
-    pub(super) fn of(mut all: Vec<Duration>) -> Self {
+    pub(super) fn of(mut all: Vec<Span>) -> Self {
         all.sort_unstable();
         Self(all)
     }
 
     /// The time within which so many of a hundred came.
-    pub(super) fn within(&self, percent: usize) -> Duration {
+    pub(super) fn within(&self, percent: usize) -> Span {
         self.0[(self.0.len() * percent).div_ceil(100).max(1) - 1]
     }
 }
@@ -165,5 +171,7 @@ impl fmt::Display for Figures {
 
 /// Where a seek goes at most: so much of each track is left that none ends by itself.
 const SEEK_MS_MAX: u64 = 60_000;
+/// How far a seek goes ahead, round about [`SEEK_MS_MAX`].
+const SEEK_MS: Range<u64> = 10_000..50_000;
 /// How far two positions are apart at most that are the same: what plays on until it is told, on a machine that is busy.
 const SAME_PLACE: Span = Span::from_secs(2);
