@@ -96,6 +96,8 @@ struct Live {
     acknowledge_at: Option<UtcTime>,
     /// Entries that came, and are not dealt with yet.
     entries: VecDeque<ConversationEntry>,
+    /// Entries that came before one that is missing.
+    ahead: BTreeMap<Sequence, ConversationEntry>,
     /// Key packages in hand, by device.
     packages: BTreeMap<DeviceKey, KeyPackage>,
     /// When it is asked again for those that were not there, and how often it was asked in vain.
@@ -286,6 +288,7 @@ impl Conversations {
             live.held_until = None;
             // What was not dealt with is fetched again, from whatever log there is now.
             live.entries.clear();
+            live.ahead.clear();
             live.look_again();
         }
     }
@@ -324,16 +327,11 @@ impl Conversations {
         }
         let read = Known::load(&self.database, conversation)?.read;
         let live = self.live.entry(conversation).or_default();
-        let last = live.last(read);
-        if entry.sequence <= last {
-            return Ok(());
+        if entry.sequence > live.last(read) {
+            live.newest = live.newest.max(entry.sequence);
+            live.bring(read, entry);
+            live.stir();
         }
-        let is_next = entry.sequence.0 == last.0.saturating_add(1);
-        live.newest = live.newest.max(entry.sequence);
-        if is_next && live.entries.len() < ENTRIES_MAX {
-            live.entries.push_back(entry);
-        }
-        live.stir();
         Ok(())
     }
 
@@ -386,6 +384,28 @@ impl Live {
     /// The last entry that is here, where all up to `read` are dealt with.
     fn last(&self, read: Sequence) -> Sequence {
         self.entries.back().map_or(read, |entry| entry.sequence.max(read))
+    }
+
+    /// Takes an entry that need not be the next, where all up to `read` are dealt with.
+    fn bring(&mut self, read: Sequence, entry: ConversationEntry) {
+        if self.ahead.len() < ENTRIES_MAX && self.entries.len() < ENTRIES_MAX {
+            self.ahead.insert(entry.sequence, entry);
+        }
+        self.join_up(read);
+    }
+
+    /// Puts those entries behind the others that are next now.
+    fn join_up(&mut self, read: Sequence) {
+        while let Some(first) = self.ahead.first_entry() {
+            let next = self.entries.back().map_or(read, |entry| entry.sequence.max(read)).0.saturating_add(1);
+            if first.key().0 > next {
+                return;
+            }
+            let entry = first.remove();
+            if entry.sequence.0 == next {
+                self.entries.push_back(entry);
+            }
+        }
     }
 
     /// Something has happened that may bring something to do.
