@@ -163,10 +163,10 @@ impl Conversations {
             known.read = Sequence(sequence.0.saturating_sub(1));
             known.save(&self.database)?;
         }
-        if sequence.0 == live.last(known.read).0.saturating_add(1)
+        if sequence > live.last(known.read)
             && let Some((epoch, what)) = item_of(request)
         {
-            live.entries.push_back(ConversationEntry { sequence, epoch, at, what });
+            live.bring(known.read, ConversationEntry { sequence, epoch, at, what });
         }
         Ok(())
     }
@@ -195,6 +195,8 @@ impl Conversations {
             }
         }
         // What was told while the answer was under way may not be in it.
+        live.join_up(known.read);
+        last = live.last(last);
         (live.newest, live.unsure) = (newest.max(last), live.told);
         if live.entries.is_empty() && newest > known.read {
             // All that this device has not read is gone.

@@ -102,6 +102,8 @@ struct Live {
     acknowledge_at: Option<UtcTime>,
     /// Entries that came, and are not dealt with yet.
     entries: VecDeque<ConversationEntry>,
+    /// Entries that came before one that is missing.
+    ahead: BTreeMap<Sequence, ConversationEntry>,
     /// Key packages in hand, by device.
     packages: BTreeMap<DeviceKey, KeyPackage>,
     /// When it is asked again for those that were not there, and how often it was asked in vain.
@@ -309,6 +311,7 @@ impl Conversations {
             (live.held_until, live.reads_again) = (None, None);
             // What was not dealt with is fetched again, from whatever log there is now.
             live.entries.clear();
+            live.ahead.clear();
             live.look_again();
         }
     }
@@ -347,19 +350,13 @@ impl Conversations {
         }
         let read = Known::load(&self.database, conversation)?.read;
         let live = self.live.entry(conversation).or_default();
-        let last = live.last(read);
-        if entry.sequence <= last {
-            return Ok(());
+        if entry.sequence > live.last(read) {
+            let sequence = entry.sequence;
+            live.newest = live.newest.max(sequence);
+            live.bring(read, entry);
+            live.told |= live.last(read) < sequence;
+            live.stir();
         }
-        let is_next = entry.sequence.0 == last.0.saturating_add(1);
-        live.newest = live.newest.max(entry.sequence);
-        live.told = true;
-        if is_next && live.entries.len() < ENTRIES_MAX {
-            live.entries.push_back(entry);
-        } else {
-            live.unsure = true;
-        }
-        live.stir();
         Ok(())
     }
 
@@ -412,6 +409,28 @@ impl Live {
     /// The last entry that is here, where all up to `read` are dealt with.
     fn last(&self, read: Sequence) -> Sequence {
         self.entries.back().map_or(read, |entry| entry.sequence.max(read))
+    }
+
+    /// Takes an entry that need not be the next, where all up to `read` are dealt with.
+    fn bring(&mut self, read: Sequence, entry: ConversationEntry) {
+        if self.ahead.len() < ENTRIES_MAX && self.entries.len() < ENTRIES_MAX {
+            self.ahead.insert(entry.sequence, entry);
+        }
+        self.join_up(read);
+    }
+
+    /// Puts those entries behind the others that are next now.
+    fn join_up(&mut self, read: Sequence) {
+        while let Some(first) = self.ahead.first_entry() {
+            let next = self.entries.back().map_or(read, |entry| entry.sequence.max(read)).0.saturating_add(1);
+            if first.key().0 > next {
+                return;
+            }
+            let entry = first.remove();
+            if entry.sequence.0 == next {
+                self.entries.push_back(entry);
+            }
+        }
     }
 
     /// Something has happened that may bring something to do.
