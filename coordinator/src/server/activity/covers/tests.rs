@@ -94,9 +94,9 @@ fn the_newest_two_are_kept_and_none_outlives_the_activity() {
     let there = || [1, 2, 3].map(|byte| fetched(&activities, BEN, byte).is_some());
     assert_eq!(there(), [false, true, true]);
     assert_eq!(activities.lock().cover_bytes, COVERS_MAX * SEALED_COVER_BYTES);
-    activities.hide((ANA, LAPTOP), Some(BEN), None);
+    activities.hide((ANA, LAPTOP), Some(BEN), None, NOW);
     assert_eq!(there(), [false; 3], "hidden from one");
-    activities.hide((ANA, LAPTOP), None, None);
+    activities.hide((ANA, LAPTOP), None, None, NOW);
     assert_eq!(activities.lock().cover_bytes, 0, "nothing of it is left");
     publish(&activities, LAPTOP, publication(2, true, 0, &[BEN])).expect("taken");
     assert_eq!(there(), [false; 3], "shown again, it begins anew");
