@@ -124,6 +124,7 @@ impl History {
             settings: Arc::new(Settings::default()),
             secret: Arc::new(DeviceSecret::from_seed(&[99; 32])),
             whereabouts: Arc::new(Nowhere),
+            spared: Vec::new(),
         };
         let before = self.random.random_bool(0.2).then(|| self.rows());
         match self.store.write(move |tables| rules::apply(tables, &context, &call)).await {

@@ -41,6 +41,7 @@ use jamsync_protocol::{
 };
 use tokio::sync::{mpsc, watch};
 
+mod covers;
 mod devices;
 mod resume;
 mod rights;

@@ -9,8 +9,15 @@ use super::jam::process::binary;
 #[tokio::test(flavor = "multi_thread")]
 async fn the_load_generator_measures_every_figure_beside_its_goal() {
     let binaries = binary("jamsync-coordinator").parent().expect("a folder").to_owned();
-    let load =
-        Load { binaries, devices: 24, login_time: Duration::from_millis(300), pairs: 8, conversations: 2 };
+    let time = Duration::from_millis(300);
+    let load = Load {
+        binaries,
+        devices: 24,
+        login_time: time,
+        pairs: 8,
+        conversations: 2,
+        activity_time: Duration::from_secs(2),
+    };
     let report = measure(&load).await.expect("measures");
     assert_eq!((report.signed_up.count, report.idle.connections, report.restart.devices), (24, 24, 24));
     assert!(report.logins.cost.count > 0 && report.logins.cost.per_core_second > 0.0);
@@ -29,8 +36,22 @@ async fn the_load_generator_measures_every_figure_beside_its_goal() {
         assert!((sent * others..=sent * (others + 1)).contains(&mix.deliveries), "{mix:?}");
         assert!(mix.placed.p50_ms <= mix.placed.p99_ms && mix.delivered.p50_ms > 0.0);
     }
+    for (mix, fan_out) in report.activities.0.iter().zip([1, 10, 200]) {
+        assert_eq!((mix.fan_out, mix.missing), (fan_out, 0), "{mix:?}");
+        assert!(mix.told >= 2 * mix.publishers && mix.cost.per_core_second > 0.0, "{mix:?}");
+        // What was superseded before it was told is left out, and nothing else.
+        let told = u64::try_from(mix.told * fan_out).expect("few");
+        assert!(u64::from(mix.cost.count) <= told && mix.changes.p50_ms > 0.0, "{mix:?}");
+    }
     let page = report.to_string();
-    for goal in ["| 2,000 |", "| 40 KiB |", "| 10,000/s, p99 25 ms |", "| 40,000 |", "| 30 s, 0 lost |"] {
+    for goal in [
+        "| 2,000 |",
+        "| 40 KiB |",
+        "| 10,000/s, p99 25 ms |",
+        "| 40,000 |",
+        "40,000 per core-second",
+        "| 30 s, 0 lost |",
+    ] {
         assert!(page.contains(goal), "{goal} is not in\n{page}");
     }
 }
@@ -38,7 +59,8 @@ async fn the_load_generator_measures_every_figure_beside_its_goal() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_load_generator_serves_others_beside_every_abuser_and_compares_them_with_a_quiet_coordinator() {
     let binaries = binary("jamsync-coordinator").parent().expect("a folder").to_owned();
-    let load = Load { binaries, devices: 2, login_time: Duration::ZERO, pairs: 1, conversations: 1 };
+    let (login_time, activity_time) = (Duration::ZERO, Duration::ZERO);
+    let load = Load { binaries, devices: 2, login_time, pairs: 1, conversations: 1, activity_time };
     let abused = abuse(&load, Duration::from_millis(300)).await.expect("others are served");
     let named: Vec<_> = abused.beside.iter().map(|beside| beside.abuser).collect();
     assert_eq!(named, ABUSERS);

@@ -79,6 +79,7 @@ async fn delete(
         settings: Arc::default(),
         secret: Arc::new(secret),
         whereabouts: Arc::new(Nowhere),
+        spared: Vec::new(),
     };
     let named = handle.clone();
     if !store.write(move |tables| rules::delete(tables, &context, &named)).await? {

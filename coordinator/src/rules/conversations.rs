@@ -1,8 +1,8 @@
 //! Conversations: one log each, in an order that every device sees, of sealed bytes that nobody here can read.
 //!
 //! A change of devices or keys is taken for the epoch that it ends and for no other, so that of two that are made at once
-//! one is taken; what is said for an epoch that has ended is refused, and sealed anew by whoever said it. A device is told
-//! once that a log has grown, and again only when it has acknowledged all that was there.
+//! one is taken; what is said for an epoch that has ended is refused, and sealed anew by whoever said it. Devices that are
+//! connected are told of an entry in passing; whoever was away looks at its conversations anyway.
 
 use jamsync_protocol::{
     conversation::{ConversationId, Epoch, Members, PostId},
@@ -13,12 +13,12 @@ use jamsync_protocol::{
         codec,
         coord::{
             CONVERSATIONS_PER_REPLY_MAX, Commit, ConversationEntry, ConversationItem, ConversationState,
-            CoordEvent, CoordReply, ENTRIES_PER_REPLY_MAX, GroupWelcome, Refusal, Sealed, Sequence,
+            CoordReply, ENTRIES_PER_REPLY_MAX, GroupWelcome, Refusal, Sealed, Sequence,
         },
     },
 };
 
-use super::{Act, Context, Outcome, Stop, devices_of, my_account, named};
+use super::{Act, Context, Outcome, Stop, Written, devices_of, my_account, named};
 use crate::{
     eligibility::Verb,
     store::{Account, Conversation, LogCursor, LogRow, StoreError, View},
@@ -175,7 +175,7 @@ impl Act<'_> {
         Ok(cursors)
     }
 
-    /// Writes an entry behind the others, and tells those devices of it that have nothing else to fetch.
+    /// Writes an entry behind the others.
     fn place(
         &mut self,
         known: Conversation,
@@ -185,22 +185,17 @@ impl Act<'_> {
         what: ConversationItem,
     ) -> Outcome {
         let (id, at) = (known.id, self.context.now);
-        let before = known.newest;
-        let sequence = Sequence(before.0 + 1);
+        let sequence = Sequence(known.newest.0 + 1);
         let device = self.context.device;
         let entry = ConversationEntry { sequence, epoch: made_for, at, what };
         self.tables.put_conversation(&Conversation { epoch: after, newest: sequence, ..known.clone() })?;
-        self.tables.insert_log_row(&LogRow { conversation: id, device, entry })?;
+        self.tables.insert_log_row(&LogRow { conversation: id, device, entry: entry.clone() })?;
         let forgotten = Sequence(sequence.0.saturating_sub(WAITING_MAX));
         if forgotten > known.forgotten {
             self.tables.forget_log(id, forgotten)?;
         }
-        for LogCursor { device: other, upto, .. } in cursors.iter().copied() {
-            if other != device && upto == before {
-                self.tables.push_event(other, &CoordEvent::ConversationGrew { conversation: id })?;
-                self.wake.push(other);
-            }
-        }
+        let to = cursors.iter().map(|cursor| cursor.device).filter(|other| *other != device).collect();
+        self.written = Some(Written { conversation: id, entry, to });
         Ok(CoordReply::Placed { sequence, at })
     }
 }

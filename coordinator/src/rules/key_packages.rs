@@ -51,7 +51,12 @@ impl Act<'_> {
             if taken.iter().any(|package| package.device == *device) {
                 continue;
             }
-            if let Some(package) = self.tables.take_key_package(*device)? {
+            let package = if self.context.spared.contains(device) {
+                self.tables.last_resort(*device)?
+            } else {
+                self.tables.take_key_package(*device)?
+            };
+            if let Some(package) = package {
                 taken.push(TakenPackage { device: *device, package });
             }
         }

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use jamsync_protocol::{
+    conversation::ConversationId,
     id::{AccountId, DeviceKey},
     identity::{Date, DeviceSecret, Tier},
     limits::COORD_FRAME_BYTES_MAX,
     time::{Span, UtcTime},
     wire::{
         codec,
-        coord::{CoordCall, CoordEvent, CoordReply, CoordRequest, Refusal},
+        coord::{ConversationEntry, CoordCall, CoordEvent, CoordReply, CoordRequest, Refusal},
     },
 };
 
@@ -86,6 +87,8 @@ pub struct Context {
     pub secret: Arc<DeviceSecret>,
     /// What is known of connected devices.
     pub whereabouts: Arc<dyn Whereabouts>,
+    /// Of which devices no key package is handed out but the last resort.
+    pub spared: Vec<DeviceKey>,
 }
 
 /// What came of a request.
@@ -95,8 +98,21 @@ pub struct Applied {
     pub reply: CoordReply,
     /// The devices for which there are new events.
     pub wake: Vec<DeviceKey>,
+    /// What was written in a conversation, which is told in passing.
+    pub written: Option<Written>,
     /// The devices that speak for nobody any more, whose connections are to be closed.
     pub revoked: Vec<DeviceKey>,
+}
+
+/// An entry of a conversation's log that was not there before.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// Of which conversation.
+    pub conversation: ConversationId,
+    /// The entry.
+    pub entry: ConversationEntry,
+    /// Every other device in it.
+    pub to: Vec<DeviceKey>,
 }
 
 /// Whether the request changes rows; otherwise [`look`] answers it.
@@ -153,21 +169,21 @@ const fn is_known_by_itself(request: &CoordRequest) -> bool {
 /// [`Stop`]; the transaction is then to be taken back, so that a refusal changes nothing and is not remembered, however
 /// far the rule had come.
 pub fn apply(tables: &mut dyn Tables, context: &Context, call: &CoordCall) -> Result<Applied, Stop> {
-    let mut act = Act { tables, context, wake: Vec::new(), revoked: Vec::new() };
+    let mut act = Act::new(tables, context);
     if is_known_by_itself(&call.request) {
         let reply = act.write(&call.request)?;
-        return Ok(Applied { reply, wake: act.wake, revoked: act.revoked });
+        return Ok(act.done(reply));
     }
     let digest = digest(&call.request)?;
     if let Some((before, reply)) = act.tables.receipt(context.device, call.key)? {
         if before != digest && before != UNTOLD {
             return Err(Refusal::KeyReused.into());
         }
-        return Ok(Applied { reply, wake: Vec::new(), revoked: Vec::new() });
+        return Ok(act.done(reply));
     }
     let reply = act.write(&call.request)?;
     act.tables.insert_receipt(context.device, call.key, digest, &reply, context.now)?;
-    Ok(Applied { reply, wake: act.wake, revoked: act.revoked })
+    Ok(act.done(reply))
 }
 
 /// What tells a request from another under the same key. It is kept for a day, so it is taken without a birth date: of those
@@ -278,10 +294,20 @@ struct Act<'a> {
     tables: &'a mut dyn Tables,
     context: &'a Context,
     wake: Vec<DeviceKey>,
+    written: Option<Written>,
     revoked: Vec<DeviceKey>,
 }
 
-impl Act<'_> {
+impl<'a> Act<'a> {
+    fn new(tables: &'a mut dyn Tables, context: &'a Context) -> Self {
+        Self { tables, context, wake: Vec::new(), written: None, revoked: Vec::new() }
+    }
+
+    fn done(self, reply: CoordReply) -> Applied {
+        let Self { wake, written, revoked, .. } = self;
+        Applied { reply, wake, written, revoked }
+    }
+
     fn write(&mut self, request: &CoordRequest) -> Outcome {
         match request {
             CoordRequest::SignUp { secret, handle, birth_date, market, log } => {

@@ -45,7 +45,7 @@ impl Act<'_> {
 /// [`StoreError`]; the transaction is then to be taken back.
 pub fn delete(tables: &mut dyn Tables, context: &Context, handle: &Handle) -> Result<bool, StoreError> {
     let Some(account) = tables.account_by_handle(handle)? else { return Ok(false) };
-    Act { tables, context, wake: Vec::new(), revoked: Vec::new() }.erase(&account)?;
+    Act::new(tables, context).erase(&account)?;
     Ok(true)
 }
 

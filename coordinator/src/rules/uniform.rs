@@ -118,6 +118,7 @@ impl Cast {
             settings: Arc::new(settings),
             secret: Arc::new(secret(255)),
             whereabouts: Arc::new(Here(self.offline.clone())),
+            spared: Vec::new(),
         }
     }
 

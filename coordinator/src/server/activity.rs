@@ -1,5 +1,5 @@
 //! Listening activity as it passes through: of each account the newest sealed state, in memory and nowhere else, for those whom
-//! the account names and the rules permit.
+//! the account names and the rules permit. The covers that it names are in [`covers`].
 //!
 //! Nothing queues: a device that is slow to read is told the newest when it reads on, and nothing that was superseded. After a
 //! restart nothing is known, and whoever plays tells it anew.
@@ -10,7 +10,7 @@ use std::{
 };
 
 use jamsync_protocol::{
-    activity::{ActivityNumber, Beat, SlotGeneration},
+    activity::{ActivityNumber, BEATS_MAX, Beat, SlotGeneration},
     conversation::Epoch,
     id::{AccountId, DeviceKey},
     time::{NodeTime, Span, UtcTime},
@@ -21,9 +21,13 @@ use jamsync_protocol::{
 };
 use tokio::sync::Notify;
 
+mod covers;
 mod watchers;
 
-use watchers::{Watchers, What};
+use self::{
+    covers::Covers,
+    watchers::{Watchers, What},
+};
 
 /// The activity of all accounts.
 #[derive(Debug, Default)]
@@ -37,6 +41,8 @@ struct Shelf {
     watchers: Watchers,
     /// About how many bytes the activities take.
     bytes: usize,
+    /// How many their covers take.
+    cover_bytes: usize,
 }
 
 /// The activity of one account.
@@ -51,6 +57,7 @@ struct Sharer {
     /// In how many calls this state was told so far.
     parts: u32,
     viewers: HashMap<AccountId, Viewer>,
+    covers: Covers,
 }
 
 /// Somebody who may see it.
@@ -81,6 +88,7 @@ impl Activities {
         }
         let Publication { number, whole, sealed, to, .. } = publication;
         let shelf = &mut *shelf;
+        shelf.watchers.note_told_anew(me, device);
         let sharer = shelf.sharers.entry(me).or_insert_with(|| {
             shelf.bytes += SHARER_BYTES;
             Sharer::new(device, sealed.clone(), now)
@@ -96,6 +104,9 @@ impl Activities {
             sharer.parts = 0;
         }
         sharer.parts = sharer.parts.saturating_add(1);
+        if sharer.device != device {
+            shelf.cover_bytes = shelf.cover_bytes.saturating_sub(sharer.covers.clear());
+        }
         (sharer.device, sharer.generation) = (device, generation);
         for ActivityKey { viewer, epoch, sealed: key } in to.into_vec() {
             if !permitted.contains(&viewer) || viewer == me {
@@ -141,12 +152,11 @@ impl Activities {
     ) -> Result<(), Refusal> {
         let mut shelf = self.lock();
         let shelf = &mut *shelf;
-        let elsewhere = |generation| Refusal::ActivityElsewhere { generation };
-        let sharer = shelf.sharers.get_mut(&me).ok_or(elsewhere(SlotGeneration(0)))?;
-        if sharer.device != device || sharer.generation != generation {
-            return Err(elsewhere(sharer.generation));
-        }
-        if sharer.renewed.is_none_or(|(known, _)| known.count < beat.count) {
+        shelf.held((me, device), generation)?;
+        let Some(sharer) = shelf.sharers.get_mut(&me) else { return Ok(()) };
+        // One that no state has any more would keep those out that it has.
+        let is_possible = (1..=BEATS_MAX).contains(&beat.count);
+        if is_possible && sharer.renewed.is_none_or(|(known, _)| known.count < beat.count) {
             sharer.renewed = Some((beat, now));
             let current = sharer.viewers.iter().filter(|(_, viewer)| viewer.is_current);
             current.for_each(|(viewer, _)| shelf.watchers.note(*viewer, me, What::Beat));
@@ -160,14 +170,20 @@ impl Activities {
         (me, device): (AccountId, DeviceKey),
         from: Option<AccountId>,
         until: Option<UtcTime>,
+        now: NodeTime,
     ) {
         let mut shelf = self.lock();
         if let Some(viewer) = from {
             shelf.hide_from(me, viewer);
         } else {
             shelf.drop_sharer(me);
-            shelf.watchers.silence(me, device, until);
+            shelf.watchers.silence(me, device, until, now);
         }
+    }
+
+    /// Forgets what has waited for too long.
+    pub(super) fn forget_old(&self, now: NodeTime) {
+        self.lock().watchers.forget_old(now);
     }
 
     /// Passes a reaction on, or keeps it until a device of the account is there.
@@ -205,7 +221,7 @@ impl Activities {
     pub(super) fn next(&self, device: DeviceKey, now: NodeTime) -> Option<ActivityNews> {
         let mut shelf = self.lock();
         loop {
-            if let Some(news) = shelf.watchers.urgent(device) {
+            if let Some(news) = shelf.watchers.urgent(device, now) {
                 return Some(news);
             }
             let (account, of, what) = shelf.watchers.next(device)?;
@@ -267,6 +283,21 @@ impl Shelf {
         Err(Refusal::ActivityElsewhere { generation: sharer.generation })
     }
 
+    /// What a device shows under this generation.
+    fn held(
+        &self,
+        (me, device): (AccountId, DeviceKey),
+        generation: SlotGeneration,
+    ) -> Result<&Sharer, Refusal> {
+        let elsewhere = |generation| Refusal::ActivityElsewhere { generation };
+        let sharer = self.sharers.get(&me).ok_or(elsewhere(SlotGeneration(0)))?;
+        if sharer.device == device && sharer.generation == generation {
+            Ok(sharer)
+        } else {
+            Err(elsewhere(sharer.generation))
+        }
+    }
+
     /// What a device of `account` is told of the activity of another.
     fn news(&self, account: AccountId, of: AccountId, what: What, now: NodeTime) -> Option<ActivityNews> {
         let Some((sharer, viewer)) =
@@ -311,7 +342,8 @@ impl Shelf {
     }
 
     fn drop_sharer(&mut self, me: AccountId) {
-        let Some(sharer) = self.sharers.remove(&me) else { return };
+        let Some(mut sharer) = self.sharers.remove(&me) else { return };
+        self.cover_bytes = self.cover_bytes.saturating_sub(sharer.covers.clear());
         let freed = SHARER_BYTES + sharer.viewers.len() * VIEWER_BYTES;
         self.bytes = self.bytes.saturating_sub(freed);
         sharer.viewers.into_keys().for_each(|viewer| self.no_longer_seen(me, viewer));
@@ -341,6 +373,7 @@ impl Sharer {
             renewed: None,
             parts: 0,
             viewers: HashMap::new(),
+            covers: Covers::default(),
         }
     }
 

@@ -34,7 +34,11 @@ struct Used {
     writes: Bucket,
     posts: Bucket,
     shows: Bucket,
+    renewals: Bucket,
+    watches: Bucket,
     reactions: Bucket,
+    covers_given: Bucket,
+    covers_fetched: Bucket,
     /// When it told its addresses of late, oldest first.
     told_at: VecDeque<NodeTime>,
 }
@@ -104,12 +108,44 @@ impl Meter {
         self.lock().shows.take(Rate::per_second(SHOWS_PER_SECOND_MAX, SHOWS_BURST_MAX), now)
     }
 
+    /// Takes one renewal of what the device shows.
+    ///
+    /// # Errors
+    /// How long to wait, where it renews too often.
+    pub(super) fn renew(&self, now: NodeTime) -> Result<(), Span> {
+        self.lock().renewals.take(Rate::per_second(SHOWS_PER_SECOND_MAX, SHOWS_BURST_MAX), now)
+    }
+
+    /// Takes one opening of the stream on which the device is told of activities, at first of all of them.
+    ///
+    /// # Errors
+    /// How long to wait, where it opens too many.
+    pub(super) fn watch(&self, now: NodeTime) -> Result<(), Span> {
+        self.lock().watches.take(Rate { each: WATCH_EVERY, burst: WATCHES_BURST_MAX }, now)
+    }
+
     /// Takes one reaction to what somebody plays.
     ///
     /// # Errors
     /// How long to wait, where there are too many.
     pub(super) fn react(&self, now: NodeTime) -> Result<(), Span> {
         self.lock().reactions.take(Rate::per_second(1, 1), now)
+    }
+
+    /// Takes one cover that the device gives.
+    ///
+    /// # Errors
+    /// How long to wait, where there are too many.
+    pub(super) fn give_cover(&self, now: NodeTime) -> Result<(), Span> {
+        self.lock().covers_given.take(Rate::per_second(SHOWS_PER_SECOND_MAX, SHOWS_BURST_MAX), now)
+    }
+
+    /// Takes one cover that the device fetches.
+    ///
+    /// # Errors
+    /// How long to wait, where there are too many.
+    pub(super) fn fetch_cover(&self, now: NodeTime) -> Result<(), Span> {
+        self.lock().covers_fetched.take(Rate::per_second(COVERS_PER_SECOND_MAX, COVERS_BURST_MAX), now)
     }
 
     /// Takes one telling of addresses. Each is passed on to the device's peers, and so it may be done only so often.
@@ -135,7 +171,11 @@ impl Meter {
             && used.writes.is_full(now)
             && used.posts.is_full(now)
             && used.shows.is_full(now)
+            && used.renewals.is_full(now)
+            && used.watches.is_full(now)
             && used.reactions.is_full(now)
+            && used.covers_given.is_full(now)
+            && used.covers_fetched.is_full(now)
     }
 
     fn lock(&self) -> MutexGuard<'_, Used> {
@@ -161,12 +201,21 @@ const SHOWS_PER_SECOND_MAX: u32 = 1;
 /// How often it may change at once. Count, default 8: a node changes it five times at once, and what it tells need not arrive
 /// as evenly as it left.
 const SHOWS_BURST_MAX: u32 = 8;
+/// How often a device may begin to watch activities. Count and time, default 8 at once and one more every 5 s: fewer leave a
+/// device in the dark whose network comes and goes, more tell it of all its contacts again and again.
+const WATCHES_BURST_MAX: u32 = 8;
+const WATCH_EVERY: Span = Span::from_secs(5);
+/// How many covers a device may fetch in the long run. Count per second, default 4: fewer keep whoever has many friends waiting,
+/// more carry what nobody looks at.
+const COVERS_PER_SECOND_MAX: u32 = 4;
+/// How many covers it may fetch at once. Count, default 32, a quarter of a mebibyte: as many friends play when it comes back.
+const COVERS_BURST_MAX: u32 = 32;
 /// How often a device may tell its addresses within [`TOLD_SPAN`]. Count, default 10: a node tells them when it connects and
 /// when its network changes; more would let it push other events out of its peers' queues.
 const TOLD_BURST: usize = 10;
 /// The time over which [`TOLD_BURST`] counts.
 const TOLD_SPAN: Span = Span::from_secs(60);
-/// Devices of which is remembered what they used up, beside those that are connected. Count, default 65,536: about 10 MiB.
+/// Devices of which is remembered what they used up, beside those that are connected. Count, default 65,536: about 11 MiB.
 /// Fewer let whoever has many keys begin anew sooner, more let him fill the memory.
 const KNOWN_MAX: usize = 65_536;
 

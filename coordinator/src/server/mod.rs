@@ -24,9 +24,11 @@ mod limits;
 mod meters;
 mod misses;
 mod origins;
+mod passing;
 mod presence;
 mod resets;
 mod session;
+mod takes;
 #[cfg(test)]
 mod tests;
 mod timekeeper;
@@ -42,6 +44,7 @@ use meters::Meters;
 use misses::Misses;
 use presence::Presence;
 use resets::endpoint_config;
+use takes::Takes;
 
 /// A running server. Dropping it stops nothing; call [`shut_down`](Self::shut_down).
 #[derive(Debug)]
@@ -93,6 +96,7 @@ struct Shared<S> {
     activities: Activities,
     meters: Meters,
     misses: Arc<Misses>,
+    takes: Arc<Takes>,
     damaged: Damaged,
     /// A request may expire sooner than any did, or the store has failed.
     look_again: Notify,
@@ -137,6 +141,7 @@ impl Server {
             activities: Activities::default(),
             meters: Meters::default(),
             misses: Arc::default(),
+            takes: Arc::default(),
             damaged: Damaged::default(),
             look_again: Notify::new(),
         });
@@ -271,8 +276,8 @@ const STREAMS_MAX: u8 = 8;
 /// Bytes a client may send ahead on one stream, default 32 KiB: twice the largest frame.
 const STREAM_WINDOW_BYTES: u32 = 32 * 1024;
 /// Bytes a client may send ahead in all, and we to it, default 64 KiB each way. With the frames of
-/// [`STREAMS_MAX`] streams and the events of one read it is the bound on what one client can make the server keep:
-/// 64 + 64 + 8 x 16 + 8 x 16 = 384 KiB, and the connection itself.
+/// [`STREAMS_MAX`] streams, the events of one read and what waits to be told in passing it is the bound on what one client can
+/// make the server keep: 64 + 64 + 8 x 16 + 8 x 16 + 32 = 416 KiB, and the connection itself.
 const CONNECTION_WINDOW_BYTES: u32 = 64 * 1024;
 /// A connection without a packet for so long is gone. Milliseconds, default 60,000: nodes send every 15 s, so
 /// three may be lost; longer shows friends online who are not.

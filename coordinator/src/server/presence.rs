@@ -7,10 +7,14 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use jamsync_protocol::{id::DeviceKey, wire::coord::Fault};
+use jamsync_protocol::{
+    id::DeviceKey,
+    wire::coord::{CoordEvent, Fault},
+};
 use tokio::sync::Notify;
 
-use crate::store::Whereabouts;
+use super::passing::{Frame, Passing, frame_of};
+use crate::{rules::Written, store::Whereabouts};
 
 /// The connected devices.
 #[derive(Debug, Default)]
@@ -26,6 +30,9 @@ struct Online {
     wake: Arc<Notify>,
     /// Whether it was known to speak for an account when this was looked at last.
     speaks: bool,
+    /// Whether there may be events among the rows that its stream has not looked for.
+    due: bool,
+    passing: Passing,
 }
 
 /// What the rows say of a device.
@@ -49,6 +56,8 @@ impl Presence {
             told: Vec::new(),
             wake: Arc::clone(&wake),
             speaks: false,
+            due: true,
+            passing: Passing::default(),
         };
         if let Some(older) = self.lock().insert(device, online) {
             close(&older.connection, Fault::Replaced);
@@ -72,11 +81,12 @@ impl Presence {
         }
     }
 
-    /// Wakes the event streams of these devices.
+    /// Wakes the event streams of these devices, for which there are events among the rows.
     pub(super) fn wake(&self, devices: &[DeviceKey]) {
-        let online = self.lock();
+        let mut online = self.lock();
         for device in devices {
-            if let Some(online) = online.get(device) {
+            if let Some(online) = online.get_mut(device) {
+                online.due = true;
                 online.wake.notify_one();
             }
         }
@@ -84,7 +94,45 @@ impl Presence {
 
     /// Wakes every event stream.
     pub(super) fn wake_all(&self) {
-        self.lock().values().for_each(|online| online.wake.notify_one());
+        for online in self.lock().values_mut() {
+            online.due = true;
+            online.wake.notify_one();
+        }
+    }
+
+    /// Tells those that are connected what was written in a conversation.
+    pub(super) fn tell_written(&self, Written { conversation, entry, to }: Written) {
+        let place = (conversation, entry.sequence);
+        let frame = frame_of(CoordEvent::ConversationWritten { conversation, entry });
+        let mut online = self.lock();
+        for device in to {
+            if let Some(online) = online.get_mut(&device) {
+                online.passing.add(place, frame.as_ref());
+                online.wake.notify_one();
+            }
+        }
+    }
+
+    /// Whether the event stream of a connection has to look among the rows. From then on it has not, until it is woken.
+    pub(super) fn take_due(&self, device: DeviceKey, connection: &quinn::Connection) -> bool {
+        self.with(device, connection, |online| std::mem::take(&mut online.due)).unwrap_or_default()
+    }
+
+    /// What the event stream of a connection sends next in passing.
+    pub(super) fn take_passing(&self, device: DeviceKey, connection: &quinn::Connection) -> Option<Frame> {
+        self.with(device, connection, |online| online.passing.take()).flatten()
+    }
+
+    /// Does something with a device, unless another connection of it has taken the place of this one.
+    fn with<T>(
+        &self,
+        device: DeviceKey,
+        connection: &quinn::Connection,
+        work: impl FnOnce(&mut Online) -> T,
+    ) -> Option<T> {
+        let mut devices = self.lock();
+        let online = devices.get_mut(&device)?;
+        (online.connection.stable_id() == connection.stable_id()).then(|| work(online))
     }
 
     /// Notes whether a device speaks for an account.

@@ -270,6 +270,7 @@ impl<S: Store> Session<S> {
             settings: shared.live.settings(),
             secret: Arc::clone(&shared.secret),
             whereabouts,
+            spared: Vec::new(),
         })
     }
 }

@@ -21,6 +21,7 @@ use crate::{
 mod client;
 mod clock;
 mod damaged;
+mod floods;
 mod limits;
 mod manual;
 
@@ -176,6 +177,7 @@ async fn what_another_process_does_is_told_and_whoever_it_deletes_is_cut_off() {
         settings: Arc::default(),
         secret: Arc::new(DeviceSecret::from_seed(&[99; 32])),
         whereabouts: Arc::<Presence>::default(),
+        spared: Vec::new(),
     };
     let other = SqliteStore::open(&stage.folder.path().join("db")).expect("opens");
     let (account, handle) = (person(1).0.id, person(1).0.handle);

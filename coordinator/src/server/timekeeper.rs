@@ -89,6 +89,7 @@ impl<S: Store> Timekeeper<S> {
     /// Forgets what is of no more use, birth dates among it, a little each time, because others wait to write.
     async fn prune(&mut self) -> Result<(), StoreError> {
         let next = self.shared.env.uptime() + PRUNE_INTERVAL;
+        self.shared.activities.forget_old(self.shared.env.uptime());
         let (calendar, settings) = (Arc::clone(&self.shared.calendar), self.shared.live.settings());
         let prune = move |tables: &mut dyn Tables| {
             let (now, trust) = (calendar.now(), calendar.trust());

@@ -38,11 +38,13 @@ impl<S: Store> Shared<S> {
     ) -> Result<CoordReply, StoreError> {
         let (device, speaks) = (context.device, speaks_after(&call.request));
         let parts = parted_by(&call.request);
-        let (calendar, env, misses) =
-            (Arc::clone(&self.calendar), Arc::clone(&self.env), Arc::clone(&self.misses));
+        let (calendar, env) = (Arc::clone(&self.calendar), Arc::clone(&self.env));
+        let (misses, takes) = (Arc::clone(&self.misses), Arc::clone(&self.takes));
         let apply = move |tables: &mut dyn Tables| {
             // Asked only here: a change that waited may come after the one that sets the calendar and moves the rows.
-            let context = Context { now: calendar.now(), calendar: calendar.trust(), ..context };
+            let spared = takes.note(&*tables, device, &call.request, env.uptime())?;
+            let spared = spared.map_err(|retry_after| Refusal::TooMany { retry_after })?;
+            let context = Context { now: calendar.now(), calendar: calendar.trust(), spared, ..context };
             // One write follows the other here, so that of two sign-ups the second sees the miss of the first.
             let permit = permit_of(&*tables, device, &call)?;
             if let Some(permit) = permit {
@@ -63,6 +65,9 @@ impl<S: Store> Shared<S> {
             self.presence.note(device, speaks);
         }
         self.presence.wake(&applied.wake);
+        if let Some(written) = applied.written {
+            self.presence.tell_written(written);
+        }
         self.presence.cut_off(&applied.revoked);
         self.activities.forget_devices(&applied.revoked);
         if let Some(contact) = parts

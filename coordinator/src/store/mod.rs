@@ -209,6 +209,8 @@ pub trait View {
     ) -> Result<Option<(Sequence, UtcTime)>, StoreError>;
     /// How many key packages of a device are left, the last resort not counted.
     fn key_packages_left(&self, device: DeviceKey) -> Result<u32, StoreError>;
+    /// The key package of a device that is handed out again and again.
+    fn last_resort(&self, device: DeviceKey) -> Result<Option<KeyPackage>, StoreError>;
     /// Writes every row about an account to `out`, as JSON by table, a row at a time, so that nobody has to hold all of it.
     /// Receipts are only counted. What others have said about the account is theirs, and left out.
     fn held_about(&self, account: AccountId, out: &mut dyn io::Write) -> Result<(), StoreError>;

@@ -162,12 +162,14 @@ fn commit_all(
 ) -> Result<(), StoreError> {
     let mut begun = connection.execute_batch("BEGIN IMMEDIATE").map_err(db);
     for change in changes {
-        let opened = begun.clone().and_then(|()| connection.execute_batch("SAVEPOINT change").map_err(db));
+        let opened = begun.clone().and_then(|()| run_statement(connection, "SAVEPOINT change"));
         let (usable, before) = (opened.is_ok(), connection.total_changes());
         let (keep, report) = change(opened.map(|()| Rows::of(connection)));
         *wrote |= keep && connection.total_changes() != before;
-        let end = if keep { "RELEASE change" } else { "ROLLBACK TO change; RELEASE change" };
-        let ended = if usable { connection.execute_batch(end).map_err(db) } else { Ok(()) };
+        let taken_back =
+            if usable && !keep { run_statement(connection, "ROLLBACK TO change") } else { Ok(()) };
+        let released = if usable { run_statement(connection, "RELEASE change") } else { Ok(()) };
+        let ended = taken_back.and(released);
         if begun.is_ok() && connection.is_autocommit() {
             // SQLite took the whole transaction back by itself, as it does on a full disk. What follows must not be
             // committed one by one.
@@ -184,6 +186,11 @@ fn commit_all(
         drop(connection.execute_batch("ROLLBACK"));
     }
     committed
+}
+
+/// Runs one statement that is read only once.
+fn run_statement(connection: &Connection, sql: &str) -> Result<(), StoreError> {
+    connection.prepare_cached(sql).and_then(|mut statement| statement.execute([])).map(drop).map_err(db)
 }
 
 /// How many changes one sync covers at most. Count, 1 and up, default 256: fewer waste syncs, more make the

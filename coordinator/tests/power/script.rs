@@ -161,6 +161,7 @@ pub(crate) async fn perform(store: &SqliteStore, lane: u8, number: usize, step: 
                 settings: Arc::new(Settings::default()),
                 secret: Arc::new(DeviceSecret::from_seed(&[255; 32])),
                 whereabouts: Arc::new(Nowhere),
+                spared: Vec::new(),
             };
             let applied: Result<_, Stop> =
                 store.write(move |tables| rules::apply(tables, &context, &call)).await;

@@ -7,16 +7,17 @@ use std::{fmt::Display, path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::Context;
 use clap::Parser;
 use jamsync_examples::load::{
-    Beside, Load, P99_RATIO_MAX, Report, Restart, abuse, measure, measure_messages, raise_open_files,
+    Activities, Beside, Load, P99_RATIO_MAX, Report, Restart, abuse, measure, measure_activities,
+    measure_messages, raise_open_files,
 };
 use serde::Serialize;
 
-/// Measures logins, durable writes, events, messages, memory and a restart of a coordinator that it starts for itself.
+/// Measures logins, durable writes, events, messages, listening activity, memory and a restart of a coordinator that it starts for itself.
 #[derive(Debug, Parser)]
 #[command(
     name = "load",
-    after_help = "Exit status 0 when it was measured, 1 when something acknowledged was lost over the restart or beside an abuser \
-                  the p99 of others was more than twice the quiet one, 4 when it could not be measured."
+    after_help = "Exit status 0 when it was measured, 1 when something acknowledged was lost over the restart, a newest activity did not \
+                  arrive, or beside an abuser the p99 of others was more than twice the quiet one, 4 when it could not be measured."
 )]
 struct Options {
     /// Simulated devices, each with an account
@@ -32,8 +33,14 @@ struct Options {
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     conversations: u32,
     /// Measure messages alone, in place of the rest
-    #[arg(long, conflicts_with = "abuse")]
+    #[arg(long, conflicts_with_all = ["abuse", "activity"])]
     messages: bool,
+    /// Measure listening activity alone, in place of the rest
+    #[arg(long, conflicts_with = "abuse")]
+    activity: bool,
+    /// How long activities change, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    activity_seconds: u64,
     /// Measure what others notice of abusers, each for so many seconds, in place of the rest: in how long they are answered
     /// beside each, and the p99 of that over the quiet one
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3_600))]
@@ -68,6 +75,7 @@ fn run(options: &Options) -> anyhow::Result<bool> {
         login_time: Duration::from_secs(options.login_seconds),
         pairs: options.pairs,
         conversations: options.conversations,
+        activity_time: Duration::from_secs(options.activity_seconds),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     if let Some(seconds) = options.abuse {
@@ -84,13 +92,27 @@ fn run(options: &Options) -> anyhow::Result<bool> {
         show(&runtime.block_on(measure_messages(&load))?, options.json)?;
         return Ok(true);
     }
+    if options.activity {
+        let activities = runtime.block_on(measure_activities(&load))?;
+        show(&activities, options.json)?;
+        return Ok(all_arrived(&activities));
+    }
     let report: Report = runtime.block_on(measure(&load))?;
     show(&report, options.json)?;
     let Restart { lost, acknowledged, .. } = report.restart;
     if lost > 0 {
         eprintln!("load: {lost} of {acknowledged} acknowledged before the restart are LOST");
     }
-    Ok(lost == 0)
+    Ok(all_arrived(&report.activities) && lost == 0)
+}
+
+/// Whether every viewer had the newest state at the end.
+fn all_arrived(Activities(mixes): &Activities) -> bool {
+    let missing: usize = mixes.iter().map(|mix| mix.missing).sum();
+    if missing > 0 {
+        eprintln!("load: {missing} newest states of activities did NOT arrive");
+    }
+    missing == 0
 }
 
 fn show<T: Serialize + Display>(report: &T, json: bool) -> anyhow::Result<()> {

@@ -20,8 +20,8 @@ use jamsync_protocol::{
     wire::{
         codec::{self, FrameReader},
         coord::{
-            ALPN, CoordCall, CoordReply, CoordRequest, EventNumber, Fault, Features, IdempotencyKey,
-            NumberedEvent,
+            ALPN, ActivityCall, ActivityNews, CoordCall, CoordReply, CoordRequest, EventNumber, Fault,
+            Features, IdempotencyKey, NumberedEvent,
         },
     },
 };
@@ -50,6 +50,15 @@ pub struct Dialer {
     server: SocketAddr,
     key: DeviceKey,
     transport: Arc<TransportConfig>,
+}
+
+/// What a device is told of activities.
+#[derive(Debug)]
+pub struct News {
+    // The coordinator tells for as long as this side is open.
+    _send: SendStream,
+    receive: RecvStream,
+    frames: FrameReader,
 }
 
 /// A connected device.
@@ -204,6 +213,31 @@ impl Device {
         let call = CoordCall { key: IdempotencyKey([0; 16]), request: CoordRequest::Events { after } };
         send.write_all(&codec::encode_frame(&call, COORD_FRAME_BYTES_MAX)?).await?;
         Ok(Events { send, receive, frames: FrameReader::new(COORD_FRAME_BYTES_MAX) })
+    }
+}
+
+impl Device {
+    /// Opens the stream on which it is told of activities.
+    ///
+    /// # Errors
+    /// Where the connection is gone.
+    pub async fn watch(&self) -> anyhow::Result<News> {
+        let (mut send, receive) = self.connection.open_bi().await?;
+        let request = CoordRequest::Activity(ActivityCall::Watch);
+        let call = CoordCall { key: IdempotencyKey([0; 16]), request };
+        send.write_all(&codec::encode_frame(&call, COORD_FRAME_BYTES_MAX)?).await?;
+        Ok(News { _send: send, receive, frames: FrameReader::new(COORD_FRAME_BYTES_MAX) })
+    }
+}
+
+impl News {
+    /// What it is told next.
+    ///
+    /// # Errors
+    /// Where the stream is closed.
+    pub async fn next(&mut self) -> anyhow::Result<ActivityNews> {
+        let frame = next_frame(&mut self.receive, &mut self.frames).await?.context("the news ended")?;
+        Ok(codec::decode(&frame)?)
     }
 }
 

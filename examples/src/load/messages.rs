@@ -1,13 +1,13 @@
 //! Messages between accounts of several devices: what one device hands over is delivered to all the others of both, each of
-//! which fetches it and says so, asking for one thing at a time as a node does. What is sealed is random bytes of the right
+//! which reads along and says how far it is now and then, asking for one thing at a time as a node does. What is sealed is random bytes of the right
 //! length, which the coordinator cannot tell from a message.
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail, ensure};
@@ -15,9 +15,12 @@ use jamsync_protocol::{
     conversation::{ConversationId, Epoch, Members, PostId},
     identity::{VerifiedLog, friend_link::LinkSecret, join_code::JoinSecret},
     text::List,
-    wire::coord::{ConversationItem, CoordEvent, CoordReply, CoordRequest, EventNumber, Sequence},
+    wire::coord::{
+        ConversationEntry, ConversationItem, CoordEvent, CoordReply, CoordRequest, EventNumber,
+        NumberedEvent, Sequence,
+    },
 };
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
 use super::{
     Device, Dialer, Persona, Server, all,
@@ -36,9 +39,9 @@ pub(super) struct Mix {
     pub(super) in_flight: usize,
 }
 
-/// Two accounts, and all of their devices.
+/// Two accounts, and all of their devices, connected.
 struct Pair {
-    people: Vec<Arc<Persona>>,
+    devices: Vec<Device>,
     members: Members,
 }
 
@@ -48,6 +51,8 @@ struct Tally {
     placed: Times,
     delivered: Times,
     deliveries: AtomicU64,
+    fetches: AtomicU32,
+    acknowledgements: AtomicU32,
 }
 
 /// Makes the accounts and their conversations, and measures.
@@ -67,12 +72,14 @@ pub(super) async fn messages(
         placed: Times::new()?,
         delivered: Times::new()?,
         deliveries: AtomicU64::new(0),
+        fetches: AtomicU32::new(0),
+        acknowledgements: AtomicU32::new(0),
     });
     let meter = Meter::start(server)?;
     let what = format!("messages of {} devices each, {} at once", mix.devices, mix.in_flight);
     let said = all(&what, pairs, (mix.in_flight / 2).max(1), |pair| {
-        let (dialer, tally) = (Arc::clone(dialer), Arc::clone(&tally));
-        async move { pair.talk(&dialer, &tally).await }
+        let tally = Arc::clone(&tally);
+        async move { pair.talk(&tally).await }
     });
     let said: usize = said.await?.into_iter().sum();
     let cost = meter.read(said)?;
@@ -83,6 +90,8 @@ pub(super) async fn messages(
         placed: tally.placed.read(),
         delivered: tally.delivered.read(),
         deliveries: tally.deliveries.load(Ordering::Relaxed),
+        fetches: tally.fetches.load(Ordering::Relaxed),
+        acknowledgements: tally.acknowledgements.load(Ordering::Relaxed),
     })
 }
 
@@ -108,22 +117,27 @@ impl Pair {
         let reply = one.ask(begin).await?;
         ensure!(matches!(reply, CoordReply::Placed { .. }), "no conversation: {reply:?}");
         firsts.iter().for_each(|device| device.connection.close(0u8.into(), b""));
-        Ok(Self { people, members })
+        let mut devices = Vec::new();
+        for who in people {
+            devices.push(dialer.log_in(&who).await?);
+        }
+        Ok(Self { devices, members })
     }
 
     /// The first device of each account writes, and all read, until every message is everywhere.
-    async fn talk(self, dialer: &Arc<Dialer>, tally: &Arc<Tally>) -> anyhow::Result<usize> {
+    async fn talk(self, tally: &Arc<Tally>) -> anyhow::Result<usize> {
         let conversation = ConversationId::of(&self.members);
-        let each = self.people.len() / 2;
+        let each = self.devices.len() / 2;
         let expected = Sequence(1 + 2 * u64::from(MESSAGES_EACH));
         let mut lives: Vec<JoinHandle<anyhow::Result<()>>> = Vec::new();
-        for (place, who) in self.people.into_iter().enumerate() {
+        for (place, device) in self.devices.into_iter().enumerate() {
             let to_say = if place % each == 0 { MESSAGES_EACH } else { 0 };
-            let (dialer, tally) = (Arc::clone(dialer), Arc::clone(tally));
+            let tally = Arc::clone(tally);
             lives.push(tokio::spawn(async move {
-                let device = dialer.log_in(&who).await?;
-                let life =
-                    Life { device, conversation, read: Sequence(0), acknowledged: Sequence(0), to_say };
+                let (read, acknowledged) = (Sequence(0), Sequence(0));
+                // As a node finds when it asks for its conversations.
+                let (newest, unsure) = (Sequence(1), true);
+                let life = Life { device, conversation, newest, unsure, read, acknowledged, to_say };
                 life.live(expected, &tally).await
             }));
         }
@@ -162,46 +176,50 @@ async fn account_of(
 struct Life {
     device: Device,
     conversation: ConversationId,
+    newest: Sequence,
+    /// Whether that is all it knows.
+    unsure: bool,
     read: Sequence,
     acknowledged: Sequence,
     to_say: u32,
 }
 
 impl Life {
-    /// Fetches, acknowledges and says, one thing at a time, until everything is read.
+    /// Reads, acknowledges and says, asking for one thing at a time, until everything is read.
     async fn live(mut self, expected: Sequence, tally: &Tally) -> anyhow::Result<()> {
-        let mut newest = Sequence(1);
-        let mut grown = self.listen().await?;
-        while self.read < expected || self.acknowledged < self.read {
-            if grown.has_changed().unwrap_or_default() {
-                grown.mark_unchanged();
-                newest = newest.max(Sequence(self.read.0 + 1));
+        let mut heard = self.listen().await?;
+        while self.acknowledged < expected {
+            while let Ok(event) = heard.try_recv() {
+                self.hear(event, tally)?;
             }
-            if newest > self.read {
-                newest = self.fetch(tally).await?;
-            } else if self.read > self.acknowledged {
-                newest = newest.max(self.acknowledge().await?);
+            let unsaid = self.read.0 - self.acknowledged.0;
+            if self.newest > self.read {
+                // What another has written at the same time is on its way.
+                match timeout(if self.unsure { Duration::ZERO } else { MISSING_SPAN }, heard.recv()).await {
+                    Ok(event) => self.hear(event.context("its events ended")?, tally)?,
+                    Err(_) => self.fetch(tally).await?,
+                }
+            } else if unsaid >= ACKNOWLEDGED_TOGETHER || self.read == expected {
+                self.acknowledge(tally).await?;
             } else if self.to_say > 0 {
-                newest = newest.max(self.say(tally).await?);
+                self.say(tally).await?;
             } else {
-                grown.changed().await.context("its events ended")?;
-                newest = newest.max(Sequence(self.read.0 + 1));
+                let event = heard.recv().await.context("its events ended")?;
+                self.hear(event, tally)?;
             }
         }
         self.device.connection.close(0u8.into(), b"");
         Ok(())
     }
 
-    /// Hears whenever the log has grown.
-    async fn listen(&self) -> anyhow::Result<watch::Receiver<()>> {
+    /// Hears whatever it is told.
+    async fn listen(&self) -> anyhow::Result<mpsc::UnboundedReceiver<CoordEvent>> {
         let mut events = self.device.events(EventNumber(0)).await?;
-        let (grown, heard) = watch::channel(());
+        let (tell, heard) = mpsc::unbounded_channel();
         tokio::spawn(async move {
-            while let Ok(event) = events.next().await {
-                if matches!(event.event, CoordEvent::ConversationGrew { .. }) {
-                    grown.send_replace(());
-                }
-                if events.acknowledge(event.number).await.is_err() {
+            while let Ok(NumberedEvent { number, event }) = events.next().await {
+                let is_kept = !event.is_passing();
+                if tell.send(event).is_err() || (is_kept && events.acknowledge(number).await.is_err()) {
                     return;
                 }
             }
@@ -209,28 +227,50 @@ impl Life {
         Ok(heard)
     }
 
-    async fn fetch(&mut self, tally: &Tally) -> anyhow::Result<Sequence> {
+    fn hear(&mut self, event: CoordEvent, tally: &Tally) -> anyhow::Result<()> {
+        if let CoordEvent::ConversationGrew { .. } = event {
+            self.newest = self.newest.max(Sequence(self.read.0 + 1));
+            self.unsure = true;
+        } else if let CoordEvent::ConversationWritten { entry, .. } = event {
+            self.newest = self.newest.max(entry.sequence);
+            if entry.sequence.0 == self.read.0 + 1 {
+                self.take(&entry, tally)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, entry: &ConversationEntry, tally: &Tally) -> anyhow::Result<()> {
+        self.read = entry.sequence;
+        if let ConversationItem::Post { sealed, .. } = &entry.what {
+            tally.note_delivery(sealed)?;
+        }
+        Ok(())
+    }
+
+    async fn fetch(&mut self, tally: &Tally) -> anyhow::Result<()> {
+        tally.fetches.fetch_add(1, Ordering::Relaxed);
         let request = CoordRequest::ConversationLog { conversation: self.conversation, after: self.read };
         let reply = self.device.ask(request).await?;
         let CoordReply::Entries { entries, newest } = reply else { bail!("no log: {reply:?}") };
         for entry in entries.iter() {
-            self.read = entry.sequence;
-            if let ConversationItem::Post { sealed, .. } = &entry.what {
-                tally.note_delivery(sealed)?;
-            }
+            self.take(entry, tally)?;
         }
-        Ok(newest)
+        (self.newest, self.unsure) = (newest.max(self.read), false);
+        Ok(())
     }
 
-    async fn acknowledge(&mut self) -> anyhow::Result<Sequence> {
+    async fn acknowledge(&mut self, tally: &Tally) -> anyhow::Result<()> {
+        tally.acknowledgements.fetch_add(1, Ordering::Relaxed);
         let request = CoordRequest::AcknowledgeLog { conversation: self.conversation, upto: self.read };
         let reply = self.device.ask(request).await?;
         let CoordReply::Conversation(state) = reply else { bail!("not acknowledged: {reply:?}") };
         self.acknowledged = state.acknowledged;
-        Ok(state.newest)
+        self.newest = self.newest.max(state.newest);
+        Ok(())
     }
 
-    async fn say(&mut self, tally: &Tally) -> anyhow::Result<Sequence> {
+    async fn say(&mut self, tally: &Tally) -> anyhow::Result<()> {
         let begun = Instant::now();
         let sealed = List::new(tally.stamped())?;
         let (conversation, epoch, id) = (self.conversation, Epoch::begun(1), PostId(rand::random()));
@@ -241,7 +281,8 @@ impl Life {
         if sequence.0 == self.read.0 + 1 {
             self.read = sequence;
         }
-        Ok(sequence)
+        self.newest = self.newest.max(sequence);
+        Ok(())
     }
 }
 
@@ -258,7 +299,7 @@ impl Tally {
 
     fn note_delivery(&self, sealed: &[u8]) -> anyhow::Result<()> {
         let stamp = sealed.first_chunk().context("a stamp")?;
-        let sent = self.begun + std::time::Duration::from_micros(u64::from_be_bytes(*stamp));
+        let sent = self.begun + Duration::from_micros(u64::from_be_bytes(*stamp));
         self.delivered.note(sent);
         self.deliveries.fetch_add(1, Ordering::Relaxed);
         Ok(())
@@ -267,6 +308,10 @@ impl Tally {
 
 /// Messages that each writing device says: fewer than a coordinator takes of one at once.
 const MESSAGES_EACH: u32 = 50;
+/// How many entries a node acknowledges together.
+const ACKNOWLEDGED_TOGETHER: u64 = 32;
+/// How long a node waits for what it was not told yet.
+const MISSING_SPAN: Duration = Duration::from_millis(100);
 /// A short message as it is sealed.
 const SEALED_BYTES: usize = 354;
 /// What lets four devices in.

@@ -16,6 +16,7 @@ use anyhow::{Context, ensure};
 use tokio::{sync::Semaphore, task::JoinSet};
 
 mod abuse;
+mod activity;
 mod device;
 mod files;
 mod messages;
@@ -25,9 +26,12 @@ mod restart;
 mod server;
 
 pub use abuse::{ABUSERS, Abused, Abuser, Beside, P99_RATIO_MAX, abuse};
-pub use device::{Device, Dialer, Events, Persona};
+pub use device::{Device, Dialer, Events, News, Persona};
 pub use files::raise_open_files;
-pub use report::{Cost, Delivered, Idle, Latencies, Logins, MessageMix, Messages, Report, Restart, Writes};
+pub use report::{
+    Activities, ActivityMix, Cost, Delivered, Idle, Latencies, Logins, MessageMix, Messages, Report, Restart,
+    Writes,
+};
 pub use server::{Counts, Server};
 
 use crate::ports;
@@ -48,6 +52,8 @@ pub struct Load {
     pub pairs: u32,
     /// Conversations, each between two accounts of several devices. Count.
     pub conversations: u32,
+    /// How long activities change.
+    pub activity_time: Duration,
 }
 
 /// Measures everything, one thing after the other, and says on standard error how far it is.
@@ -81,6 +87,7 @@ pub async fn measure(load: &Load) -> anyhow::Result<Report> {
     let (online, events) = events(online, &server, load.pairs.min(load.devices / 2)).await?;
     let restart = restart(&crowd, online, server, again).await?;
     let messages = measure_messages(load).await?;
+    let activities = measure_activities(load).await?;
     Ok(Report {
         devices: load.devices,
         signed_up,
@@ -90,6 +97,7 @@ pub async fn measure(load: &Load) -> anyhow::Result<Report> {
         events,
         restart,
         messages,
+        activities,
     })
 }
 
@@ -113,6 +121,26 @@ pub async fn measure_messages(load: &Load) -> anyhow::Result<Messages> {
         mixes.push(messages(&dialer, &server, code.secret, Mix { devices, pairs, in_flight }).await?);
     }
     Ok(Messages(mixes))
+}
+
+/// Measures listening activity alone: seen by one, by ten and by two hundred.
+///
+/// # Errors
+/// Where the coordinator does not do what a device may expect of it.
+pub async fn measure_activities(load: &Load) -> anyhow::Result<Activities> {
+    let mut mixes = Vec::new();
+    for (fan_out, publishers) in FAN_OUTS {
+        let folder = tempfile::Builder::new().prefix("jamsync-load-").tempdir()?;
+        let data = folder.path().join("coordinator");
+        let listen = format!("127.0.0.1:{}", ports::lasting()?);
+        let server = Server::start(&load.binaries, &data, &listen, &UNLIMITED)?;
+        let code = Server::join_code(&load.binaries, &data, 1)?;
+        let dialer = Dialer::new(server.address, code.coordinator, SOCKETS)?.into();
+        let publishers = publishers.min(usize::try_from(load.devices)?);
+        let mix = activity::Mix { fan_out, publishers, time: load.activity_time };
+        mixes.push(activity::activities(&dialer, (&server, &data), mix).await?);
+    }
+    Ok(Activities(mixes))
 }
 
 /// Does `work` for each of `items`, `in_flight` of them at once.
@@ -179,7 +207,9 @@ const SOCKETS: usize = 64;
 const CALM_IN_FLIGHT: usize = 32;
 const BUSY_IN_FLIGHT: usize = 512;
 /// Conversations of a mix with few at once: enough for some seconds.
-const CALM_CONVERSATIONS: u32 = 64;
+const CALM_CONVERSATIONS: u32 = 128;
+/// By how many an activity is seen, and how many are shown once a second: to several thousand deliveries a second each.
+const FAN_OUTS: [(usize, usize); 3] = [(1, 1_000), (10, 300), (200, 25)];
 /// Devices that one account may have.
 const DEVICES_MAX: u32 = 6;
 /// Friend links that a device makes each time: an account may make 20 an hour.

@@ -24,6 +24,8 @@ pub struct Report {
     pub restart: Restart,
     /// Messages.
     pub messages: Messages,
+    /// Listening activity.
+    pub activities: Activities,
 }
 
 /// What a number of like things cost the server.
@@ -94,7 +96,7 @@ pub struct Writes {
 #[serde(transparent)]
 pub struct Messages(pub Vec<MessageMix>);
 
-/// Messages, each fetched and acknowledged by every other device of two accounts.
+/// Messages, each read and acknowledged by every other device of two accounts.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct MessageMix {
     /// Devices of each account.
@@ -109,6 +111,34 @@ pub struct MessageMix {
     pub delivered: Latencies,
     /// How many arrived.
     pub deliveries: u64,
+    /// How often a device had to fetch what it was not told in order.
+    pub fetches: u32,
+    /// How often a device said how far it was.
+    pub acknowledgements: u32,
+}
+
+/// Listening activity, seen by few and by many.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+pub struct Activities(pub Vec<ActivityMix>);
+
+/// Accounts that change what they show once a second, and renew it as often.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ActivityMix {
+    /// How many contacts see each.
+    pub fan_out: usize,
+    /// How many accounts show something.
+    pub publishers: usize,
+    /// How often something was told: changes and renewals.
+    pub told: usize,
+    /// What the deliveries cost, with what was told.
+    pub cost: Cost,
+    /// How many deliveries were renewals.
+    pub renewed: u64,
+    /// From the change to its arrival at a viewer.
+    pub changes: Latencies,
+    /// How many newest states have not arrived at a viewer.
+    pub missing: usize,
 }
 
 /// Events that arrived at devices.
@@ -156,7 +186,7 @@ impl Latencies {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { devices, signed_up, logins, idle, writes, events, messages, restart } = self;
+        let Self { devices, signed_up, logins, idle, writes, events, messages, activities, restart } = self;
         writeln!(f, "{devices} devices on one coordinator; CPU is the coordinator's own")?;
         writeln!(f, "| what | measured | goal |\n|---|---|---|")?;
         writeln!(
@@ -208,7 +238,7 @@ impl fmt::Display for Report {
             restart.lost,
             restart.acknowledged
         )?;
-        write!(f, "\n{messages}")
+        write!(f, "\n{messages}\n{activities}")
     }
 }
 
@@ -221,11 +251,34 @@ impl fmt::Display for Messages {
 
 impl fmt::Display for MessageMix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { devices, in_flight, cost, placed, delivered, .. } = self;
+        let Self { devices, in_flight, cost, placed, delivered, fetches, acknowledgements, .. } = self;
+        let each = |count: u32| f64::from(count) / f64::from(cost.count);
         write!(
             f,
             "| messages between accounts of {devices} devices, {in_flight} at once | {:.0}/s (on disk {placed}; on another \
-             device {delivered}); {:.0} per core-second | 10,000/s, p99 25 ms |",
+             device {delivered}); {:.0} per core-second; {:.2} fetches and {:.2} acknowledgements each | 10,000/s, p99 25 ms |",
+            cost.per_second,
+            cost.per_core_second,
+            each(*fetches),
+            each(*acknowledgements)
+        )
+    }
+}
+
+impl fmt::Display for Activities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl fmt::Display for ActivityMix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { fan_out, publishers, cost, changes, missing, .. } = self;
+        write!(
+            f,
+            "| activity of {publishers} seen by {fan_out} each | {:.0} deliveries/s ({changes}); {:.0} per core-second; \
+             {missing} newest states missing | 40,000 per core-second, 0 missing |",
             cost.per_second, cost.per_core_second
         )
     }

@@ -1,15 +1,18 @@
 //! Sealing of activities: the state once with a key of its own, and that key for each viewer, bound to who shows it from which
 //! device, to the conversation, its epoch and the number of the state. A viewer cannot make another's key fit another state, for
-//! the hash of the sealed state is sealed with it.
+//! the hash of the sealed state is sealed with it. A cover is sealed once with a key of its own, which the state names.
 
 use jamsync_protocol::{
-    activity::{Activity, ActivityNumber, Block, ReactionNote},
+    activity::{
+        Activity, ActivityNumber, Block, Cover, CoverAddress, CoverKey, ReactionNote, Thumbnail,
+        ThumbnailError,
+    },
     conversation::{ConversationId, Epoch},
     id::{AccountId, DeviceKey},
     limits::COORD_FRAME_BYTES_MAX,
     wire::{
         codec,
-        coord::{SealedActivity, SealedKey, SealedReaction},
+        coord::{SealedActivity, SealedCover, SealedKey, SealedReaction},
     },
 };
 use openmls_rust_crypto::RustCrypto;
@@ -34,6 +37,26 @@ pub(crate) struct Origin {
 pub(crate) struct Wrapped {
     pub(crate) sealed: SealedActivity,
     key: [u8; 32],
+}
+
+/// Why the cover of what a contact shows is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum CoverError {
+    /// It is not the one that the contact names.
+    #[error("it is another than the one at {expected:?}: that at {actual:?}")]
+    Address {
+        /// That of the cover which was asked for.
+        expected: CoverAddress,
+        /// That of what came.
+        actual: CoverAddress,
+    },
+    /// It does not open with the key that the contact names.
+    #[error("its key does not open it")]
+    Key,
+    /// What is in it is not to be shown.
+    #[error(transparent)]
+    Thumbnail(#[from] ThumbnailError),
 }
 
 /// What a key to a state is bound to.
@@ -78,6 +101,32 @@ impl Sealer {
             return None;
         }
         Activity::decode(&self.open(key, sealed, &bound("activity", &origin)?)?).ok()
+    }
+
+    /// Seals a thumbnail of this account, under a key that nothing else has.
+    pub(crate) fn seal_cover(&self, by: AccountId, thumbnail: &Thumbnail) -> Option<(Cover, SealedCover)> {
+        let key: [u8; 32] = rand::random();
+        let sealed = self.seal(&key, &thumbnail.encode().ok()?, &bound("cover", &by)?)?;
+        let sealed = Block::new(sealed).ok()?;
+        Some((Cover { address: CoverAddress::of(&sealed), key: CoverKey(key) }, sealed))
+    }
+
+    /// Opens the cover that a contact names.
+    ///
+    /// # Errors
+    /// [`CoverError`].
+    pub(crate) fn open_cover(
+        &self,
+        of: AccountId,
+        cover: Cover,
+        sealed: &SealedCover,
+    ) -> Result<Thumbnail, CoverError> {
+        let (expected, actual) = (cover.address, CoverAddress::of(sealed));
+        if actual != expected {
+            return Err(CoverError::Address { expected, actual });
+        }
+        let opened = bound("cover", &of).and_then(|binding| self.open(&cover.key.0, sealed, &binding));
+        Ok(Thumbnail::decode(&opened.ok_or(CoverError::Key)?)?)
     }
 
     /// Seals a reaction of this account.

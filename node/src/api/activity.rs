@@ -59,6 +59,18 @@ pub enum ActivityRequest {
         /// Of this playlist alone.
         playlist: Option<Text<64>>,
     },
+    /// Shows a contact what another one plays, as a card. Answered by `Reply::Message`.
+    Share {
+        /// Whose.
+        name: Handle,
+        /// To whom.
+        with: Handle,
+    },
+    /// What this node has of the artist whom a contact plays. Answered by `Reply::OwnTracks`.
+    Artist {
+        /// Whose.
+        name: Handle,
+    },
     /// Reacts to what a contact plays. It is kept by nobody.
     React {
         /// Whose.
@@ -113,6 +125,10 @@ pub struct FriendActivity {
     pub state: ActivityState,
     /// What it plays, or played last.
     pub track: Option<ActivityTrack>,
+    /// The file with its cover, a JPEG of at most 160 pixels each way; none where it has none, or it is not there yet. The file goes
+    /// when nothing is shown any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cover: Option<String>,
     /// Whether the contact's clock or this one's is wrong by more than five minutes, so that nothing is taken for live.
     #[serde(default)]
     pub clock_off: bool,
@@ -168,6 +184,15 @@ pub struct ActivityTrack {
     /// How long it is.
     #[serde(rename = "length_ms", with = "unit::ms")]
     pub length: Span,
+}
+
+/// A file of this node's music.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnTrack {
+    /// The file; what is not UTF-8 is shown as `�`.
+    pub path: String,
+    /// What it is.
+    pub track: ActivityTrack,
 }
 
 /// A contact's reaction to what plays here.

@@ -54,6 +54,13 @@ pub enum Event {
     Message(ConversationMessage),
     /// What a contact shows of what it plays is otherwise now.
     Activity(Box<FriendActivity>),
+    /// The cover of what a contact shows is there.
+    ActivityCover {
+        /// The contact.
+        with: Handle,
+        /// The file with it, a JPEG.
+        cover: String,
+    },
     /// A contact reacts to what plays here. It is kept by nobody.
     ActivityReaction {
         /// Who.

@@ -24,7 +24,7 @@ mod unit;
 
 pub use activity::{
     ActivityRequest, ActivityState, ActivityTrack, ActivityView, FriendActivity, FriendReaction, OwnActivity,
-    SavedEntry,
+    OwnTrack, SavedEntry,
 };
 pub use chat::{Chat, Message};
 pub use conversation::{

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use jamsync_protocol::{
     id::{DeviceKey, Handle},
+    text::Text,
     time::{Span, UtcTime},
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ActivityTrack, ActivityView, ApiError, ConversationMessage, ErrorCode, FriendActivity, Message,
+    ActivityTrack, ActivityView, ApiError, ConversationMessage, ErrorCode, FriendActivity, Message, OwnTrack,
     SavedEntry, Snapshot, Talk, unit,
 };
 
@@ -152,6 +153,13 @@ pub enum Reply {
         /// Where the contact is in it at this moment; the start, where it does not play.
         #[serde(rename = "position_ms", with = "unit::ms")]
         position: Span,
+    },
+    /// What this node has of the artist whom a contact plays.
+    OwnTracks {
+        /// The artist.
+        artist: Text<256>,
+        /// By their paths, at most 200.
+        tracks: Vec<OwnTrack>,
     },
     /// What was kept of what contacts played.
     Saved {

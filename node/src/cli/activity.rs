@@ -4,18 +4,18 @@ use clap::Subcommand;
 use jamsync_protocol::{
     chat::Reaction,
     id::Handle,
-    text::{Text, isolated},
+    text::{Text, isolated, printable},
     time::Span,
 };
 
 use super::{
     parse::clock,
     run::{Context, Failure},
-    show::age,
+    show::{age, plain},
 };
 use crate::api::{
-    ActivityRequest, ActivityState, ActivityTrack, ActivityView, Event, FriendActivity, OwnActivity, Reply,
-    Request, SavedEntry, SeekTo,
+    ActivityRequest, ActivityState, ActivityTrack, ActivityView, Event, FriendActivity, OwnActivity,
+    OwnTrack, Reply, Request, SavedEntry, SeekTo,
 };
 
 /// What to do about listening activity.
@@ -91,6 +91,20 @@ pub(super) enum Activity {
         #[arg(value_parser = playlist)]
         playlist: Text<64>,
     },
+    /// Show it to another contact, as a card among your messages
+    #[command(after_help = "Example:\n  jamsync activity share ben carl     shows carl what ben plays")]
+    Share {
+        /// Who plays it
+        name: Handle,
+        /// To whom you show it
+        with: Handle,
+    },
+    /// List what you have of the artist whom a contact plays
+    #[command(after_help = "Example:\n  jamsync activity artist ben")]
+    Artist {
+        /// The contact
+        name: Handle,
+    },
     /// List what you kept
     #[command(after_help = "Examples:\n  jamsync activity saved\n  jamsync activity saved \"to hear\"")]
     Saved {
@@ -123,6 +137,8 @@ pub(super) async fn run(what: Option<Activity>, context: &Context) -> Result<(),
             (ActivityRequest::Save { name, playlist: Text::default() }, "Saved.".to_owned())
         }
         Activity::Add { name, playlist } => (ActivityRequest::Save { name, playlist }, "Added.".to_owned()),
+        Activity::Share { name, with } => (ActivityRequest::Share { name, with }, String::new()),
+        Activity::Artist { name } => (ActivityRequest::Artist { name }, String::new()),
         Activity::Saved { playlist } => (ActivityRequest::Saved { playlist }, String::new()),
     };
     context.ask(Request::Activity { what }, &done).await
@@ -147,6 +163,9 @@ pub(super) fn words(reply: &Reply, done: &str) -> Option<String> {
     if let Reply::Activity(view) = reply {
         return Some(shown(view));
     }
+    if let Reply::OwnTracks { artist, tracks } = reply {
+        return Some(of_artist(artist, tracks));
+    }
     let Reply::Saved { entries } = reply else { return None };
     let lines: Vec<String> = entries.iter().map(saved).collect();
     Some(match (lines.is_empty(), done.is_empty()) {
@@ -166,6 +185,24 @@ fn saved(entry: &SavedEntry) -> String {
     format!("{list}{}  (from {})", title(&entry.track), entry.from)
 }
 
+/// What this node has of an artist.
+fn of_artist(artist: &Text<256>, tracks: &[OwnTrack]) -> String {
+    let artist = isolated(artist.as_str());
+    if tracks.is_empty() {
+        return format!("You have nothing of {artist}. `jamsync library add FOLDER` makes yours known.");
+    }
+    let line = |own: &OwnTrack| {
+        let album = match own.track.album.as_str() {
+            "" => String::new(),
+            album => format!(" ({})", isolated(album)),
+        };
+        let length = clock(ms(own.track.length));
+        format!("{}{album}  {length}  {}", isolated(own.track.title.as_str()), plain(&own.path))
+    };
+    let lines: Vec<String> = tracks.iter().map(line).collect();
+    format!("Of {artist} you have:\n{}", lines.join("\n"))
+}
+
 fn shown(view: &ActivityView) -> String {
     let mut lines = vec![own(&view.own)];
     lines.extend(view.friends.iter().filter_map(line));
@@ -174,6 +211,7 @@ fn shown(view: &ActivityView) -> String {
     };
     lines.extend(view.reactions.iter().map(|one| reacted(&one.with, one.reaction, one.age)));
     if let [friend] = &view.friends[..] {
+        lines.extend(friend.cover.as_deref().map(|cover| format!("  cover: {}", printable(cover))));
         let is_hidden = friend.state == ActivityState::Hidden;
         lines.push(if is_hidden { format!("{} shows nothing.", friend.with) } else { menu(&friend.with) });
     }
@@ -184,6 +222,7 @@ fn shown(view: &ActivityView) -> String {
 fn menu(name: &Handle) -> String {
     format!(
         "  jamsync activity play {name} [--here]     jamsync activity save {name}     jamsync activity add {name} PLAYLIST\n  \
+         jamsync activity artist {name}            jamsync activity share {name} WITH\n  \
          jamsync react {name} fire                 jamsync request {name}            asks for a Jam"
     )
 }
@@ -239,6 +278,9 @@ pub(super) fn line(friend: &FriendActivity) -> Option<String> {
 pub(super) fn event(event: &Event) -> Option<String> {
     if let Event::ActivityReaction { with, reaction } = event {
         return Some(format!("{with} reacts {} to what you play", reaction.emoji()));
+    }
+    if let Event::ActivityCover { with, cover } = event {
+        return Some(format!("the cover of what {with} plays: {}", printable(cover)));
     }
     let Event::Activity(friend) = event else { return None };
     Some(line(friend).unwrap_or_else(|| format!("{} shows nothing any more", friend.with)))
@@ -296,7 +338,8 @@ mod tests {
             album: Text::default(),
             length: Span::from_secs(245),
         };
-        FriendActivity { with: "ben".parse().expect("valid"), state, track: Some(track), clock_off: false }
+        let with = "ben".parse().expect("valid");
+        FriendActivity { with, state, track: Some(track), cover: None, clock_off: false }
     }
 
     #[test]
@@ -317,6 +360,38 @@ mod tests {
         let evil =
             line(&friend(ActivityState::Playing { position }, "\u{1b}[2J\u{202e}\nben")).expect("shown");
         assert!(!evil.contains(char::is_control) && !evil.contains('\u{202e}'), "{evil:?}");
+    }
+
+    #[test]
+    fn what_there_is_of_an_artist_is_one_line_a_file_that_cannot_steer_a_terminal() {
+        let artist = Text::truncated("Ann\u{1b}[2J");
+        assert!(of_artist(&artist, &[]).starts_with("You have nothing of Ann"));
+        let track = friend(ActivityState::Hidden, "Blue\n\u{202e}").track.expect("one");
+        let own = OwnTrack { path: "/music/\u{1b}]0;a.flac".to_owned(), track };
+        let said = of_artist(&artist, &[own]);
+        assert_eq!(said.lines().count(), 2, "{said:?}");
+        assert!(!said.replace('\n', "").contains(char::is_control) && !said.contains('\u{202e}'), "{said:?}");
+    }
+
+    #[test]
+    fn the_file_of_a_cover_is_named_where_one_contact_is_shown_and_steers_no_terminal() {
+        let playing = friend(ActivityState::Playing { position: Span::from_secs(80) }, "Blue");
+        let cover = Some("/state/\u{1b}[2J/cover.jpg".to_owned());
+        let friends = vec![FriendActivity { cover, ..playing.clone() }];
+        let own = OwnActivity {
+            on: false,
+            all: false,
+            private_until: None,
+            shown_to: Vec::new(),
+            waiting: Vec::new(),
+            elsewhere: false,
+        };
+        let view = ActivityView { own, friends, reactions: Vec::new() };
+        let said = shown(&view);
+        assert!(said.contains("  cover: /state/") && said.contains("/cover.jpg\n"), "{said}");
+        assert!(!said.contains('\u{1b}'), "{said:?}");
+        let several = ActivityView { friends: vec![view.friends[0].clone(), playing], ..view };
+        assert!(!shown(&several).contains("cover"), "a list has a line for each");
     }
 
     #[test]

@@ -279,7 +279,9 @@ impl Context {
                     messages::history(with.as_ref(), messages, talks, &Calendar::here(), width::terminal());
                 above.into_iter().chain([history]).collect::<Vec<_>>().join("\n")
             }
-            Reply::Activity(_) | Reply::Saved { .. } => activity::words(reply, done).unwrap_or_default(),
+            Reply::Activity(_) | Reply::Saved { .. } | Reply::OwnTracks { .. } => {
+                activity::words(reply, done).unwrap_or_default()
+            }
             Reply::OwnCopy { path, .. } => show::plain(path),
             // Only commands that go on with it ask for it.
             Reply::MessageTracks { paths, .. } => format!("{} files", paths.len()),

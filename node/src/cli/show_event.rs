@@ -80,7 +80,9 @@ pub(super) fn event(event: &Event) -> Option<String> {
         Event::Message(_) | Event::MessageReaction { .. } | Event::MessageProgress { .. } => {
             return messages::event(event);
         }
-        Event::Activity(_) | Event::ActivityReaction { .. } => return activity::event(event),
+        Event::Activity(_) | Event::ActivityCover { .. } | Event::ActivityReaction { .. } => {
+            return activity::event(event);
+        }
         Event::Said(message) => show_chat::live(message),
         Event::Delivered { with, count, waited, .. } => return show_chat::delivered(with, *count, *waited),
         Event::Reacted { by, reaction } => show_chat::reacted(by, *reaction),

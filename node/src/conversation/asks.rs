@@ -29,9 +29,10 @@ impl Conversations {
         }
         self.quiet_until = None;
         if let Listing::Wanted(after) = self.listing {
+            self.has_missed = false;
             return Ok(Some(Ask { request: CoordRequest::Conversations { after }, about: None }));
         }
-        if let Some(ask) = self.ask_to_publish()? {
+        if let Some(ask) = self.ask_to_publish(now)? {
             return Ok(Some(ask));
         }
         if !self.roster.speaks_for(self.keys.device, self.keys.account) {
@@ -46,12 +47,21 @@ impl Conversations {
             }
             match self.ask_about(id, &members, &friend, now) {
                 Ok(Some(request)) => {
-                    self.live.entry(id).or_default().due = None;
+                    let live = self.live.entry(id).or_default();
+                    (live.due, live.told) = (None, false);
                     return Ok(Some(Ask { request, about: Some(id) }));
                 }
                 Ok(None) => {
                     let live = self.live.entry(id).or_default();
-                    let later = [live.held_until, live.packages_again, live.receipt_at].into_iter().flatten();
+                    let later = [
+                        live.held_until,
+                        live.reads_again,
+                        live.packages_again,
+                        live.receipt_at,
+                        live.acknowledge_at,
+                        live.missing_until,
+                    ];
+                    let later = later.into_iter().flatten();
                     live.due = Some(later.filter(|due| now < *due).min().unwrap_or(now + LOOK_SPAN));
                 }
                 // What one friend's node has brought about must not stop the messages of others.
@@ -75,9 +85,11 @@ impl Conversations {
         due.filter(|_| self.connected)
     }
 
-    /// Keeps as many key packages with the coordinator as may be used while this device is away.
-    fn ask_to_publish(&mut self) -> Result<Option<Ask>, Trouble> {
-        let anew = setting(&self.database, PUBLISHED)?.is_none();
+    /// Keeps as many key packages with the coordinator as may be used while this device is away, and none that is old.
+    fn ask_to_publish(&mut self, now: UtcTime) -> Result<Option<Ask>, Trouble> {
+        let renewed = setting(&self.database, RENEWED)?.map(UtcTime::from_nanos);
+        // Also where the calendar was ahead when they were made.
+        let anew = renewed.is_none_or(|at| (now - at).abs() >= PACKAGES_AGE_MAX);
         if !anew && self.packages_left.is_none_or(|left| left >= PACKAGES_LEAST) {
             return Ok(None);
         }
@@ -103,17 +115,24 @@ impl Conversations {
         self.deal_with_entries(id, now)?;
         let known = Known::load(&self.database, id)?;
         let live = self.live.entry(id).or_default();
+        if live.reads_again.is_some_and(|until| now < until) {
+            return Ok(None);
+        }
         if let Some(account) = live.wants_log {
             return Ok(Some(CoordRequest::LookUpLog { account }));
         }
-        if live.newest > known.read {
+        if live.newest > known.read || live.unsure {
+            if !live.unsure && live.missing_until.is_some_and(|until| now < until) {
+                return Ok(None);
+            }
+            live.missing_until = None;
             return Ok(Some(CoordRequest::ConversationLog { conversation: id, after: known.read }));
         }
-        if known.read > known.acknowledged {
+        if live.acknowledges(&known, now) {
             return Ok(Some(CoordRequest::AcknowledgeLog { conversation: id, upto: known.read }));
         }
         if friend.blocked {
-            live.settled = true;
+            live.settled = live.acknowledge_at.is_none();
             return Ok(None);
         }
         if live.held_until.is_some_and(|until| now < until) {
@@ -206,7 +225,7 @@ impl Conversations {
             return Ok(Some(request));
         }
         let live = self.live.entry(id).or_default();
-        live.settled = !differs && live.receipt_at.is_none();
+        live.settled = !differs && live.receipt_at.is_none() && live.acknowledge_at.is_none();
         if !differs {
             live.differs_since = None;
         }
@@ -336,6 +355,18 @@ impl Conversations {
     }
 }
 
+impl Live {
+    /// Whether it is time to tell how far the log was read: each time costs the coordinator a write.
+    fn acknowledges(&mut self, known: &Known, now: UtcTime) -> bool {
+        let count = known.read.0.saturating_sub(known.acknowledged.0);
+        if count == 0 {
+            self.acknowledge_at = None;
+            return false;
+        }
+        count >= ACKNOWLEDGED_TOGETHER || now >= *self.acknowledge_at.get_or_insert(now + ACKNOWLEDGE_AFTER)
+    }
+}
+
 fn request_of(id: ConversationId, members: &Members, waiting: Waiting) -> Result<CoordRequest, Trouble> {
     if !waiting.is_beginning() {
         return change_request(id, waiting);
@@ -351,10 +382,22 @@ fn change_request(conversation: ConversationId, waiting: Waiting) -> Result<Coor
     Ok(CoordRequest::ChangeConversation { conversation, epoch: waiting.epoch, commit, welcome })
 }
 
-/// The setting that tells when key packages were published.
-pub(super) const PUBLISHED: &str = "published";
+/// The setting that tells when all key packages were published anew.
+pub(super) const RENEWED: &str = "packages renewed";
+/// After how long all key packages are replaced, the last resort among them. Days, default 28: one is good for 84, so that a
+/// device that is away for eight weeks can still be let in; fewer make it write more, more let one run out.
+pub(super) const PACKAGES_AGE_MAX: Span = Span::from_secs(28 * 86_400);
 /// Below how many key packages more are made. Count, default 12.
 const PACKAGES_LEAST: u16 = 12;
+/// How long an entry may be missing of which a later one is known before it is asked for. Milliseconds, default 100: where friends
+/// write at once one is on its way, less asks for it all the same, more keeps a friend waiting where it was lost.
+pub(super) const MISSING_SPAN: Span = Span::from_millis(100);
+/// How many entries are acknowledged together at least, where time does not press. Count, default 32: fewer cost the coordinator
+/// more writes, more make it keep more that was read.
+const ACKNOWLEDGED_TOGETHER: u64 = 32;
+/// After how long they are acknowledged in any case. Seconds, default 5: less costs more writes, more lets a device that is put
+/// back in time fetch more again.
+const ACKNOWLEDGE_AFTER: Span = Span::from_secs(5);
 /// How many devices one change lets in, so that it fits a frame.
 const ADDED_TOGETHER_MAX: usize = 4;
 /// How long the other account is left the first word where both could do the same: a package of each device is used up for

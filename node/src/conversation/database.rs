@@ -115,9 +115,12 @@ fn try_open(path: &Path) -> Result<Connection, Trouble> {
     Ok(database)
 }
 
-/// Puts the database and the files that belong to it beside.
-fn put_aside(path: &Path) -> io::Result<PathBuf> {
-    let aside = path.with_extension("damaged");
+/// Puts the database and the files that belong to it beside, and what was put there before stays as long as there is room.
+pub(super) fn put_aside(path: &Path) -> io::Result<PathBuf> {
+    let first = path.with_extension("damaged");
+    let numbered = (2..=ASIDE_MAX).map(|number| path.with_extension(format!("damaged-{number}")));
+    let free = std::iter::once(first.clone()).chain(numbered).find(|aside| !aside.exists());
+    let aside = free.unwrap_or(first);
     for ending in ["", "-wal", "-shm"] {
         let with = |base: &Path| PathBuf::from(format!("{}{ending}", base.display()));
         match fs::rename(with(path), with(&aside)) {
@@ -128,6 +131,8 @@ fn put_aside(path: &Path) -> io::Result<PathBuf> {
     Ok(aside)
 }
 
+/// How many damaged databases are kept beside. Then the first one goes.
+const ASIDE_MAX: u32 = 9;
 /// Nobody else has it open, so a wait means a stuck disk.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements that are kept ready: more than there are.

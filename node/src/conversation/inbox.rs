@@ -3,7 +3,7 @@
 
 use jamsync_protocol::{
     chat::Reaction,
-    conversation::{Content, ConversationId, Message, PostId},
+    conversation::{Content, ConversationId, Epoch, Message, PostId},
     id::{AccountId, DeviceKey},
     time::UtcTime,
     wire::coord::{ConversationEntry, ConversationItem},
@@ -12,11 +12,13 @@ use rusqlite::Connection;
 
 use super::{
     Conversations, Note, Progress, Said, Trouble,
-    group::{Group, Leaf, OpenError, Opened},
+    complaints::Complaint,
+    faults::Fault,
+    group::{Group, Leaf, Opened},
     history::{Heard, Place, count_of_others, set_reaction},
     receipts,
-    rows::{Known, Unsent, Waiting, last_heard, set_heard},
-    standing::{Decision, Standing},
+    rows::{Known, Unsent, Waiting, forget_heard, last_heard, set_heard},
+    standing::{Decision, Standing, tells_reading},
 };
 
 /// What became of an entry.
@@ -47,19 +49,6 @@ struct Dispatch {
     missing: u64,
 }
 
-/// Why an entry is not what it should be.
-enum Fault {
-    /// It cannot be opened.
-    Unreadable(String),
-    /// It was sealed for another conversation of the same name.
-    Forked,
-    /// It names a device that does not speak for its account.
-    Stranger(Leaf),
-    /// This device has said it and does not know: its database is of an earlier day, and its keys were used since.
-    PutBack,
-    Trouble(Trouble),
-}
-
 impl Conversations {
     /// Deals with one entry.
     pub(super) fn take(
@@ -73,10 +62,7 @@ impl Conversations {
             return Ok(Dealt::Done);
         }
         if entry.sequence.0 > known.read.0.saturating_add(1) {
-            let name = self.name_of(id);
-            self.warn(format!(
-                "messages with {name} were not fetched in time and are lost here; your other devices may have them"
-            ));
+            self.note_gap(id)?;
         }
         let before = known;
         let transaction = self.database.unchecked_transaction()?;
@@ -86,7 +72,9 @@ impl Conversations {
             Ok(dispatch) => {
                 known.save(&transaction)?;
                 transaction.commit()?;
-                self.tell(id, dispatch);
+                self.live.entry(id).or_default().has_gap &=
+                    matches!(entry.what, ConversationItem::Changed { .. });
+                self.tell(id, dispatch, now);
                 self.note_rekeyed(id, &entry.what);
             }
             Err(Fault::Trouble(trouble)) => return Err(trouble),
@@ -96,15 +84,31 @@ impl Conversations {
             Err(fault) => {
                 // Nothing of the attempt is kept.
                 drop(transaction);
-                self.pass_over(before, entry, fault)?;
+                self.pass_over(before, entry, fault, now)?;
             }
         }
         let live = self.live.entry(id).or_default();
         live.newest = live.newest.max(entry.sequence);
         live.generation = live.generation.max(entry.epoch.generation);
         let joined = Known::load(&self.database, id)?.joined;
-        live.waiting_since = if joined { None } else { Some(now) };
+        // Where others change it they may be about to let this device in. What is said puts nothing off.
+        let begins_anew = !matches!(entry.what, ConversationItem::Post { .. });
+        let since = live.waiting_since.filter(|_| !begins_anew).unwrap_or(now);
+        live.waiting_since = (!joined).then_some(since);
         Ok(Dealt::Done)
+    }
+
+    /// Entries before the next one are gone. What each device said last is not known any more, and the keys may have changed.
+    fn note_gap(&mut self, id: ConversationId) -> Result<(), Trouble> {
+        if std::mem::replace(&mut self.live.entry(id).or_default().has_gap, true) {
+            return Ok(());
+        }
+        forget_heard(&self.database, id)?;
+        let name = self.name_of(id);
+        self.warn(format!(
+            "messages with {name} were not fetched in time and are lost here; your other devices may have them"
+        ));
+        Ok(())
     }
 
     fn asked_log(&self, id: ConversationId) -> Option<AccountId> {
@@ -167,7 +171,13 @@ impl Conversations {
         let generation = entry.epoch.generation;
         if !known.joined {
             if let Some(welcome) = welcome.filter(|_| generation >= known.generation) {
-                self.join(transaction, known.id, generation, welcome)?;
+                let former = Group::load(transaction, &self.keys, known.id, generation)?;
+                let former = former.map(|group| group.epoch(generation));
+                let epoch = self.join(transaction, known.id, generation, welcome)?;
+                if former.is_some_and(|former| epoch <= former) {
+                    // With the last resort of its packages it could be led back to keys that it has used.
+                    return Err(Fault::Unreadable("it lets this device in where it was already".to_owned()));
+                }
                 (known.generation, known.joined) = (generation, true);
             }
             return Ok(());
@@ -196,9 +206,10 @@ impl Conversations {
         id: ConversationId,
         generation: u32,
         welcome: &[u8],
-    ) -> Result<(), Fault> {
+    ) -> Result<Epoch, Fault> {
         let group = Group::join(transaction, &self.keys, id, generation, welcome)?;
-        self.check(group.leaves().into_iter())
+        self.check(group.leaves().into_iter())?;
+        Ok(group.epoch(generation))
     }
 
     /// Every device must stand in the pinned log of its account, and be of somebody who is in the conversation.
@@ -278,6 +289,10 @@ impl Conversations {
         at: UtcTime,
     ) -> Result<Brought, Trouble> {
         let (by, me) = (heard.account, self.keys.account);
+        if by != me && self.friend_in(id).is_some_and(|friend| friend.blocked) {
+            // It was said before the coordinator knew of the block.
+            return Ok(Brought::Nothing);
+        }
         match heard.content {
             Content::Text(_) | Content::Card(_) => self.heed_said(transaction, id, heard, at),
             Content::Reaction { to, reaction } => {
@@ -296,7 +311,11 @@ impl Conversations {
                     receipts::see_what_was_read(transaction, id, me)?;
                     return Ok(Brought::Nothing);
                 }
-                Ok(new.map_or(Brought::Nothing, |(upto, progress)| Brought::Progress { upto, progress }))
+                let most = if tells_reading(transaction)? { Progress::Read } else { Progress::Delivered };
+                Ok(new.map_or(Brought::Nothing, |(upto, progress)| Brought::Progress {
+                    upto,
+                    progress: progress.min(most),
+                }))
             }
             // What only a later version knows does not come here.
             _ => Ok(Brought::Unknown),
@@ -325,91 +344,29 @@ impl Conversations {
         Ok(Brought::Said { said, is_request: decision == Decision::Open })
     }
 
-    fn tell(&mut self, id: ConversationId, Dispatch { brought, missing }: Dispatch) {
+    fn tell(&mut self, id: ConversationId, Dispatch { brought, missing }: Dispatch, now: UtcTime) {
         if missing > 0 {
             let name = self.name_of(id);
-            self.warn(format!(
+            let sentence = format!(
                 "{missing} messages with {name} are missing: the coordinator has not delivered them. Let its operator know"
-            ));
+            );
+            self.complain(id, Complaint::Missing, now, sentence);
         }
         let Some(with) = self.friend_in(id).map(|friend| friend.account) else { return };
         match brought {
             Brought::Nothing => {}
             Brought::Unknown => {
                 let name = self.name_of(id);
-                self.warn(format!(
+                let sentence = format!(
                     "a message with {name} was left out: it is of a kind that this version does not know, or is not what \
                      it should be; update jamsync"
-                ));
+                );
+                self.complain(id, Complaint::Unknown, now, sentence);
             }
             Brought::Said { said, is_request } => self.note(Note::Said { with, said, is_request }),
             Brought::Reacted { by, to, reaction } => self.note(Note::Reacted { with, by, to, reaction }),
             Brought::Progress { upto, progress } => self.note(Note::Progress { with, upto, progress }),
         }
-    }
-
-    /// Leaves an entry out that is not what it should be.
-    fn pass_over(
-        &mut self,
-        mut known: Known,
-        entry: &ConversationEntry,
-        fault: Fault,
-    ) -> Result<(), Trouble> {
-        let name = self.name_of(known.id);
-        let generation = entry.epoch.generation;
-        let loses_keys = match entry.what {
-            // Whoever began it had no key of this device, or let a stranger in.
-            ConversationItem::Begun { .. } => generation > known.generation,
-            ConversationItem::Changed { .. } => known.joined,
-            // Nothing may be sealed with them any more.
-            ConversationItem::Post { .. } => matches!(fault, Fault::PutBack | Fault::Forked),
-        };
-        match fault {
-            Fault::PutBack => self.warn(format!(
-                "messages with {name} on this device are of an earlier day, as if its files had been put back: something \
-                 that it has said is missing here, and your other devices may have it; the conversation begins anew"
-            )),
-            Fault::Stranger(leaf) => {
-                tracing::error!(device = %leaf.device, account = %leaf.account, "a stranger in a conversation");
-                self.warn(format!(
-                    "SOMEBODY ELSE tried to read along with {name}: a device that is in neither of your accounts was \
-                     refused. Compare the digits of `jamsync safety {name}` by voice; the conversation begins anew \
-                     without that device"
-                ));
-            }
-            Fault::Forked => {
-                tracing::error!(conversation = ?known.id, "the conversation is forked");
-                self.warn(format!(
-                    "the coordinator shows you and {name} different conversations, so that messages of one side do not \
-                     reach the other. The conversation begins anew; say again what was not answered, and let the \
-                     coordinator's operator know"
-                ));
-            }
-            Fault::Unreadable(why) => {
-                tracing::warn!(conversation = ?known.id, sequence = entry.sequence.0, why, "an entry cannot be read");
-                match entry.what {
-                    ConversationItem::Begun { .. } if loses_keys => {}
-                    ConversationItem::Begun { .. } | ConversationItem::Changed { .. } if !known.joined => {}
-                    ConversationItem::Begun { .. } | ConversationItem::Changed { .. } => self.warn(format!(
-                        "the conversation with {name} has changed in a way that does not follow from what was there \
-                         before; it was not taken over"
-                    )),
-                    ConversationItem::Post { .. } => self.warn(format!(
-                        "a message with {name} cannot be read and was left out: it was damaged on its way"
-                    )),
-                }
-            }
-            Fault::Trouble(trouble) => return Err(trouble),
-        }
-        known.read = entry.sequence;
-        let transaction = self.database.unchecked_transaction()?;
-        if loses_keys {
-            (known.generation, known.joined) = (known.generation.max(generation), false);
-            Waiting::drop(&transaction, known.id)?;
-        }
-        known.save(&transaction)?;
-        transaction.commit()?;
-        Ok(())
     }
 }
 
@@ -439,19 +396,3 @@ fn count(
 /// How many messages of somebody who was not let in are kept. Count, default 100: fewer lose what a friend has to say at
 /// first, more let a stranger fill the disk.
 const REQUEST_MESSAGES_MAX: u32 = 100;
-
-impl From<Trouble> for Fault {
-    fn from(trouble: Trouble) -> Self {
-        Self::Trouble(trouble)
-    }
-}
-
-impl From<OpenError> for Fault {
-    fn from(error: OpenError) -> Self {
-        match error {
-            OpenError::Forked => Self::Forked,
-            OpenError::Unreadable(why) => Self::Unreadable(why.to_string()),
-            OpenError::Trouble(trouble) => Self::Trouble(trouble),
-        }
-    }
-}

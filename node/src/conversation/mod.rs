@@ -17,7 +17,9 @@ mod answers;
 mod asks;
 #[cfg(test)]
 mod bad_input;
+mod complaints;
 mod database;
+mod faults;
 #[cfg(test)]
 mod ghosts;
 mod group;
@@ -53,7 +55,7 @@ pub use self::{
     storage::ShelfError,
     talk::Shown,
 };
-use self::{keys::Keys, rows::Known};
+use self::{complaints::Complaints, keys::Keys, rows::Known};
 
 /// The conversations of this device.
 #[derive(Debug)]
@@ -63,6 +65,8 @@ pub struct Conversations {
     roster: Roster,
     live: BTreeMap<ConversationId, Live>,
     listing: Listing,
+    /// Whether something was missed since the list was asked for.
+    has_missed: bool,
     /// How many key packages the coordinator has left; none before it was asked.
     packages_left: Option<u16>,
     /// Before this time nothing is asked, because the coordinator said so.
@@ -88,8 +92,18 @@ struct Live {
     wants_log: Option<AccountId>,
     /// Whose log was asked for, for the entry that is next.
     asked_log: Option<AccountId>,
-    /// Entries that were fetched, and are not dealt with yet.
+    /// Whether it has grown by an unknown number of entries.
+    unsure: bool,
+    /// Whether it has grown since it was asked about last.
+    told: bool,
+    /// Until when it is left to the coordinator to tell what is missing, before it is asked.
+    missing_until: Option<UtcTime>,
+    /// When what was read is acknowledged, where nothing more is read until then.
+    acknowledge_at: Option<UtcTime>,
+    /// Entries that came, and are not dealt with yet.
     entries: VecDeque<ConversationEntry>,
+    /// Entries that came before one that is missing.
+    ahead: BTreeMap<Sequence, ConversationEntry>,
     /// Key packages in hand, by device.
     packages: BTreeMap<DeviceKey, KeyPackage>,
     /// When it is asked again for those that were not there, and how often it was asked in vain.
@@ -101,9 +115,14 @@ struct Live {
     settled: bool,
     /// Nothing is sent before this time, because the coordinator would refuse it.
     held_until: Option<UtcTime>,
+    /// Nothing is read before this time, because the coordinator would refuse that too.
+    reads_again: Option<UtcTime>,
     /// Since when a receipt is owed, and when it is sent.
     owes_since: Option<UtcTime>,
     receipt_at: Option<UtcTime>,
+    /// Whether entries were lost since the last one that could be read.
+    has_gap: bool,
+    complaints: Complaints,
 }
 
 /// How far the conversations are read through after the coordinator was away.
@@ -218,7 +237,9 @@ pub enum Trouble {
     #[error("a message could not be sealed: {0}; let us know")]
     Keys(String),
     /// Too much waits to be sent already.
-    #[error("{waiting} messages wait to be sent already; they go out when the coordinator can be reached")]
+    #[error(
+        "{waiting} messages to this contact wait to be sent already; they go out once the coordinator takes them"
+    )]
     Full {
         /// How many.
         waiting: u32,
@@ -246,6 +267,15 @@ pub enum Trouble {
 }
 
 impl Conversations {
+    /// Puts the database of `path` beside, in which damage was found while it was used, and says where it is then. Nobody may have it
+    /// open.
+    ///
+    /// # Errors
+    /// [`Trouble::Database`] with what the system says.
+    pub fn put_aside(path: &Path) -> Result<PathBuf, Trouble> {
+        database::put_aside(path).map_err(|error| Trouble::Database(format!("{}: {error}", path.display())))
+    }
+
     /// Opens the conversations kept in `path`. A database that is damaged is put aside, and where it is then is given beside;
     /// this device is let in again by the others.
     ///
@@ -263,6 +293,7 @@ impl Conversations {
             roster,
             live: BTreeMap::new(),
             listing: Listing::Wanted(None),
+            has_missed: false,
             packages_left: None,
             quiet_until: None,
             receipts_again: None,
@@ -277,14 +308,17 @@ impl Conversations {
         self.connected = true;
         self.handle_missed();
         for live in self.live.values_mut() {
-            live.held_until = None;
+            (live.held_until, live.reads_again) = (None, None);
+            // What was not dealt with is fetched again, from whatever log there is now.
+            live.entries.clear();
+            live.ahead.clear();
             live.look_again();
         }
     }
 
     /// Something was not told: everything is asked for again.
     pub fn handle_missed(&mut self) {
-        self.listing = Listing::Wanted(None);
+        (self.listing, self.has_missed) = (Listing::Wanted(None), true);
         self.quiet_until = None;
     }
 
@@ -294,17 +328,35 @@ impl Conversations {
     }
 
     /// A conversation's log has grown.
+    pub fn handle_grown(&mut self, conversation: ConversationId) {
+        if self.friend_in(conversation).is_some() {
+            let live = self.live.entry(conversation).or_default();
+            (live.unsure, live.told) = (true, true);
+            live.stir();
+        }
+    }
+
+    /// A conversation's log has grown by this entry, which need not be the next.
     ///
     /// # Errors
     /// [`Trouble`] of the database.
-    pub fn handle_grown(&mut self, conversation: ConversationId) -> Result<(), Trouble> {
+    pub fn handle_written(
+        &mut self,
+        conversation: ConversationId,
+        entry: ConversationEntry,
+    ) -> Result<(), Trouble> {
         if self.friend_in(conversation).is_none() {
             return Ok(());
         }
         let read = Known::load(&self.database, conversation)?.read;
         let live = self.live.entry(conversation).or_default();
-        live.newest = live.newest.max(Sequence(read.0.saturating_add(1)));
-        live.stir();
+        if entry.sequence > live.last(read) {
+            let sequence = entry.sequence;
+            live.newest = live.newest.max(sequence);
+            live.bring(read, entry);
+            live.told |= live.last(read) < sequence;
+            live.stir();
+        }
         Ok(())
     }
 
@@ -354,6 +406,33 @@ impl Conversations {
 }
 
 impl Live {
+    /// The last entry that is here, where all up to `read` are dealt with.
+    fn last(&self, read: Sequence) -> Sequence {
+        self.entries.back().map_or(read, |entry| entry.sequence.max(read))
+    }
+
+    /// Takes an entry that need not be the next, where all up to `read` are dealt with.
+    fn bring(&mut self, read: Sequence, entry: ConversationEntry) {
+        if self.ahead.len() < ENTRIES_MAX && self.entries.len() < ENTRIES_MAX {
+            self.ahead.insert(entry.sequence, entry);
+        }
+        self.join_up(read);
+    }
+
+    /// Puts those entries behind the others that are next now.
+    fn join_up(&mut self, read: Sequence) {
+        while let Some(first) = self.ahead.first_entry() {
+            let next = self.entries.back().map_or(read, |entry| entry.sequence.max(read)).0.saturating_add(1);
+            if first.key().0 > next {
+                return;
+            }
+            let entry = first.remove();
+            if entry.sequence.0 == next {
+                self.entries.push_back(entry);
+            }
+        }
+    }
+
     /// Something has happened that may bring something to do.
     fn stir(&mut self) {
         (self.settled, self.due) = (false, None);
@@ -397,5 +476,7 @@ impl From<ShelfError> for Trouble {
 
 /// How many messages wait to be sent at once: as many as a coordinator keeps for a friend who is away.
 const OUTBOX_MAX: u32 = 1_000;
+/// How many entries of a conversation wait to be dealt with that were told unasked.
+const ENTRIES_MAX: usize = 64;
 /// How many notes wait to be looked at.
 const NOTES_MAX: usize = 1_000;

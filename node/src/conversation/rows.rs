@@ -183,8 +183,9 @@ impl Unsent {
     }
 
     /// How much waits to be sent in all conversations.
-    pub(super) fn count(database: &Connection) -> Result<u32, Trouble> {
-        Ok(database.prepare_cached("SELECT count(*) FROM outbox")?.query_row([], |row| row.get(0))?)
+    pub(super) fn count(database: &Connection, conversation: ConversationId) -> Result<u32, Trouble> {
+        let sql = "SELECT count(*) FROM outbox WHERE conversation = ?1";
+        Ok(database.prepare_cached(sql)?.query_row([conversation.0], |row| row.get(0))?)
     }
 }
 
@@ -207,6 +208,12 @@ pub(super) fn set_heard(
 ) -> Result<(), Trouble> {
     let sql = "INSERT OR REPLACE INTO heard (conversation, device, number) VALUES (?1, ?2, ?3)";
     database.prepare_cached(sql)?.execute((conversation.0, device.0, whole(heard)))?;
+    Ok(())
+}
+
+/// What each device said last in a conversation is not known any more.
+pub(super) fn forget_heard(database: &Connection, conversation: ConversationId) -> Result<(), Trouble> {
+    database.prepare_cached("DELETE FROM heard WHERE conversation = ?1")?.execute([conversation.0])?;
     Ok(())
 }
 

@@ -17,6 +17,9 @@ impl Engine {
     /// Carries out a call. A call to stop is answered when all is put away: its answer is given back.
     #[expect(clippy::wildcard_enum_match_arm, reason = "all other requests need no work beside the loop")]
     pub(super) fn handle_call(&mut self, Call { request, answer }: Call) -> Option<Answer> {
+        if matches!(request, Request::Play { .. } | Request::Resume) {
+            self.activity.handle_play();
+        }
         let work = match request {
             Request::Stop => {
                 self.stopping = true;

@@ -12,10 +12,10 @@ use jamsync_protocol::{
     conversation::{Content, ConversationId},
     id::AccountId,
     time::Span,
-    wire::coord::CoordReply,
+    wire::coord::{ConversationEntry, CoordReply},
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::sleep,
 };
 
@@ -29,7 +29,11 @@ use crate::{
 
 /// The engine's end of the courier. The courier ends with it.
 #[derive(Clone, Debug)]
-pub(super) struct Courier(mpsc::UnboundedSender<Errand>);
+pub(super) struct Courier {
+    errands: mpsc::UnboundedSender<Errand>,
+    /// Room for entries that the courier has not looked at.
+    room: Arc<Semaphore>,
+}
 
 /// What the engine tells or wants.
 #[derive(Debug)]
@@ -42,6 +46,8 @@ pub(super) enum Errand {
     Missed,
     /// A log has grown.
     Grown(ConversationId),
+    /// A log has grown by this, which takes up room until then.
+    Written(ConversationId, Box<ConversationEntry>, OwnedSemaphorePermit),
     /// Who is who has changed.
     Roster(Box<Roster>),
     /// What activities of these contacts are sealed with.
@@ -79,20 +85,22 @@ impl Courier {
         let (errands, inbox) = mpsc::unbounded_channel();
         let round = Round { conversations: Arc::new(Mutex::new(conversations)), link, completions };
         tokio::spawn(round.run(inbox));
-        let told = aside.map(|aside| {
-            format!(
-                "the database of your messages was damaged and is put aside as {}; what was said before is not shown any \
-                 more, and your friends' nodes let this one in again by themselves",
-                aside.display()
-            )
-        });
-        Ok((Self(errands), told))
+        let told = aside.map(|aside| put_aside_as(&aside));
+        Ok((Self { errands, room: Arc::new(Semaphore::new(ENTRIES_MAX)) }, told))
     }
 
     /// Tells or asks the courier.
     pub(super) fn send(&self, errand: Errand) {
         // One that has ended said why.
-        let _ = self.0.send(errand);
+        let _ = self.errands.send(errand);
+    }
+
+    /// Brings an entry of a log, or where too many wait only that it is there.
+    pub(super) fn bring(&self, conversation: ConversationId, entry: ConversationEntry) {
+        self.send(match Arc::clone(&self.room).try_acquire_owned() {
+            Ok(room) => Errand::Written(conversation, Box::new(entry), room),
+            Err(_) => Errand::Grown(conversation),
+        });
     }
 }
 
@@ -119,7 +127,7 @@ impl Round {
             };
             let wake = match step.await {
                 Ok(wake) => wake,
-                Err(trouble) => return self.give_up(&trouble),
+                Err(trouble) => return self.give_up(trouble),
             };
             let done = tokio::select! {
                 errand = inbox.recv() => match errand {
@@ -130,7 +138,7 @@ impl Round {
                 () = sleep(wake.unwrap_or_default()), if wake.is_some() && asked.is_none() => Ok(()),
             };
             if let Err(trouble) = done {
-                return self.give_up(&trouble);
+                return self.give_up(trouble);
             }
         }
     }
@@ -167,7 +175,10 @@ impl Round {
                 Errand::Connected => conversations.handle_connected(),
                 Errand::Disconnected => conversations.handle_disconnected(),
                 Errand::Missed => conversations.handle_missed(),
-                Errand::Grown(conversation) => conversations.handle_grown(conversation)?,
+                Errand::Grown(conversation) => conversations.handle_grown(conversation),
+                Errand::Written(conversation, entry, _room) => {
+                    conversations.handle_written(conversation, *entry)?;
+                }
                 Errand::Roster(roster) => conversations.handle_roster(*roster),
                 Errand::Keys { of, answer } => {
                     let each = |account| Ok((account, conversations.activity_keys(account)?));
@@ -218,12 +229,16 @@ impl Round {
         Ok(wake.map(|wake| (wake - utc_now()).max(SLEEP_LEAST).as_duration()))
     }
 
-    fn give_up(&self, trouble: &Trouble) {
-        let what = trouble.to_string();
-        self.apply(Box::new(move |engine| {
-            engine.lose_courier(&what);
+    /// Ends, and lets go of the database before the engine hears of it.
+    fn give_up(self, trouble: Trouble) {
+        let Self { conversations, completions, .. } = self;
+        drop(conversations);
+        let apply: Apply = Box::new(move |engine| {
+            engine.lose_courier(&trouble);
             Ok(Reply::Done)
-        }));
+        });
+        // An engine that is gone has nothing to apply this to.
+        let _ = completions.send(Completion { outcome: Ok(apply), answer: None });
     }
 
     fn apply(&self, apply: Apply) {
@@ -244,6 +259,15 @@ impl Round {
     }
 }
 
+/// Where a damaged database is, and what follows.
+pub(super) fn put_aside_as(aside: &Path) -> String {
+    format!(
+        "the database of your messages was damaged and is put aside as {}; what was said before is not shown any more, and \
+         your friends' nodes let this one in again by themselves",
+        aside.display()
+    )
+}
+
 /// What was said with each of these; seen from then on, where the listener reads it.
 fn show(
     conversations: &mut Conversations,
@@ -251,11 +275,34 @@ fn show(
     last: u32,
     reads: bool,
 ) -> Result<Vec<Shown>, Trouble> {
-    let shown = with.iter().map(|account| conversations.history(*account, last)).collect::<Result<_, _>>()?;
+    let history = |account: &AccountId| {
+        let shown = conversations.history(*account, last)?;
+        if !reads || theirs(&shown) >= shown.unread {
+            return Ok(shown);
+        }
+        // What is taken for read from now on is shown.
+        let mut all = conversations.history(*account, UNREAD_SHOWN_MAX)?;
+        let mut surplus = theirs(&all).saturating_sub(all.unread);
+        let first = all.said.iter().position(|said| {
+            let is_theirs = said.by == *account;
+            let is_first = is_theirs && surplus == 0;
+            surplus = surplus.saturating_sub(u32::from(is_theirs));
+            is_first
+        });
+        all.said.drain(..first.unwrap_or_default());
+        Ok::<_, Trouble>(all)
+    };
+    let shown = with.iter().map(history).collect::<Result<_, _>>()?;
     if reads {
         with.iter().try_for_each(|account| conversations.see(*account))?;
     }
     Ok(shown)
+}
+
+/// How many messages of somebody else are shown.
+fn theirs(shown: &Shown) -> u32 {
+    let count = shown.said.iter().filter(|said| said.by == shown.with).count();
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// The answer to what was asked; never where nothing was. Without one, because its task was dropped, none.
@@ -266,5 +313,10 @@ async fn answered(asked: &mut Option<Answered>) -> Option<(Ask, Result<CoordRepl
     answer
 }
 
+/// How many messages are shown where more than the listener asked for are unread.
+const UNREAD_SHOWN_MAX: u32 = 1_000;
+/// How many entries wait for the courier. Count, default 64: fewer are asked for again when friends talk fast, more let a
+/// coordinator fill the memory, 16 KiB each.
+const ENTRIES_MAX: usize = 64;
 /// It never looks more often for what is due, whatever a clock says.
 const SLEEP_LEAST: Span = Span::from_millis(50);

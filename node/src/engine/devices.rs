@@ -8,21 +8,21 @@ use std::{sync::Arc, time::Duration};
 use jamsync_protocol::{
     id::{AccountId, DeviceKey},
     identity::{
-        CodeProof, CodeToken, DeviceCode, DeviceLog, DeviceSecret, LogError, LogPin, RecoveryCode, Signature,
-        SignedEntry, VerifiedLog,
+        CodeProof, CodeToken, DeviceCode, LogPin, RecoveryCode, Signature,
         device_code::CodeSecret,
         join_code::{ADDRESSES_MAX, CoordinatorAddress},
     },
     text::List,
-    wire::coord::{self, CoordReply, CoordRequest, DeviceName, Me, Refusal},
+    wire::coord::{self, CoordReply, CoordRequest, DeviceName, Me},
 };
 use tokio::time::{Instant, sleep};
 
 use super::{
     Account, Apply, Engine,
-    account::{CODES_MAX, Grown, KnownDevice, MadeCode},
+    account::{CODES_MAX, KnownDevice, MadeCode},
     courier::Errand,
     friends::{Work, copied, first_of, link_error, no_account, refused, usage},
+    own_log::{LogSource, look_up, verified, who_am_i, write_log},
     utc_now,
 };
 use crate::{
@@ -256,129 +256,9 @@ impl Engine {
         });
     }
 
-    /// Takes this account's log as the coordinator has it, or says why not.
-    pub(super) fn own_log_shown(&mut self, log: &DeviceLog) {
-        let Some(account) = &mut self.account else { return };
-        match account.take_own_log(log) {
-            Ok(grown) => self.log_has_grown(grown),
-            Err(error) => {
-                let forgotten = account.forgotten(log);
-                self.warn(error.to_string());
-                self.tell_again(forgotten);
-            }
-        }
-    }
-
-    /// Gives the coordinator the entries of this account's log that it has forgotten. Each carries its own authority, so
-    /// a coordinator that came back from a backup has every device and every revocation again.
-    fn tell_again(&self, forgotten: Vec<SignedEntry>) {
-        let Ok((account, link)) = self.signed_in() else { return };
-        let Some(id) = account.id().filter(|_| !forgotten.is_empty()) else { return };
-        self.beside(None, async move {
-            for entry in forgotten {
-                let request = CoordRequest::ExtendLog { account: id, entry, name: DeviceName::default() };
-                match link.request(request).await {
-                    // Another device may have been faster.
-                    Ok(_) | Err(LinkError::Refused(Refusal::LogMoved)) => {}
-                    Err(error) => return Err(link_error(error)),
-                }
-            }
-            let apply: Apply = Box::new(|engine| {
-                engine.warn("the coordinator had forgotten a change of your devices; it was told again");
-                Ok(Reply::Done)
-            });
-            Ok(apply)
-        });
-    }
-
-    /// Asks how this account's log stands where the coordinator does not know this device.
-    pub(super) fn ask_for_own_log(&self) {
-        let Ok((account, link)) = self.signed_in() else { return };
-        let Some(id) = account.id() else { return };
-        self.beside(None, async move {
-            let log = look_up(&link, id).await?;
-            let apply: Apply = Box::new(move |engine| {
-                engine.own_log_shown(log.as_log());
-                Ok(Reply::Done)
-            });
-            Ok(apply)
-        });
-    }
-
-    /// The log of this account or of a contact has one entry more.
-    pub(super) fn log_grew(&mut self, account: AccountId, entry: &SignedEntry) {
-        let Some(known) = &mut self.account else { return };
-        match known.grow(account, entry) {
-            Ok(grown) => self.log_has_grown(grown),
-            Err(error) => self.warn(error.to_string()),
-        }
-    }
-
-    fn log_has_grown(&mut self, grown: Grown) {
-        match grown {
-            Grown::Nothing => return,
-            Grown::Missed => return self.catch_up(),
-            Grown::Contact => {}
-            Grown::Own { added, gone } => {
-                if let Some(key) = added {
-                    if let Some(account) = &mut self.account {
-                        account.note_device(key, utc_now());
-                    }
-                    self.tell(api::Event::DeviceAdded { key });
-                }
-                if let Some(key) = gone {
-                    self.tell(api::Event::DeviceRevoked { key });
-                }
-            }
-        }
-        self.judge_again();
-        self.keep_account();
-    }
-
     fn own_identity(&self) -> Arc<Identity> {
         Arc::clone(&self.identity)
     }
-}
-
-/// Where a log that is to be written comes from, and what was seen of it before.
-#[derive(Clone, Copy, Debug)]
-enum LogSource {
-    /// This device is in the account.
-    Own(LogPin),
-    /// It is not yet.
-    LookedUp(LogPin),
-}
-
-/// Writes one entry into an account's log in the name of `author`, and gives the log with it. Where another device
-/// was faster, the entry is made anew behind that one's.
-async fn write_log(
-    link: &CoordinatorLink,
-    source: LogSource,
-    author: &DeviceSecret,
-    name: &DeviceName,
-    write: impl Fn(&mut VerifiedLog, &DeviceSecret) -> Result<(), LogError>,
-) -> Result<DeviceLog, ApiError> {
-    let mut moved = ApiError::from_sentence(ErrorCode::Refused, &Refusal::LogMoved.to_string());
-    for _ in 0..WRITE_ATTEMPTS {
-        let (pin, mut log) = match source {
-            LogSource::Own(pin) => (pin, verified(&who_am_i(link).await?.log)?),
-            LogSource::LookedUp(pin) => (pin, look_up(link, pin.account).await?),
-        };
-        log.extends(&pin).map_err(|error| refused(&error, "do not trust this coordinator"))?;
-        let before = log.pin();
-        write(&mut log, author).map_err(|error| refused(&error, "see `jamsync account devices list`"))?;
-        let Some(entry) = log.newest().filter(|_| log.pin() != before).cloned() else {
-            return Ok(log.as_log().clone());
-        };
-        let request = CoordRequest::ExtendLog { account: log.account(), entry, name: name.clone() };
-        match link.request(request).await {
-            Ok(_) => return Ok(log.as_log().clone()),
-            Err(LinkError::Refused(Refusal::LogMoved)) => {}
-            Err(error) => return Err(link_error(error)),
-        }
-        moved.remedy = "another device changes it all the time; try again later".to_owned();
-    }
-    Err(moved)
 }
 
 /// Asks the maker of a code to add this device until it is in. The log may change under the question, so that it has
@@ -415,23 +295,6 @@ async fn ask_to_join(
     Err(ApiError::new(ErrorCode::Unreachable, what, "start jamsync there and try again with the same code"))
 }
 
-async fn look_up(link: &CoordinatorLink, account: AccountId) -> Result<VerifiedLog, ApiError> {
-    let reply = link.request(CoordRequest::LookUpLog { account }).await.map_err(link_error)?;
-    let CoordReply::Log(log) = reply else { return Err(link_error(LinkError::Unexpected)) };
-    let log = verified(&log)?;
-    if log.account() == account {
-        Ok(log)
-    } else {
-        let (expected, actual) = (account, log.account());
-        Err(refused(&LogError::OtherAccount { expected, actual }, "do not trust this coordinator"))
-    }
-}
-
-async fn who_am_i(link: &CoordinatorLink) -> Result<Me, ApiError> {
-    let reply = link.request(CoordRequest::WhoAmI).await.map_err(link_error)?;
-    if let CoordReply::Me(me) = reply { Ok(me) } else { Err(link_error(LinkError::Unexpected)) }
-}
-
 /// This account's devices with their names.
 pub(super) async fn devices(link: &CoordinatorLink) -> Result<Vec<coord::Device>, LinkError> {
     let reply = link.request(CoordRequest::Devices).await?;
@@ -464,10 +327,6 @@ fn find(devices: &[coord::Device], wanted: &str) -> Result<DeviceKey, ApiError> 
     }
 }
 
-fn verified(log: &DeviceLog) -> Result<VerifiedLog, ApiError> {
-    log.verify().map_err(|error| refused(&error, "do not trust this coordinator"))
-}
-
 fn device_name(name: &str) -> Result<DeviceName, ApiError> {
     DeviceName::new(name.trim()).map_err(|error| usage(&error, "choose a shorter name"))
 }
@@ -476,9 +335,6 @@ fn addresses_of(account: &Account) -> List<CoordinatorAddress, ADDRESSES_MAX> {
     let addresses = account.addresses.iter().filter_map(|address| CoordinatorAddress::new(address).ok());
     List::new(addresses.take(ADDRESSES_MAX).collect()).unwrap_or_default()
 }
-
-/// How often an entry is made anew where other devices are faster.
-const WRITE_ATTEMPTS: usize = 4;
 
 /// How long a new device waits for the one that made its code. Range 10 s to 5 min, default 60 s: less gives up on a
 /// computer that wakes up, more keeps a person in front of a silent command.

@@ -247,7 +247,12 @@ impl Engine {
             CoordEvent::DeviceLogGrew { account, entry } => self.log_grew(account, &entry),
             CoordEvent::ContactRemoved { account } => self.contact_removed(account),
             CoordEvent::JamEnded { jam, by } => self.jam_ended(jam, by),
-            CoordEvent::ConversationGrew { conversation } => self.conversation_grew(conversation),
+            CoordEvent::ConversationGrew { conversation } => {
+                self.tell_courier(Errand::Grown(conversation));
+            }
+            CoordEvent::ConversationWritten { conversation, entry } => {
+                self.conversation_written(conversation, entry);
+            }
         }
     }
 

@@ -4,12 +4,13 @@ use jamsync_protocol::{
     chat::Reaction,
     conversation::{Content, ConversationId},
     id::{AccountId, Handle},
+    wire::coord::ConversationEntry,
 };
 use tokio::sync::oneshot;
 
 use super::{
     Account, Apply, Engine,
-    courier::{Courier, Errand},
+    courier::{Courier, Errand, put_aside_as},
     friends::{Work, no_account},
 };
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
         self, ApiError, ConversationMessage, ErrorCode, MessageCard, MessageProgress, MessageReaction, Reply,
         Talk,
     },
-    conversation::{Friend, Note, Progress, Roster, Said, Shown, Trouble},
+    conversation::{Conversations, Friend, Note, Progress, Roster, Said, Shown, Trouble},
 };
 
 impl Engine {
@@ -34,13 +35,31 @@ impl Engine {
                 }
                 self.courier = Some(courier);
             }
-            Err(trouble) => self.lose_courier(&trouble.to_string()),
+            Err(trouble) => self.lose_courier(&trouble),
         }
     }
 
-    /// Messages cannot go on.
-    pub(super) fn lose_courier(&mut self, why: &str) {
-        self.courier = None;
+    /// Messages cannot go on as they are. Where their database is damaged they go on without what was in it, once.
+    pub(super) fn lose_courier(&mut self, why: &Trouble) {
+        let ran = self.courier.take().is_some();
+        if ran && matches!(why, Trouble::Damaged(_)) && !std::mem::replace(&mut self.messages_put_aside, true)
+        {
+            match Conversations::put_aside(&self.messages_file) {
+                Ok(aside) => {
+                    let told = put_aside_as(&aside);
+                    self.warnings.push(told.clone());
+                    self.warn(told);
+                    self.start_courier();
+                    if matches!(self.coordinator_state, api::Coordinator::Connected { .. }) {
+                        self.tell_courier(Errand::Connected);
+                    }
+                    return;
+                }
+                Err(trouble) => {
+                    tracing::error!(%trouble, "the damaged database of messages cannot be put aside")
+                }
+            }
+        }
         self.warn(format!("messages stop here: {why}"));
     }
 
@@ -58,9 +77,11 @@ impl Engine {
         }
     }
 
-    /// A conversation's log has grown.
-    pub(super) fn conversation_grew(&self, conversation: ConversationId) {
-        self.tell_courier(Errand::Grown(conversation));
+    /// A conversation's log has grown by this.
+    pub(super) fn conversation_written(&self, conversation: ConversationId, entry: ConversationEntry) {
+        if let Some(courier) = &self.courier {
+            courier.bring(conversation, entry);
+        }
     }
 
     /// Says something to a contact.

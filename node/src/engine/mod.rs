@@ -25,6 +25,7 @@ mod ledger;
 mod messages;
 mod music;
 mod output;
+mod own_log;
 mod path;
 mod readiness;
 mod rejoin;
@@ -69,6 +70,8 @@ struct Engine {
     settings: Settings,
     account_file: PathBuf,
     messages_file: PathBuf,
+    /// Whether their database was put aside since this process began.
+    messages_put_aside: bool,
     identity: Arc<Identity>,
     endpoint: quinn::Endpoint,
     stage: Stage,

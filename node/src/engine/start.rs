@@ -56,6 +56,7 @@ pub async fn start(boot: Boot) -> Result<api::Engine, ApiError> {
         settings,
         account_file,
         messages_file: state.join("messages.sqlite"),
+        messages_put_aside: false,
         identity,
         endpoint,
         stage,

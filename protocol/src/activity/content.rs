@@ -4,9 +4,10 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{ACTIVITY_BYTES, BeatProof, REACTION_BYTES};
+use super::{ACTIVITY_BYTES, BeatProof, Cover, REACTION_BYTES};
 use crate::{
     chat::Reaction,
+    conversation::CARD_LENGTH_MAX,
     id::TrackId,
     text::Text,
     time::{Span, UtcTime},
@@ -26,6 +27,8 @@ pub struct Activity {
     pub position: Span,
     /// By what its renewals are known.
     pub beats: BeatProof,
+    /// Where its cover is; none where it has none.
+    pub cover: Option<Cover>,
 }
 
 /// Whether something plays.
@@ -73,23 +76,40 @@ pub enum ContentError {
     /// It cannot be read.
     #[error("what is shown cannot be read: {0}")]
     Codec(#[from] CodecError),
+    /// Nothing lasts so long, or less than nothing.
+    #[error("what is shown lasts, or stands at, {actual:?}, and music lasts 100 hours at most")]
+    Length {
+        /// How long it is to last, or where it is to stand.
+        actual: Span,
+    },
 }
 
 impl Activity {
     /// The bytes that are sealed, [`ACTIVITY_BYTES`] of them.
     ///
     /// # Errors
-    /// [`ContentError`], which no activity gives.
+    /// [`ContentError::Length`], as [`decode`](Self::decode) gives it.
     pub fn encode(&self) -> Result<Vec<u8>, ContentError> {
+        self.check()?;
         fill(self, ACTIVITY_BYTES)
     }
 
     /// What was sealed.
     ///
     /// # Errors
-    /// [`ContentError`].
+    /// [`ContentError`]; [`ContentError::Length`] where the track or the position is less than nothing, or more than
+    /// [`CARD_LENGTH_MAX`].
     pub fn decode(bytes: &[u8]) -> Result<Self, ContentError> {
-        empty(bytes, ACTIVITY_BYTES)
+        let activity: Self = empty(bytes, ACTIVITY_BYTES)?;
+        activity.check()?;
+        Ok(activity)
+    }
+
+    fn check(&self) -> Result<(), ContentError> {
+        let absurd = [self.track.duration, self.position]
+            .into_iter()
+            .find(|length| !(Span::ZERO..=CARD_LENGTH_MAX).contains(length));
+        absurd.map_or(Ok(()), |actual| Err(ContentError::Length { actual }))
     }
 }
 
@@ -111,10 +131,21 @@ impl ReactionNote {
     }
 }
 
-/// A value behind its length in two bytes, filled up with zeros.
-fn fill<T: Serialize>(value: &T, size: usize) -> Result<Vec<u8>, ContentError> {
-    let body = codec::encode(value, size - LENGTH_BYTES)?;
+/// A value, [filled up](fill_up).
+pub(super) fn fill<T: Serialize>(value: &T, size: usize) -> Result<Vec<u8>, ContentError> {
+    fill_up(&codec::encode(value, size - LENGTH_BYTES)?, size)
+}
+
+fn empty<T: DeserializeOwned>(bytes: &[u8], size: usize) -> Result<T, ContentError> {
+    Ok(codec::decode(content(bytes, size)?)?)
+}
+
+/// Bytes behind their length in two bytes, filled up with zeros.
+pub(super) fn fill_up(body: &[u8], size: usize) -> Result<Vec<u8>, ContentError> {
     let length = u16::try_from(body.len()).map_err(|_| ContentError::Size)?;
+    if body.len() + LENGTH_BYTES > size {
+        return Err(ContentError::Size);
+    }
     let mut bytes = Vec::with_capacity(size);
     bytes.extend(length.to_be_bytes());
     bytes.extend(body);
@@ -122,15 +153,16 @@ fn fill<T: Serialize>(value: &T, size: usize) -> Result<Vec<u8>, ContentError> {
     Ok(bytes)
 }
 
-fn empty<T: DeserializeOwned>(bytes: &[u8], size: usize) -> Result<T, ContentError> {
+/// What was filled up.
+pub(super) fn content(bytes: &[u8], size: usize) -> Result<&[u8], ContentError> {
     let (length, rest) = bytes.split_first_chunk::<LENGTH_BYTES>().ok_or(ContentError::Size)?;
     let length = usize::from(u16::from_be_bytes(*length));
     let (body, filling) = rest.split_at_checked(length).ok_or(ContentError::Size)?;
     if bytes.len() != size || filling.iter().any(|byte| *byte != 0) {
         return Err(ContentError::Size);
     }
-    Ok(codec::decode(body)?)
+    Ok(body)
 }
 
 /// The bytes of the length before what is filled up.
-const LENGTH_BYTES: usize = 2;
+pub(super) const LENGTH_BYTES: usize = 2;

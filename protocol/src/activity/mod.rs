@@ -1,6 +1,6 @@
 //! Listening activity: what somebody plays, shown live to the contacts that were chosen, and to nobody else.
 //!
-//! This module holds what is shown ([`Activity`]), by what a viewer knows that it still holds ([`BeatChain`]), and two machines
+//! This module holds what is shown ([`Activity`], and the [`Thumbnail`] of its cover), by what a viewer knows that it still holds ([`BeatChain`]), and two machines
 //! without IO: [`Publisher`] says when this device has what to tell, [`Viewed`] what a viewer makes of it. It never encrypts:
 //! sealing is the node's, and passing on is the coordinator's, which reads none of it.
 //!
@@ -13,21 +13,31 @@ use crate::time::Span;
 mod beat;
 mod block;
 mod content;
+mod cover;
 mod publisher;
 mod viewed;
 
 pub use beat::{BEATS_MAX, Beat, BeatChain, BeatProof};
 pub use block::Block;
 pub use content::{Activity, ContentError, PlayState, ReactionNote, SharedTrack};
+pub use cover::{Cover, CoverAddress, CoverKey, Thumbnail, ThumbnailError};
 pub use publisher::{Publisher, Sharing, Step, Told};
 pub use viewed::{Newest, ViewState, Viewed};
 
-/// The bytes of an activity before it is sealed, whatever is in it: three texts of 256 bytes and what stands beside them.
+/// The bytes of an activity before it is sealed, whatever is in it: three texts of 256 bytes, where the cover
+/// is, and what stands beside them.
 pub const ACTIVITY_BYTES: usize = 960;
 /// The bytes of a sealed activity: a nonce of 12, the activity, and a tag of 16.
 pub const SEALED_ACTIVITY_BYTES: usize = ACTIVITY_BYTES + 28;
 /// The bytes of the sealed key to an activity: nonce, a key of 32, the hash of the sealed activity, and a tag.
 pub const SEALED_KEY_BYTES: usize = 64 + 28;
+/// The bytes of a thumbnail before it is sealed, whatever is in it. Bytes, 8,192: half of what a frame takes; a JPEG of 160 pixels
+/// is seldom longer, and each that is shown costs the coordinator as much memory.
+pub const COVER_BYTES: usize = 8_192;
+/// The bytes of a sealed thumbnail.
+pub const SEALED_COVER_BYTES: usize = COVER_BYTES + 28;
+/// How wide and how high a thumbnail is at most. Pixels, 160: enough beside a message, too little to be worth stealing.
+pub const COVER_SIDE_MAX: u16 = 160;
 /// The bytes of a reaction before it is sealed.
 pub const REACTION_BYTES: usize = 32;
 /// The bytes of a sealed reaction.

@@ -1,8 +1,10 @@
 //! When a device has what to tell of its activity: changes at once and then one a second, renewals, and nothing where another
 //! device of the account has begun to play since.
 
+use alloc::boxed::Box;
+
 use super::{
-    ActivityNumber, BEATS_MAX, CHANGE_EVERY, CHANGES_BURST, PlayState, RENEW_EVERY, SharedTrack,
+    ActivityNumber, BEATS_MAX, CHANGE_EVERY, CHANGES_BURST, Cover, PlayState, RENEW_EVERY, SharedTrack,
     SlotGeneration,
 };
 use crate::{
@@ -21,6 +23,8 @@ pub struct Sharing {
     pub position: Span,
     /// When it is there.
     pub at: NodeTime,
+    /// Its cover, once that is there.
+    pub cover: Option<Cover>,
 }
 
 /// What to tell the coordinator now.
@@ -36,7 +40,7 @@ pub enum Step {
         /// As how manieth device this one holds the activity of the account.
         generation: SlotGeneration,
         /// How it is.
-        sharing: Sharing,
+        sharing: Box<Sharing>,
     },
     /// It is still so.
     Renew {
@@ -84,6 +88,8 @@ pub struct Publisher {
     wanted: bool,
     /// Whether it began to play since it was told last.
     starts: bool,
+    /// Whether the listener has said here that it is to play, which may be so already.
+    asked_to_play: bool,
     number: ActivityNumber,
     changes: Budget,
     /// The step under way.
@@ -121,6 +127,7 @@ impl Publisher {
             current: None,
             wanted: false,
             starts: false,
+            asked_to_play: false,
             number: last,
             changes: Budget::new(CHANGES_BURST, CHANGE_EVERY),
             asked: None,
@@ -138,14 +145,27 @@ impl Publisher {
             }
             (None, _) => return,
         };
-        let before = self.current.as_ref();
-        if before.is_some_and(|before| before.goes_on_as(&next)) {
+        let (before, by_hand) = (self.current.as_ref(), core::mem::take(&mut self.asked_to_play));
+        if !by_hand && before.is_some_and(|before| before.goes_on_as(&next)) {
             return;
         }
         let played = before.is_some_and(|before| before.state == PlayState::Playing);
-        self.starts |= next.state == PlayState::Playing && !played;
+        self.starts |= next.state == PlayState::Playing && (by_hand || !played);
         self.starts &= next.state == PlayState::Playing;
         (self.current, self.wanted) = (Some(next), true);
+    }
+
+    /// The listener has said on this device that it is to play. The account's activity comes over to it, also where it has played on
+    /// while another device had the activity.
+    pub const fn handle_play(&mut self) {
+        self.asked_to_play = true;
+    }
+
+    /// The machine slept for so long, and its node time stood still meanwhile: what stands has stood for so much longer.
+    pub fn handle_slept(&mut self, span: Span) {
+        if let Some(current) = self.current.as_mut().filter(|current| current.state != PlayState::Playing) {
+            current.at = current.at - span.max(Span::ZERO);
+        }
     }
 
     /// The coordinator answers. It may have forgotten what it was told.
@@ -169,7 +189,7 @@ impl Publisher {
     /// The activity is hidden: nothing is told before something plays anew.
     pub fn handle_hidden(&mut self) {
         (self.slot, self.current, self.renewal) = (Slot::Here(SlotGeneration(0)), None, None);
-        (self.wanted, self.starts) = (false, false);
+        (self.wanted, self.starts, self.asked_to_play) = (false, false, false);
         self.asked = self.asked.map(|_| Asked::Nothing);
     }
 
@@ -239,7 +259,7 @@ impl Publisher {
             let reached = sharing.position + (now - sharing.at).max(Span::ZERO);
             (sharing.position, sharing.at) = (reached.min(sharing.track.duration), now);
         }
-        Some(Step::Publish { number: self.number, starts, generation, sharing })
+        Some(Step::Publish { number: self.number, starts, generation, sharing: Box::new(sharing) })
     }
 
     /// When there may be something to tell though nothing happens.
@@ -270,7 +290,7 @@ impl Publisher {
 impl Sharing {
     /// Whether `next` is what this one has become by time alone.
     fn goes_on_as(&self, next: &Self) -> bool {
-        if self.state != next.state || self.track != next.track {
+        if self.state != next.state || self.track != next.track || self.cover != next.cover {
             return false;
         }
         let expected = match self.state {

@@ -5,6 +5,7 @@ use alloc::{vec, vec::Vec};
 use super::*;
 use crate::{
     chat::Reaction,
+    conversation::CARD_LENGTH_MAX,
     id::{DeviceKey, TrackId},
     text::Text,
     time::{NodeTime, UtcTime},
@@ -30,18 +31,33 @@ fn track(number: u8) -> SharedTrack {
 }
 
 fn activity(state: PlayState, chain: &BeatChain) -> Activity {
-    Activity { at: TODAY, state, track: track(1), position: secs(10), beats: chain.anchor() }
+    let cover = Cover { address: CoverAddress([255; 32]), key: CoverKey([255; 32]) };
+    Activity {
+        at: TODAY,
+        state,
+        track: track(1),
+        position: secs(10),
+        beats: chain.anchor(),
+        cover: Some(cover),
+    }
 }
 
 fn playing(number: u8, position: i64, at: NodeTime) -> Option<Sharing> {
-    Some(Sharing { state: PlayState::Playing, track: track(number), position: secs(position), at })
+    Some(Sharing {
+        state: PlayState::Playing,
+        track: track(number),
+        position: secs(position),
+        at,
+        cover: None,
+    })
 }
 
 #[test]
 fn the_longest_activity_fits_and_what_is_filled_up_otherwise_is_refused() {
     let shown = Activity {
         at: UtcTime::from_nanos(i64::MIN),
-        position: Span::from_nanos(i64::MIN),
+        position: CARD_LENGTH_MAX,
+        track: SharedTrack { duration: CARD_LENGTH_MAX, ..track(1) },
         ..activity(PlayState::Playing, &BeatChain::new([255; 16]))
     };
     let bytes = shown.encode().expect("fits");
@@ -55,6 +71,32 @@ fn the_longest_activity_fits_and_what_is_filled_up_otherwise_is_refused() {
     let note = ReactionNote { at: TODAY, reaction: Reaction::Sad };
     let bytes = note.encode().expect("fits");
     assert_eq!((bytes.len(), ReactionNote::decode(&bytes)), (REACTION_BYTES, Ok(note)));
+}
+
+#[test]
+fn what_lasts_less_than_nothing_or_for_ever_is_refused() {
+    let (nanosecond, longest) = (Span::from_nanos(1), CARD_LENGTH_MAX);
+    for absurd in [
+        Span::ZERO - nanosecond,
+        longest + nanosecond,
+        Span::from_nanos(i64::MIN),
+        Span::from_nanos(i64::MAX),
+    ] {
+        let shown = activity(PlayState::Playing, &BeatChain::new([1; 16]));
+        let lasts = Activity { track: SharedTrack { duration: absurd, ..track(1) }, ..shown.clone() };
+        let stands = Activity { position: absurd, ..shown };
+        for shown in [lasts, stands] {
+            let refused = Err(ContentError::Length { actual: absurd });
+            assert_eq!(shown.encode().map(drop), refused.clone());
+            // As one sends it who does not look.
+            let bytes = content::fill(&shown, ACTIVITY_BYTES).expect("fits");
+            assert_eq!(Activity::decode(&bytes).map(drop), refused);
+        }
+    }
+    for fine in [Span::ZERO, longest] {
+        let shown = Activity { position: fine, ..activity(PlayState::Playing, &BeatChain::new([1; 16])) };
+        assert_eq!(Activity::decode(&shown.encode().expect("fits")), Ok(shown));
+    }
 }
 
 #[test]
@@ -156,16 +198,19 @@ fn what_goes_on_by_itself_is_only_renewed_and_what_stands_is_not_even_that() {
     assert_eq!(counts, [1, 2, 3, 4, 5]);
     side.share(playing(1, 120, side.now));
     assert_eq!(side.published().len(), 2, "a seek is a change");
-    let paused = Sharing { state: PlayState::Paused, ..playing(1, 120, side.now).expect("one") };
+    let cover = Some(Cover { address: CoverAddress([1; 32]), key: CoverKey([2; 32]) });
+    let covered = Sharing { cover, ..playing(1, 120, side.now).expect("one") };
+    side.share(Some(covered.clone()));
+    assert_eq!(side.published().len(), 3, "and so is a cover that was not there before");
+    let paused = Sharing { state: PlayState::Paused, ..covered };
     side.share(Some(paused));
     let told = side.told.len();
     side.pass(secs(3_600));
     assert_eq!(side.told.len(), told, "what stands is not renewed");
     side.share(None);
     side.share(None);
-    assert!(
-        matches!(&side.told[told..], [(_, Step::Publish { sharing, .. })] if sharing.state == PlayState::Ended)
-    );
+    assert!(matches!(&side.told[told..], [(_, Step::Publish { sharing, .. })]
+            if sharing.state == PlayState::Ended && sharing.cover == cover));
 }
 
 #[test]
@@ -188,6 +233,38 @@ fn only_who_begins_to_play_takes_the_activity_from_another_device() {
     assert_eq!(side.told.len(), 2);
     side.share(playing(3, 60, side.now));
     assert!(matches!(side.told[2..], [(_, Step::Publish { starts: true, .. })]), "{:?}", &side.told[2..]);
+}
+
+#[test]
+fn whoever_asks_to_play_where_it_plays_already_takes_the_activity_back_once() {
+    let mut side = Side::new();
+    side.share(playing(1, 0, side.now));
+    side.now += secs(5);
+    assert!(matches!(side.publisher.poll_step(side.now), Some(Step::Renew { .. })));
+    side.publisher.handle_told(Told::Elsewhere, side.now);
+    side.publisher.handle_play();
+    side.share(playing(1, 5, side.now));
+    assert!(matches!(side.told[1..], [(_, Step::Publish { starts: true, .. })]), "{:?}", &side.told[1..]);
+    side.share(playing(2, 0, side.now));
+    assert!(matches!(side.told[2..], [(_, Step::Publish { starts: false, .. })]), "{:?}", &side.told[2..]);
+    // Asked for and hidden before it came to that: what plays later is no beginning by hand.
+    side.publisher.handle_play();
+    side.publisher.handle_hidden();
+    side.share(Some(Sharing { state: PlayState::Paused, ..playing(2, 0, side.now).expect("one") }));
+    assert!(matches!(side.told[3..], [(_, Step::Publish { starts: false, .. })]), "{:?}", &side.told[3..]);
+}
+
+#[test]
+fn what_stands_has_stood_while_the_machine_slept_too() {
+    let mut side = Side::new();
+    side.share(Some(Sharing { state: PlayState::Paused, ..playing(1, 30, side.now).expect("one") }));
+    let began = side.now;
+    side.now += secs(60);
+    side.publisher.handle_slept(secs(3_600));
+    side.publisher.handle_again();
+    side.drain();
+    let Some((_, Step::Publish { sharing, .. })) = side.told.last() else { panic!("{:?}", side.told) };
+    assert_eq!((sharing.at, sharing.position), (began - secs(3_600), secs(30)));
 }
 
 #[test]

@@ -41,6 +41,8 @@ pub enum Domain {
     Conversation,
     /// A renewal of a listening activity.
     ActivityBeat,
+    /// Where the sealed cover of a listening activity is.
+    ActivityCover,
 }
 
 /// A signature was not made by the expected key over these bytes.
@@ -145,6 +147,7 @@ impl Domain {
             Self::SafetyCode => "jamsync 2026 safety code v1",
             Self::Conversation => "jamsync 2026 conversation v1",
             Self::ActivityBeat => "jamsync 2026 activity beat v1",
+            Self::ActivityCover => "jamsync 2026 activity cover v1",
         }
     }
 }

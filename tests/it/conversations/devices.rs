@@ -6,6 +6,7 @@ use super::World;
 
 const ANA: usize = 0;
 const BEN: usize = 1;
+const EVE: usize = 2;
 
 #[test]
 fn two_who_begin_at_once_make_one_conversation() {
@@ -81,8 +82,11 @@ fn what_was_said_while_a_device_was_away_comes_when_it_is_back() {
 
 #[test]
 fn a_damaged_database_is_put_aside_and_the_device_is_let_in_again() {
-    let mut world = World::of(&["ana", "ben"], 3);
+    let mut world = World::of(&["ana", "ben", "eve"], 3);
+    let phone = world.join(BEN);
+    world.settle();
     world.say(ANA, BEN, "before");
+    world.say(EVE, BEN, "from Eve");
     world.settle();
     world.kill(BEN);
     let path = world.devices[BEN].path.clone();
@@ -99,7 +103,18 @@ fn a_damaged_database_is_put_aside_and_the_device_is_let_in_again() {
     world.settle();
     let words = world.words(BEN, ANA);
     assert!(words.ends_with(&["after".to_owned(), "here again".to_owned()]), "{words:?}");
-    assert_eq!(world.words(ANA, BEN), ["before", "meanwhile", "after", "here again"]);
+    // Nothing of others is lost: neither Ana's nor Eve's, nor what stands on Ben's other device.
+    for (device, with) in [(ANA, BEN), (phone, ANA)] {
+        assert_eq!(world.words(device, with), ["before", "meanwhile", "after", "here again"]);
+    }
+    world.say(EVE, BEN, "still there?");
+    world.say(phone, EVE, "yes");
+    world.settle();
+    for (device, with) in [(EVE, BEN), (phone, EVE)] {
+        assert_eq!(world.words(device, with), ["from Eve", "still there?", "yes"]);
+    }
+    let words = world.words(BEN, EVE);
+    assert!(words.ends_with(&["still there?".to_owned(), "yes".to_owned()]), "{words:?}");
 }
 
 #[test]

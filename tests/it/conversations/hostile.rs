@@ -247,3 +247,64 @@ fn a_coordinator_that_always_says_that_the_epoch_has_moved_is_not_asked_without_
     world.settle();
     assert!(world.shown(ANA, BEN).iter().any(|(_, words)| words == "one"));
 }
+
+/// Hands a device what it is told in passing, as a coordinator that lies would.
+fn pass(world: &mut World, number: usize, told: Vec<ConversationEntry>) {
+    let talk = world.talk(ANA, BEN);
+    for entry in told {
+        let machine = world.devices[number].machine.as_mut().expect("it runs");
+        machine.handle_written(talk, entry).expect("its database works");
+        world.step(number, false);
+    }
+}
+
+/// The log as Ben's device sees it from `after` on.
+fn entries(world: &mut World, after: u64) -> Vec<ConversationEntry> {
+    let (talk, ben) = (world.talk(ANA, BEN), world.devices[BEN].secret.public());
+    match world.ask(ben, CoordRequest::ConversationLog { conversation: talk, after: Sequence(after) }) {
+        Ok(CoordReply::Entries { entries, .. }) => entries.into_vec(),
+        other => panic!("no log: {other:?}"),
+    }
+}
+
+#[test]
+fn what_is_told_in_passing_twice_late_or_in_another_order_is_shown_once_and_in_order() {
+    let mut world = acquainted(8);
+    let read = entries(&mut world, 0).last().map_or(0, |entry| entry.sequence.0);
+    // Nothing is told but by hand.
+    world.devices[BEN].passing.clear();
+    for words in ["one", "two", "three", "four"] {
+        world.say(ANA, BEN, words);
+        while world.step(ANA, false) {}
+    }
+    world.devices[BEN].passing.clear();
+    let log = entries(&mut world, read);
+    let [one, two, three, four] = &log[..] else { panic!("four entries: {log:?}") };
+    let told = [three, one, one, four, two, three, two, one, four].map(Clone::clone);
+    pass(&mut world, BEN, told.to_vec());
+    world.settle();
+    assert_eq!(world.words(BEN, ANA), ["hello", "one", "two", "three", "four"]);
+    assert_eq!(world.warnings(BEN), Vec::<&str>::new());
+}
+
+#[test]
+fn what_is_told_in_passing_and_is_forged_takes_the_place_of_nothing() {
+    let mut world = acquainted(9);
+    world.kill(BEN);
+    world.say(ANA, BEN, "one");
+    world.settle();
+    let newest = entries(&mut world, 0).last().expect("an entry").clone();
+    world.start(BEN);
+    world.settle();
+    let absurd = [newest.sequence.0 + 1_000, u64::MAX]
+        .map(|number| ConversationEntry { sequence: Sequence(number), ..newest.clone() });
+    pass(&mut world, BEN, absurd.to_vec());
+    // Also in a conversation that there is not.
+    let nowhere = jamsync_protocol::conversation::ConversationId([9; 32]);
+    let machine = world.devices[BEN].machine.as_mut().expect("it runs");
+    machine.handle_written(nowhere, newest).expect("its database works");
+    world.settle();
+    world.say(ANA, BEN, "still here");
+    world.settle();
+    assert_eq!(world.words(BEN, ANA), ["hello", "one", "still here"]);
+}

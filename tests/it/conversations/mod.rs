@@ -8,8 +8,11 @@
 
 mod activity;
 mod devices;
+mod forked;
+mod healing;
 mod hostile;
 pub(crate) mod ledger;
+mod packages;
 mod receipts;
 mod requests;
 mod rounds;
@@ -18,7 +21,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use jamsync_coordinator::{
     eligibility::{AgeRecord, Trust},
-    rules::{self, Context, Settings, Stop},
+    rules::{self, Applied, Context, Settings, Stop, Written},
     store::{Account, ContactRow, SqliteStore, Store, StoreError, Whereabouts},
 };
 use jamsync_node::conversation::{Ask, Conversations, Friend, NoAnswer, Note, Progress, Roster};
@@ -75,6 +78,8 @@ struct Device {
     path: PathBuf,
     machine: Option<Conversations>,
     seen: EventNumber,
+    /// What it is told in passing, while it is connected.
+    passing: Vec<CoordEvent>,
     notes: Vec<Note>,
 }
 
@@ -136,8 +141,8 @@ impl World {
     fn add(&mut self, person: usize, secret: DeviceSecret) -> usize {
         let number = self.devices.len();
         let path = self.folder.path().join(format!("device{number}"));
-        let (seen, notes) = (EventNumber(0), Vec::new());
-        self.devices.push(Device { person, secret, path, machine: None, seen, notes });
+        let (seen, passing, notes) = (EventNumber(0), Vec::new(), Vec::new());
+        self.devices.push(Device { person, secret, path, machine: None, seen, passing, notes });
         self.start(number);
         number
     }
@@ -170,6 +175,20 @@ impl World {
         self.tell_rosters();
     }
 
+    /// The coordinator hears of every entry of every log that it does not have.
+    fn tell_of_logs(&mut self) {
+        for person in 0..self.people.len() {
+            let log = self.people[person].log.clone();
+            let author = self.devices.iter().find(|device| device.person == person).expect("one");
+            let by = author.secret.public();
+            for entry in log.entries_after(0) {
+                let (account, entry) = (log.account(), entry.clone());
+                // One that it has is refused.
+                let _ = self.ask(by, CoordRequest::ExtendLog { account, entry, name: Default::default() });
+            }
+        }
+    }
+
     fn tell_rosters(&mut self) {
         for number in 0..self.devices.len() {
             let roster = self.roster(self.devices[number].person);
@@ -196,8 +215,9 @@ impl World {
         let (mut machine, aside) = opened.expect("opens");
         machine.handle_connected();
         device.machine = Some(machine);
-        // What it heard in its last life it hears again, as a node does.
+        // What it heard in its last life it hears again, as a node does, but for what was told in passing.
         device.seen = EventNumber(0);
+        device.passing.clear();
         aside
     }
 
@@ -216,11 +236,16 @@ impl World {
             settings: Arc::new(Settings::default()),
             secret: Arc::new(secret(200)),
             whereabouts: Arc::new(Nowhere),
+            spared: Vec::new(),
         };
         let call = CoordCall { key: IdempotencyKey(self.random.random()), request };
         let reply = if rules::is_write(&call.request) {
             let done = self.store.write(move |tables| rules::apply(tables, &context, &call));
-            self.runtime.block_on(done).map(|applied| applied.reply).or_else(Stop::answer)
+            let done = self.runtime.block_on(done);
+            if let Ok(Applied { written: Some(written), .. }) = &done {
+                self.pass_on(written);
+            }
+            done.map(|applied| applied.reply).or_else(Stop::answer)
         } else {
             let look = self.store.read(move |view| rules::look(view, &context, &call.request));
             self.runtime.block_on(look).map(|looked| looked.reply)
@@ -229,6 +254,20 @@ impl World {
             CoordReply::Refused(refusal) => Err(NoAnswer::Refused(refusal)),
             reply => Ok(reply),
         }
+    }
+
+    /// Tells those that are connected what was written, or now and then only that something was.
+    fn pass_on(&mut self, written: &Written) {
+        let Written { conversation, entry, to } = written;
+        let conversation = *conversation;
+        let is_whole = self.lie.is_none() && self.random.random_bool(0.8);
+        let event = if is_whole {
+            CoordEvent::ConversationWritten { conversation, entry: entry.clone() }
+        } else {
+            CoordEvent::ConversationGrew { conversation }
+        };
+        let is_told = |device: &&mut Device| to.contains(&device.secret.public()) && device.machine.is_some();
+        self.devices.iter_mut().filter(is_told).for_each(|device| device.passing.push(event.clone()));
     }
 
     /// Lets a device do one thing, and says whether it did. Where it `dies`, its answer never comes.
@@ -274,17 +313,23 @@ impl World {
     /// Passes on the next events of a device, and says whether there were any.
     fn hear(&mut self, number: usize) -> bool {
         let (key, after) = (self.devices[number].secret.public(), self.devices[number].seen);
-        let events = self.store.read(move |view| view.events_after(key, after, 100));
-        let events = self.runtime.block_on(events).expect("read");
+        let kept = self.store.read(move |view| view.events_after(key, after, 100));
+        let kept = self.runtime.block_on(kept).expect("read");
         let device = &mut self.devices[number];
         let machine = device.machine.as_mut().expect("it runs");
-        for event in &events {
-            device.seen = event.number;
-            if let CoordEvent::ConversationGrew { conversation } = event.event {
-                machine.handle_grown(conversation).expect("its database works");
+        device.seen = kept.last().map_or(device.seen, |event| event.number);
+        let passing = std::mem::take(&mut device.passing);
+        let heard = !kept.is_empty() || !passing.is_empty();
+        for event in kept.into_iter().map(|event| event.event).chain(passing) {
+            match event {
+                CoordEvent::ConversationGrew { conversation } => machine.handle_grown(conversation),
+                CoordEvent::ConversationWritten { conversation, entry } => {
+                    machine.handle_written(conversation, entry).expect("its database works");
+                }
+                _ => {}
             }
         }
-        !events.is_empty()
+        heard
     }
 
     fn listen(&mut self, number: usize) {
@@ -334,6 +379,7 @@ impl World {
         self.store = SqliteStore::open(&self.folder.path().join(name)).expect("opens");
         for device in &mut self.devices {
             device.seen = EventNumber(0);
+            device.passing.clear();
             if let Some(machine) = &mut device.machine {
                 machine.handle_disconnected();
                 machine.handle_connected();

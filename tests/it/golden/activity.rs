@@ -2,8 +2,8 @@
 
 use jamsync_protocol::{
     activity::{
-        Activity, ActivityNumber, Beat, BeatChain, Block, PlayState, ReactionNote, SharedTrack,
-        SlotGeneration,
+        Activity, ActivityNumber, Beat, BeatChain, Block, Cover, CoverAddress, CoverKey, PlayState,
+        ReactionNote, SharedTrack, SlotGeneration,
     },
     chat::Reaction,
     conversation::Epoch,
@@ -42,6 +42,14 @@ pub(super) fn requests() -> Vec<(&'static str, CoordRequest)> {
         (
             "Activity, React",
             ActivityCall::React { to: founded(2).account(), epoch: EPOCH, sealed: block(0xe0) },
+        ),
+        (
+            "Activity, GiveCover",
+            ActivityCall::GiveCover { generation: SlotGeneration(3), sealed: block(0xc0) },
+        ),
+        (
+            "Activity, FetchCover",
+            ActivityCall::FetchCover { of: founded(2).account(), address: CoverAddress::of(&block(0xc0)) },
         ),
     ];
     calls.into_iter().map(|(name, call)| (name, CoordRequest::Activity(call))).collect()
@@ -82,7 +90,8 @@ fn news() -> Vec<(&'static str, ActivityNews)> {
 }
 
 fn activities() -> Vec<(&'static str, Activity)> {
-    let activity = |state| Activity {
+    let cover = Cover { address: CoverAddress::of(&block(0xc0)), key: CoverKey([0xce; 32]) };
+    let activity = |state, cover| Activity {
         at: AT,
         state,
         track: SharedTrack {
@@ -94,11 +103,12 @@ fn activities() -> Vec<(&'static str, Activity)> {
         },
         position: Span::from_millis(12_345),
         beats: BeatChain::new([5; 16]).anchor(),
+        cover,
     };
     vec![
-        ("Playing", activity(PlayState::Playing)),
-        ("Paused", activity(PlayState::Paused)),
-        ("Ended", activity(PlayState::Ended)),
+        ("Playing", activity(PlayState::Playing, Some(cover))),
+        ("Paused", activity(PlayState::Paused, None)),
+        ("Ended", activity(PlayState::Ended, None)),
     ]
 }
 
@@ -106,6 +116,6 @@ fn beat() -> Beat {
     BeatChain::new([5; 16]).beat(200).expect("within the chain")
 }
 
-fn block<const N: usize>(byte: u8) -> Block<N> {
+pub(super) fn block<const N: usize>(byte: u8) -> Block<N> {
     Block::new(vec![byte; N]).expect("of its size")
 }

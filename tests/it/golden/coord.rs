@@ -42,10 +42,10 @@ pub(crate) fn calls() -> Vec<(&'static str, CoordCall)> {
 }
 
 pub(super) fn golden() -> Vec<Golden> {
-    let events = events()
-        .into_iter()
-        .zip(1..)
-        .map(|((name, event), number)| (name, NumberedEvent { number: EventNumber(number * 100), event }));
+    let events = events().into_iter().zip(1..).map(|((name, event), number)| {
+        let number = if matches!(event, CoordEvent::ConversationWritten { .. }) { 0 } else { number * 100 };
+        (name, NumberedEvent { number: EventNumber(number), event })
+    });
     let acknowledged = vec![("first", EventNumber(1)), ("newest", EventNumber(u64::MAX))];
     let limit = COORD_FRAME_BYTES_MAX;
     vec![
@@ -189,9 +189,11 @@ fn replies() -> Vec<(&'static str, CoordReply)> {
     values
 }
 
+fn entry(sequence: u64, what: ConversationItem) -> ConversationEntry {
+    ConversationEntry { sequence: Sequence(sequence), epoch: EPOCH, at: SOON, what }
+}
+
 fn conversation_replies() -> Vec<(&'static str, CoordReply)> {
-    let entry =
-        |sequence, what| ConversationEntry { sequence: Sequence(sequence), epoch: EPOCH, at: SOON, what };
     let entries = list([
         entry(1, ConversationItem::Begun { welcome: list([0x77; 3]) }),
         entry(2, ConversationItem::Changed { commit: list([0xcc; 3]), welcome: None }),
@@ -220,6 +222,7 @@ fn conversation_replies() -> Vec<(&'static str, CoordReply)> {
         ("Conversation", CoordReply::Conversation(state)),
         ("Conversations", CoordReply::Conversations { conversations, more: true, key_packages: 24 }),
         ("ActivityHeld", CoordReply::ActivityHeld { generation: SlotGeneration(300) }),
+        ("Cover", CoordReply::Cover { sealed: super::activity::block(0xc0) }),
     ]
 }
 
@@ -265,6 +268,7 @@ fn refusals() -> Vec<(&'static str, Refusal)> {
         ("CannotDeliver", Refusal::CannotDeliver { handle: handle("ben.b-2") }),
         ("NoSuchMembers", Refusal::NoSuchMembers),
         ("ActivityElsewhere", Refusal::ActivityElsewhere { generation: SlotGeneration(3) }),
+        ("UnknownCover", Refusal::UnknownCover),
     ]
 }
 
@@ -310,6 +314,13 @@ fn events() -> Vec<(&'static str, CoordEvent)> {
         ),
         ("ContactRemoved", CoordEvent::ContactRemoved { account: founded(2).account() }),
         ("ConversationGrew", CoordEvent::ConversationGrew { conversation: CONVERSATION }),
+        (
+            "ConversationWritten",
+            CoordEvent::ConversationWritten {
+                conversation: CONVERSATION,
+                entry: entry(300, ConversationItem::Post { id: POST, sealed: list([0x5e; 3]) }),
+            },
+        ),
     ]
 }
 

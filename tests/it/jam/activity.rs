@@ -38,7 +38,12 @@ pub(super) fn plays(shown: &FriendActivity, wanted: &str) -> bool {
 }
 
 /// Until `node` sees `with` like that.
-fn until(node: &mut Node, with: &str, what: &str, fits: impl Fn(&FriendActivity) -> bool) -> FriendActivity {
+pub(super) fn until(
+    node: &mut Node,
+    with: &str,
+    what: &str,
+    fits: impl Fn(&FriendActivity) -> bool,
+) -> FriendActivity {
     node.until(what, |node| Some(seen(node, with)).filter(&fits))
 }
 
@@ -51,17 +56,21 @@ pub(super) fn told(fits: impl Fn(&FriendActivity) -> bool) -> impl Fn(&Event) ->
 }
 
 /// Two friends whose conversation has begun, and Ana's music.
-fn friends() -> (Friends, Vec<PathBuf>) {
+pub(super) fn friends() -> (Friends, Vec<PathBuf>) {
     let mut friends = Friends::meet();
     let music = friends.stage.music(3, 300);
-    for (node, friend) in [(&mut friends.ana, "ben"), (&mut friends.ben, "ana")] {
-        node.until("there are keys for the friend", |node| {
-            node.run(&["activity", "allow", friend]);
-            let own = view(node, &["activity"]).own;
-            own.shown_to.iter().any(|name| name.as_str() == friend).then_some(())
-        });
-    }
+    allow(&mut friends.ana, "ben");
+    allow(&mut friends.ben, "ana");
     (friends, music)
+}
+
+/// Lets a friend see what `node` plays, once there are keys for it.
+pub(super) fn allow(node: &mut Node, friend: &str) {
+    node.until("there are keys for the friend", |node| {
+        node.run(&["activity", "allow", friend]);
+        let own = view(node, &["activity"]).own;
+        own.shown_to.iter().any(|name| name.as_str() == friend).then_some(())
+    });
 }
 
 /// Ana says something, and Ben has it: what was on its way to him before has come.
@@ -71,7 +80,7 @@ fn all_has_come(friends: &mut Friends, text: &str) {
     friends.ben.event_since(mark, text, messages::told(text));
 }
 
-fn play(node: &Node, music: &[PathBuf]) {
+pub(super) fn play(node: &Node, music: &[PathBuf]) {
     node.run(&[&[PathBuf::from("play")], music].concat());
 }
 

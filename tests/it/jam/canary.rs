@@ -20,7 +20,7 @@ use super::{
 const CANARY: &str = "the canary sings at midnight under the seventh bridge";
 
 /// All the places of a coordinator where something may stand, with what stands there.
-fn places(stage: &Stage, tap: &Tap, backup: &str) -> Vec<(String, Vec<u8>)> {
+pub(super) fn places(stage: &Stage, tap: &Tap, backup: &str) -> Vec<(String, Vec<u8>)> {
     let to = stage.folder.path().join(backup);
     stage.operate("backup", &["--to", to.to_str().expect("a plain path")]);
     let mut places = vec![
@@ -40,7 +40,7 @@ fn places(stage: &Stage, tap: &Tap, backup: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 /// All that a process has in memory that can be read, as a core dump has it.
-fn memory_of(process: u32) -> Vec<u8> {
+pub(super) fn memory_of(process: u32) -> Vec<u8> {
     let folder = Path::new("/proc").join(process.to_string());
     let maps = fs::read_to_string(folder.join("maps")).expect("its mappings");
     let memory = File::open(folder.join("mem")).expect("its memory, which its parent may read");
@@ -69,8 +69,16 @@ fn memory_of(process: u32) -> Vec<u8> {
 
 const PART_BYTES: u64 = 1 << 20;
 
+/// Serves through the tap, with a log in detail.
+pub(super) fn serve_tapped(stage: &mut Stage, tap: &Tap) {
+    let settings = stage.folder.path().join("coordinator.toml");
+    fs::write(&settings, "log = \"debug\"\n").expect("written");
+    let settings = settings.to_str().expect("a plain path").to_owned();
+    stage.serve_with(&[("CONFIG", &settings), ("PUBLIC", &tap.door().to_string())]);
+}
+
 /// Whether something stands there, as it is or in hexadecimal digits.
-fn holds(place: &[u8], what: &[u8]) -> bool {
+pub(super) fn holds(place: &[u8], what: &[u8]) -> bool {
     let digits: String = what.iter().map(|byte| format!("{byte:02x}")).collect();
     find(place, what) || find(place, digits.as_bytes())
 }
@@ -87,7 +95,7 @@ fn find(place: &[u8], what: &[u8]) -> bool {
     false
 }
 
-fn assert_nowhere(places: &[(String, Vec<u8>)], what: &str) {
+pub(super) fn assert_nowhere(places: &[(String, Vec<u8>)], what: &str) {
     for (place, bytes) in places {
         assert!(!bytes.is_empty() || place.ends_with("-wal") || place.ends_with("lock"), "{place} is empty");
         assert!(!holds(bytes, what.as_bytes()), "{what:?} stands in {place}");
@@ -98,10 +106,7 @@ fn assert_nowhere(places: &[(String, Vec<u8>)], what: &str) {
 fn what_is_said_stands_nowhere_at_the_coordinator_and_not_on_the_wire() {
     let mut stage = Stage::set();
     let tap = Tap::start(stage.address());
-    let settings = stage.folder.path().join("coordinator.toml");
-    fs::write(&settings, "log = \"debug\"\n").expect("written");
-    let settings = settings.to_str().expect("a plain path").to_owned();
-    stage.serve_with(&[("CONFIG", &settings), ("PUBLIC", &tap.door().to_string())]);
+    serve_tapped(&mut stage, &tap);
     let [mut ana, mut ben] = ["ana", "ben"].map(|name| stage.person(name, "1990-05-17"));
     befriend(&ana, &mut ben);
     write(&ana, "ben", "hello");

@@ -8,16 +8,16 @@ use jamsync_protocol::{
 
 use super::*;
 
-const NOW: NodeTime = NodeTime::from_nanos(3_600_000_000_000);
-const ANA: AccountId = AccountId([1; 32]);
-const BEN: AccountId = AccountId([2; 32]);
-const CARL: AccountId = AccountId([3; 32]);
-const LAPTOP: DeviceKey = DeviceKey([11; 32]);
-const PHONE: DeviceKey = DeviceKey([12; 32]);
-const BENS: DeviceKey = DeviceKey([21; 32]);
-const CARLS: DeviceKey = DeviceKey([31; 32]);
+pub(super) const NOW: NodeTime = NodeTime::from_nanos(3_600_000_000_000);
+pub(super) const ANA: AccountId = AccountId([1; 32]);
+pub(super) const BEN: AccountId = AccountId([2; 32]);
+pub(super) const CARL: AccountId = AccountId([3; 32]);
+pub(super) const LAPTOP: DeviceKey = DeviceKey([11; 32]);
+pub(super) const PHONE: DeviceKey = DeviceKey([12; 32]);
+pub(super) const BENS: DeviceKey = DeviceKey([21; 32]);
+pub(super) const CARLS: DeviceKey = DeviceKey([31; 32]);
 
-fn publication(number: u64, starts: bool, generation: u64, to: &[AccountId]) -> Publication {
+pub(super) fn publication(number: u64, starts: bool, generation: u64, to: &[AccountId]) -> Publication {
     let key = |viewer: &AccountId| ActivityKey {
         viewer: *viewer,
         epoch: Epoch::begun(1),
@@ -33,7 +33,7 @@ fn publication(number: u64, starts: bool, generation: u64, to: &[AccountId]) -> 
     }
 }
 
-fn publish(
+pub(super) fn publish(
     activities: &Activities,
     device: DeviceKey,
     publication: Publication,
@@ -42,7 +42,7 @@ fn publish(
 }
 
 /// Which numbers a device is shown now, and who is hidden from it.
-fn told(activities: &Activities, device: DeviceKey) -> (Vec<u64>, usize) {
+pub(super) fn told(activities: &Activities, device: DeviceKey) -> (Vec<u64>, usize) {
     let all: Vec<ActivityNews> = std::iter::from_fn(|| activities.next(device, NOW)).collect();
     let shown = all.iter().filter_map(|news| match news {
         ActivityNews::Shown(shown) => Some(shown.number.0),
@@ -106,7 +106,7 @@ fn who_is_left_out_parted_or_not_permitted_is_told_that_nothing_is_shown() {
     assert_eq!(told(&activities, BENS), (vec![], 1));
     publish(&activities, LAPTOP, publication(3, false, 1, &[BEN, CARL])).expect("taken");
     told(&activities, BENS);
-    activities.hide((ANA, LAPTOP), Some(BEN), None);
+    activities.hide((ANA, LAPTOP), Some(BEN), None, NOW);
     assert_eq!((told(&activities, BENS), told(&activities, CARLS)), ((vec![], 1), (vec![3], 0)));
     activities.forget_devices(&[LAPTOP]);
     assert_eq!(told(&activities, CARLS), (vec![], 1), "who was revoked shows nothing");
@@ -122,7 +122,7 @@ fn off_hides_it_from_all_and_tells_the_accounts_other_devices() {
     activities.watch(ANA, LAPTOP, &[], NOW);
     publish(&activities, LAPTOP, publication(1, true, 0, &[BEN])).expect("taken");
     assert_eq!(told(&activities, BENS), (vec![1], 0));
-    activities.hide((ANA, LAPTOP), None, None);
+    activities.hide((ANA, LAPTOP), None, None, NOW);
     assert_eq!(told(&activities, BENS), (vec![], 1));
     assert_eq!(activities.next(PHONE, NOW), Some(ActivityNews::Silenced { until: None }));
     assert_eq!(activities.next(LAPTOP, NOW), None);
@@ -252,7 +252,7 @@ fn who_was_away_while_it_was_hidden_is_told_so() {
     let wake = activities.watch(BEN, BENS, &[ANA], NOW);
     assert_eq!(told(&activities, BENS), (vec![1], 0));
     activities.leave(BENS, &wake, NOW);
-    activities.hide((ANA, LAPTOP), None, None);
+    activities.hide((ANA, LAPTOP), None, None, NOW);
     activities.watch(BEN, BENS, &[ANA], NOW);
     assert_eq!(told(&activities, BENS), (vec![], 1));
 }
@@ -264,4 +264,76 @@ fn a_device_that_has_not_heard_that_it_holds_the_activity_is_heard_all_the_same(
     let held = publish(&activities, PHONE, publication(1, true, 0, &[BEN])).expect("it starts");
     assert_eq!(publish(&activities, PHONE, publication(2, false, 0, &[BEN])), Ok(held));
     assert!(publish(&activities, LAPTOP, publication(2, false, 1, &[BEN])).is_err());
+}
+
+/// What a device that arrives is told of its own account.
+fn silenced(activities: &Activities, device: DeviceKey, now: NodeTime) -> Option<Option<UtcTime>> {
+    activities.watch(ANA, device, &[], now);
+    let silenced = std::iter::from_fn(|| activities.next(device, now)).find_map(|news| match news {
+        ActivityNews::Silenced { until } => Some(until),
+        ActivityNews::Shown(_)
+        | ActivityNews::Renewed { .. }
+        | ActivityNews::Hidden { .. }
+        | ActivityNews::Reacted { .. } => None,
+    });
+    // It stays for long enough to have heard it.
+    let still = activities.watch(ANA, device, &[], now);
+    while activities.next(device, now).is_some() {}
+    activities.leave(device, &still, now + UNSURE);
+    silenced
+}
+
+#[test]
+fn a_device_that_was_away_hears_that_another_has_hidden_the_activity_until_it_is_told_anew() {
+    const TABLET: DeviceKey = DeviceKey([13; 32]);
+    let (activities, until) = (Activities::default(), Some(UtcTime::from_nanos(9)));
+    assert_eq!(silenced(&activities, PHONE, NOW), None);
+    activities.hide((ANA, LAPTOP), None, None, NOW);
+    activities.hide((ANA, LAPTOP), None, until, NOW);
+    assert_eq!(silenced(&activities, LAPTOP, NOW), None, "it said so itself");
+    // What it was told just before it went it may not have heard.
+    activities.watch(ANA, PHONE, &[], NOW);
+    while activities.next(PHONE, NOW).is_some() {}
+    assert_eq!(silenced(&activities, PHONE, NOW), Some(until));
+    assert_eq!(silenced(&activities, PHONE, NOW), None, "once");
+    // One that does not know of it does not end it by what it shows.
+    publish(&activities, TABLET, publication(1, true, 1, &[BEN])).expect("taken");
+    assert_eq!(silenced(&activities, TABLET, NOW), Some(until));
+    publish(&activities, PHONE, publication(1, true, 1, &[BEN])).expect("taken");
+    assert_eq!(silenced(&activities, DeviceKey([14; 32]), NOW), None, "it is shown again");
+    activities.hide((ANA, LAPTOP), None, None, NOW);
+    assert_eq!(
+        silenced(&activities, PHONE, NOW + Span::from_secs(31 * 86_400)),
+        None,
+        "a month later it is forgotten"
+    );
+}
+
+#[test]
+fn of_so_many_accounts_it_is_known_that_they_show_nothing_and_for_so_long_alone() {
+    let activities = Activities::default();
+    for number in 0..20_000_u32 {
+        let mut account = [0; 32];
+        account[..4].copy_from_slice(&number.to_be_bytes());
+        activities.hide((AccountId(account), LAPTOP), None, None, NOW + Span::from_millis(number.into()));
+    }
+    activities.hide((ANA, LAPTOP), None, None, NOW + Span::from_secs(60));
+    assert_eq!(activities.lock().watchers.kept(), (10_000, 0));
+    assert_eq!(silenced(&activities, PHONE, NOW + Span::from_secs(60)), Some(None), "the newest are");
+    activities.forget_old(NOW + Span::from_secs(31 * 86_400));
+    assert_eq!(activities.lock().watchers.kept(), (0, 0));
+}
+
+#[test]
+fn a_reaction_waits_for_a_day() {
+    for (hours, is_told) in [(23, true), (24, false)] {
+        let activities = Activities::default();
+        activities.react(BEN, ANA, (Epoch::begun(1), Block::new(vec![1; 60]).expect("its size")), NOW);
+        let later = NOW + Span::from_secs(hours * 3_600);
+        activities.forget_old(later);
+        assert_eq!(activities.lock().watchers.kept().1, usize::from(is_told), "{hours} h");
+        activities.react(BEN, CARL, (Epoch::begun(1), Block::new(vec![1; 60]).expect("its size")), NOW);
+        activities.watch(CARL, CARLS, &[], later);
+        assert_eq!(activities.next(CARLS, later).is_some(), is_told, "{hours} h, before it was looked");
+    }
 }

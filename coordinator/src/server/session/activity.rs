@@ -61,13 +61,15 @@ impl<S: Store> Session<S> {
         match call {
             ActivityCall::Publish(publication) => self.publish(publication).await,
             ActivityCall::Renew { generation, beat } => {
+                let renewed = self.meter.renew(now);
+                renewed.map_err(|retry_after| Refusal::TooMany { retry_after })?;
                 let (me, _) = self.permitted(Vec::new()).await?;
                 activities.renew((me, self.device), generation, beat, now)?;
                 Ok(CoordReply::ActivityHeld { generation })
             }
             ActivityCall::Hide { from, until } => {
                 let me = self.account_alone().await?;
-                activities.hide((me, self.device), from, until);
+                activities.hide((me, self.device), from, until, now);
                 Ok(CoordReply::Done)
             }
             ActivityCall::React { to, epoch, sealed } => {
@@ -78,6 +80,19 @@ impl<S: Store> Session<S> {
                     activities.react(me, to, (epoch, sealed), now);
                 }
                 Ok(CoordReply::Done)
+            }
+            ActivityCall::GiveCover { generation, sealed } => {
+                let given = self.meter.give_cover(now);
+                given.map_err(|retry_after| Refusal::TooMany { retry_after })?;
+                let (me, _) = self.permitted(Vec::new()).await?;
+                activities.give_cover((me, self.device), generation, sealed, now)?;
+                Ok(CoordReply::Done)
+            }
+            ActivityCall::FetchCover { of, address } => {
+                let fetched = self.meter.fetch_cover(now);
+                fetched.map_err(|retry_after| Refusal::TooMany { retry_after })?;
+                let me = self.account_alone().await?;
+                Ok(CoordReply::Cover { sealed: activities.cover(me, of, address)? })
             }
             ActivityCall::Watch => Err(Stop::Store(StoreError::Corrupt("request"))),
         }
@@ -124,6 +139,9 @@ impl<S: Store> Session<S> {
             return Err(Fault::OutOfPlace);
         }
         let _place = EventPlace::take(&self.has_watch)?;
+        while let Err(wait) = self.meter.watch(self.shared.env.uptime()) {
+            self.shared.env.sleep_until(self.shared.env.uptime() + wait).await;
+        }
         let Ok(me) = self.account_alone().await else { return Err(Fault::OutOfPlace) };
         let activities = &self.shared.activities;
         let contacts = self.shared.store.read(move |view| view.contacts_with(me)).await;

@@ -91,24 +91,38 @@ impl<S: Store> Session<S> {
         self.overtake(cursor).await?;
         let (device, store) = (self.device, &self.shared.store);
         let mut credit = Credit { done: EventNumber(0), left: 1 };
+        self.shared.presence.wake(&[device]);
         loop {
-            let look = store.read(move |view| view.events_after(device, cursor, EVENTS_PER_READ));
-            let Ok(events) = look.await else { return Err(Fault::ShuttingDown) };
-            for event in &events {
-                let written = tokio::time::timeout(EVENT_TIME_MAX, write_frame(send, event));
-                written.await.map_err(|_| Fault::TooSlow)?;
-                self.shared.metrics.events_sent.add(1);
-                cursor = event.number;
-                credit.left = credit.left.saturating_add(1);
+            // One that comes after this look has woken, or will wake, this task.
+            let mut more = self.shared.presence.take_due(device, &self.connection);
+            while more {
+                let look = store.read(move |view| view.events_after(device, cursor, EVENTS_PER_READ));
+                let Ok(events) = look.await else { return Err(Fault::ShuttingDown) };
+                for event in &events {
+                    let written = tokio::time::timeout(EVENT_TIME_MAX, write_frame(send, event));
+                    written.await.map_err(|_| Fault::TooSlow)?;
+                    self.shared.metrics.events_sent.add(1);
+                    cursor = event.number;
+                    credit.left = credit.left.saturating_add(1);
+                }
+                more = events.len() >= usize::try_from(EVENTS_PER_READ).unwrap_or(usize::MAX);
             }
-            // One that came after the look has woken, or will wake, this task.
-            if events.len() >= usize::try_from(EVENTS_PER_READ).unwrap_or(usize::MAX) {
-                continue;
-            }
+            self.send_passing(send).await?;
             if !self.acknowledged(cursor, &mut credit, receive, &mut frames).await? {
                 return Ok(());
             }
         }
+    }
+
+    /// Sends what is told in passing.
+    async fn send_passing(&self, send: &mut SendStream) -> Result<(), Fault> {
+        while let Some(frame) = self.shared.presence.take_passing(self.device, &self.connection) {
+            // A client that went away does not need the frame.
+            let written = tokio::time::timeout(EVENT_TIME_MAX, send.write_all(&frame));
+            drop(written.await.map_err(|_| Fault::TooSlow)?);
+            self.shared.metrics.events_sent.add(1);
+        }
+        Ok(())
     }
 
     /// Drops what the node says it has dealt with, up to `cursor`, until there may be something to send (true) or the

@@ -14,8 +14,8 @@ use jamsync_protocol::{
     wire::{
         codec::{self, FrameReader},
         coord::{
-            ALPN, CoordCall, CoordReply, CoordRequest, EventNumber, Fault, Features, IdempotencyKey,
-            NumberedEvent,
+            ALPN, ActivityCall, ActivityNews, CoordCall, CoordReply, CoordRequest, EventNumber, Fault,
+            Features, IdempotencyKey, NumberedEvent,
         },
     },
 };
@@ -51,6 +51,26 @@ pub(super) struct Events {
     send: SendStream,
     receive: RecvStream,
     frames: FrameReader,
+}
+
+/// The stream on which a device is told of activities.
+pub(super) struct News {
+    send: SendStream,
+    receive: RecvStream,
+    frames: FrameReader,
+}
+
+impl News {
+    /// What it is told next, or why the stream was closed.
+    pub(super) async fn next(&mut self) -> Result<ActivityNews, Option<Fault>> {
+        next(&mut self.receive, &mut self.frames).await
+    }
+
+    /// Ends the stream, and waits until the server has ended it too.
+    pub(super) async fn end(mut self) {
+        self.send.finish().expect("it is open");
+        while self.next().await.is_ok() {}
+    }
 }
 
 impl Client {
@@ -106,6 +126,12 @@ impl Client {
         let frame = codec::encode_frame(&call, COORD_FRAME_BYTES_MAX).expect("fits");
         send.write_all(&frame).await.expect("sends");
         (send, receive)
+    }
+
+    /// Opens the stream on which it is told of activities.
+    pub(super) async fn watch(&self) -> News {
+        let (send, receive) = self.send(CoordRequest::Activity(ActivityCall::Watch)).await;
+        News { send, receive, frames: FrameReader::new(COORD_FRAME_BYTES_MAX) }
     }
 
     /// Opens the event stream.

@@ -109,6 +109,8 @@ pub(super) async fn a_key_package_is_handed_out_once_and_the_last_resort_again_a
         taken.push(change(&store, |tables| tables.take_key_package(key(1))).await.expect("taken"));
     }
     assert_eq!(taken, [1, 2, 9, 9].map(|number| Some(package(number))));
+    assert_eq!(look(&store, |view| view.last_resort(key(1))).await, Some(package(9)));
+    assert_eq!(look(&store, |view| view.last_resort(key(2))).await, None, "it has another");
     assert_eq!(look(&store, |view| view.key_packages_left(key(1))).await, 0);
     assert_eq!(
         change(&store, |tables| tables.take_key_package(key(2))).await.expect("taken"),

@@ -8,7 +8,8 @@ use jamsync_protocol::{
     identity::{CodeToken, LinkToken},
     time::UtcTime,
     wire::coord::{
-        ConversationEntry, CoordReply, EventNumber, IdempotencyKey, NumberedEvent, RequestId, Sequence,
+        ConversationEntry, CoordReply, EventNumber, IdempotencyKey, KeyPackage, NumberedEvent, RequestId,
+        Sequence,
     },
 };
 
@@ -230,6 +231,10 @@ impl View for Rows {
     fn key_packages_left(&self, device: DeviceKey) -> Result<u32, StoreError> {
         let left = self.packages_of(device).filter(|(number, _)| *number > 0).count();
         Ok(u32::try_from(left).unwrap_or(u32::MAX))
+    }
+
+    fn last_resort(&self, device: DeviceKey) -> Result<Option<KeyPackage>, StoreError> {
+        Ok(self.key_packages.get(&(device, 0)).cloned())
     }
 
     fn held_about(&self, account: AccountId, out: &mut dyn Write) -> Result<(), StoreError> {

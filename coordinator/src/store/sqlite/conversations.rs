@@ -95,6 +95,12 @@ impl Rows<'_> {
         Ok(self.one(sql, (device.0, LAST_RESORT), |row| column(row, 0))?.unwrap_or_default())
     }
 
+    pub(super) fn find_last_resort(&self, device: DeviceKey) -> Result<Option<KeyPackage>, StoreError> {
+        let sql = "SELECT package FROM key_packages WHERE device = ?1 AND number = ?2";
+        let found = self.one(sql, (device.0, LAST_RESORT), |row| column::<Vec<u8>>(row, 0))?;
+        found.map(KeyPackage::new).transpose().map_err(|_| StoreError::Corrupt("key package"))
+    }
+
     pub(super) fn set_conversation(&self, conversation: &Conversation) -> Result<(), StoreError> {
         let Conversation { id, members, epoch, newest, forgotten } = conversation;
         // Who is in it never changes.

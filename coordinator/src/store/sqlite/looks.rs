@@ -8,7 +8,8 @@ use jamsync_protocol::{
     identity::{CodeToken, LinkToken},
     time::UtcTime,
     wire::coord::{
-        ConversationEntry, CoordReply, EventNumber, IdempotencyKey, NumberedEvent, RequestId, Sequence,
+        ConversationEntry, CoordReply, EventNumber, IdempotencyKey, KeyPackage, NumberedEvent, RequestId,
+        Sequence,
     },
 };
 use rusqlite::{OptionalExtension, Params, Row};
@@ -299,6 +300,10 @@ impl View for Rows<'_> {
 
     fn key_packages_left(&self, device: DeviceKey) -> Result<u32, StoreError> {
         self.count_key_packages(device)
+    }
+
+    fn last_resort(&self, device: DeviceKey) -> Result<Option<KeyPackage>, StoreError> {
+        self.find_last_resort(device)
     }
 
     fn held_about(&self, account: AccountId, out: &mut dyn Write) -> Result<(), StoreError> {

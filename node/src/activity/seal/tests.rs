@@ -27,6 +27,7 @@ fn activity(title: &str) -> Activity {
         },
         position: Span::from_secs(3),
         beats: BeatChain::new([3; 16]).anchor(),
+        cover: None,
     }
 }
 
@@ -117,4 +118,54 @@ fn a_reaction_is_opened_by_whom_it_is_for() {
     assert_eq!(sealer.open_reaction(ANA, &sealed, &ben), Some(note));
     assert_eq!(sealer.open_reaction(AccountId([5; 32]), &sealed, &ben), None);
     assert_eq!(sealer.open_reaction(ANA, &sealed, &ana), None);
+}
+
+/// The smallest JPEG that is taken: grey, one pixel each way.
+fn thumbnail() -> Thumbnail {
+    let frame = [0xff, 0xc0, 0, 11, 8, 0, 1, 0, 1, 1, 1, 0x11, 0];
+    let scan = [0xff, 0xda, 0, 8, 1, 1, 0, 0, 63, 0, 0x12];
+    Thumbnail::new([&[0xff, 0xd8][..], &frame, &scan, &[0xff, 0xd9]].concat()).expect("a thumbnail")
+}
+
+#[test]
+fn a_cover_is_opened_by_its_key_alone_and_the_same_picture_is_sealed_otherwise_each_time() {
+    let sealer = Sealer::default();
+    let (cover, sealed) = sealer.seal_cover(ANA, &thumbnail()).expect("sealed");
+    assert_eq!(sealer.open_cover(ANA, cover, &sealed), Ok(thumbnail()));
+    let (other, again) = sealer.seal_cover(ANA, &thumbnail()).expect("sealed");
+    assert!(other.address != cover.address && other.key != cover.key && again != sealed);
+    let wrong_key = Cover { key: other.key, ..cover };
+    assert_eq!(sealer.open_cover(ANA, wrong_key, &sealed), Err(CoverError::Key));
+    assert_eq!(sealer.open_cover(AccountId([5; 32]), cover, &sealed), Err(CoverError::Key), "of another");
+    let swapped = CoverError::Address { expected: cover.address, actual: other.address };
+    assert_eq!(sealer.open_cover(ANA, cover, &again), Err(swapped), "one that was put in its place");
+    for at in [0, 12, 100, sealed.len() - 1] {
+        let mut bytes = sealed.to_vec();
+        bytes[at] ^= 1;
+        let changed = Block::new(bytes).expect("of its size");
+        assert!(matches!(sealer.open_cover(ANA, cover, &changed), Err(CoverError::Address { .. })), "{at}");
+        let named = Cover { address: CoverAddress::of(&changed), ..cover };
+        assert_eq!(sealer.open_cover(ANA, named, &changed), Err(CoverError::Key), "{at}");
+    }
+}
+
+#[test]
+fn what_a_contact_seals_in_place_of_a_thumbnail_is_left_out() {
+    let sealer = Sealer::default();
+    let sealed = |plain: &[u8]| {
+        let key = [9; 32];
+        let sealed = sealer.seal(&key, plain, &bound("cover", &ANA).expect("fits")).expect("sealed");
+        let sealed = Block::new(sealed).expect("of its size");
+        (Cover { address: CoverAddress::of(&sealed), key: CoverKey(key) }, sealed)
+    };
+    let mut plain = thumbnail().encode().expect("fits");
+    let (cover, whole) = sealed(&plain);
+    assert_eq!(sealer.open_cover(ANA, cover, &whole), Ok(thumbnail()));
+    *plain.last_mut().expect("one") = 1;
+    let (cover, filled) = sealed(&plain);
+    assert_eq!(sealer.open_cover(ANA, cover, &filled), Err(CoverError::Thumbnail(ThumbnailError::Size)));
+    let mut plain = thumbnail().encode().expect("fits");
+    plain[..4].copy_from_slice(&[0, 60, 0x89, b'P']);
+    let (cover, other) = sealed(&plain);
+    assert_eq!(sealer.open_cover(ANA, cover, &other), Err(CoverError::Thumbnail(ThumbnailError::NoJpeg)));
 }

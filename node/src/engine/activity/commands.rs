@@ -1,29 +1,23 @@
 //! What the listener asks and sets about activities.
 
 use jamsync_protocol::{
-    activity::ReactionNote,
-    chat::Reaction,
-    id::{AccountId, Handle},
-    text::Text,
+    id::Handle,
     time::{Span, UtcTime},
-    wire::coord::{ActivityCall, CoordReply, CoordRequest},
 };
 
 use super::{
     super::{
         Apply, Engine,
-        friends::{Work, link_error, refused, usage},
+        friends::{Work, usage},
         utc_now,
     },
     Hide,
 };
 use crate::{
-    activity::{Audience, KeptEntry, PRIVATE_SPAN_MAX},
+    activity::{Audience, Heeded, PRIVATE_SPAN_MAX},
     api::{
-        ActivityRequest, ActivityState, ActivityTrack, ActivityView, ApiError, ErrorCode, FriendReaction,
-        OwnActivity, Reply, SavedEntry,
+        ActivityRequest, ActivityState, ActivityView, ApiError, ErrorCode, FriendReaction, OwnActivity, Reply,
     },
-    net::coordinator::LinkError,
 };
 
 impl Engine {
@@ -61,6 +55,8 @@ impl Engine {
                 self.activity_kept(&format!("{name} does not see what this device plays"))?
             }
             ActivityRequest::Find { name } => return self.find_own_copy(&name),
+            ActivityRequest::Share { name, with } => return self.share_track_of(&name, &with),
+            ActivityRequest::Artist { name } => return self.find_artist_of(&name),
             ActivityRequest::Save { name, playlist } => self.save_activity(&name, playlist)?,
             ActivityRequest::Saved { playlist } => self.saved(playlist.as_ref()),
             ActivityRequest::React { name, reaction } => return self.react_to_activity(&name, reaction),
@@ -106,6 +102,7 @@ impl Engine {
         }
         desk.settings.untold = true;
         desk.publisher.handle_hidden();
+        desk.own_covers.handle_forgotten();
         desk.told_to.clear();
         desk.hides.clear();
         desk.hides.push_back(Hide { from: None, until });
@@ -113,19 +110,19 @@ impl Engine {
 
     /// Another device of this account has hidden its activity: this one does the same, for as long.
     pub(super) fn activity_silenced(&mut self, until: Option<UtcTime>) {
-        let until = until.filter(|until| *until - utc_now() <= PRIVATE_SPAN_MAX);
-        let desk = &self.activity;
-        if !desk.settings.on || until.is_some() && desk.settings.private_until == until {
-            return;
-        }
+        let until = match self.activity.settings.heed_silence(until, utc_now()) {
+            Heeded::Not => return,
+            Heeded::Off => None,
+            Heeded::Until(until) => Some(until),
+        };
         self.set_private(until);
         let desk = &mut self.activity;
-        desk.settings.on = until.is_some();
         if desk.publisher.is_asking() {
             // What is under way may come behind the other device's word, and is taken back.
             desk.hides.push_back(Hide { from: None, until });
         }
         desk.publisher.handle_hidden();
+        desk.own_covers.handle_forgotten();
         desk.told_to.clear();
         self.keep_activity_settings();
         self.warn(match until {
@@ -169,115 +166,11 @@ impl Engine {
         }
     }
 
-    /// What a contact plays or played last.
-    fn shown_track(&self, name: &Handle) -> Result<ActivityTrack, ApiError> {
-        let contact = self.contact_named(name)?;
-        let shown = self.friend_activity(contact).and_then(|shown| shown.track);
-        shown.ok_or_else(|| {
-            let what = format!("{name} shows nothing");
-            ApiError::new(ErrorCode::NotFound, what, "`jamsync activity show` lists who does")
-        })
-    }
-
-    /// Where this node's own copy is of what a contact plays.
-    fn find_own_copy(&self, name: &Handle) -> Result<Work, ApiError> {
-        let (contact, track) = (self.contact_named(name)?, self.shown_track(name)?);
-        let (index, name) = (std::sync::Arc::clone(&self.index), name.clone());
-        let known = self.stage.file_of(track.track).cloned();
-        Ok(Box::pin(async move {
-            let wanted = track.track;
-            let found = match known {
-                Some(path) => Some(path),
-                None => tokio::task::spawn_blocking(move || index.find(wanted)).await.unwrap_or_default(),
-            };
-            let path = found.ok_or_else(|| lacks(&track, &name))?;
-            let apply: Apply = Box::new(move |engine| {
-                let now = engine.stage.now();
-                let position = engine.activity.seen.get(&contact).and_then(|seen| seen.position(now));
-                let position = position.unwrap_or(Span::ZERO);
-                Ok(Reply::OwnCopy { path: path.display().to_string(), track, position })
-            });
-            Ok(apply)
-        }))
-    }
-
-    fn save_activity(&mut self, name: &Handle, list: Text<64>) -> Result<Reply, ApiError> {
-        let track = self.shown_track(name)?;
-        let entry = KeptEntry {
-            list: list.clone(),
-            track: track.track,
-            title: track.title,
-            artist: track.artist,
-            album: track.album,
-            length: track.length,
-            from: name.clone(),
-            at: utc_now(),
-        };
-        let added = self.activity.kept.add(entry);
-        added.map_err(|full| ApiError::from_sentence(ErrorCode::Refused, &full.to_string()))?;
-        self.activity.kept.save(&self.activity.kept_file).map_err(|error| {
-            let what = format!("it is not kept: {error}");
-            ApiError::new(ErrorCode::StateUnwritable, what, "make room or mend the permissions")
-        })?;
-        Ok(self.saved(Some(&list)))
-    }
-
-    fn saved(&self, list: Option<&Text<64>>) -> Reply {
-        let entries = self.activity.kept.0.iter().filter(|entry| list.is_none_or(|list| entry.list == *list));
-        let entry = |entry: &KeptEntry| SavedEntry {
-            playlist: entry.list.clone(),
-            track: ActivityTrack {
-                track: entry.track,
-                title: entry.title.clone(),
-                artist: entry.artist.clone(),
-                album: entry.album.clone(),
-                length: entry.length,
-            },
-            from: entry.from.clone(),
-        };
-        Reply::Saved { entries: entries.map(entry).collect() }
-    }
-
-    fn react_to_activity(&mut self, name: &Handle, reaction: Reaction) -> Result<Work, ApiError> {
-        let contact = self.contact_named(name)?;
-        self.shown_track(name)?;
-        let (account, link) = self.signed_in()?;
-        let by: AccountId = account.id().ok_or_else(super::super::friends::no_account)?;
-        let ring = self.activity.keys.get(&contact);
-        let sealed = ring.and_then(|ring| {
-            let note = ReactionNote { at: utc_now(), reaction };
-            Some((ring.now.epoch, self.activity.sealer.seal_reaction(by, &note, &ring.now)?))
-        });
-        let (epoch, sealed) = sealed.ok_or_else(|| {
-            let what =
-                format!("there is no conversation with {name} yet; it begins when both nodes are there");
-            refused(&what, "try again later")
-        })?;
-        Ok(Box::pin(async move {
-            let request = CoordRequest::Activity(ActivityCall::React { to: contact, epoch, sealed });
-            if link.request(request).await.map_err(link_error)? != CoordReply::Done {
-                return Err(link_error(LinkError::Unexpected));
-            }
-            let apply: Apply = Box::new(|_| Ok(Reply::Done));
-            Ok(apply)
-        }))
-    }
-
     /// The activity that stands above the messages with a contact; none where nothing is shown.
     pub(in crate::engine) fn activity_above(&self, with: &Handle) -> Option<crate::api::FriendActivity> {
         let contact = self.contact_named(with).ok()?;
         self.friend_activity(contact).filter(|shown| shown.state != ActivityState::Hidden)
     }
-}
-
-fn lacks(track: &ActivityTrack, name: &Handle) -> ApiError {
-    let by = if track.artist.as_str().is_empty() { String::new() } else { format!(" by {}", track.artist) };
-    let what = format!("you have no copy of {}{by}", track.title);
-    let remedy = format!(
-        "`jamsync library add FOLDER` makes yours known, `jamsync activity save {name}` keeps its name, and \
-         `jamsync msg {name} TEXT` asks for it"
-    );
-    ApiError::new(ErrorCode::NotFound, what, remedy)
 }
 
 /// How long a reaction is shown.

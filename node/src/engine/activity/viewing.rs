@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use jamsync_protocol::{
-    activity::{Activity, Newest, PlayState, ReactionNote, ViewState, Viewed},
+    activity::{Activity, Cover, Newest, PlayState, ReactionNote, ViewState, Viewed},
     chat::Reaction,
     conversation::Epoch,
     id::{AccountId, DeviceKey},
@@ -54,6 +54,18 @@ impl Seen {
             ViewState::Playing { position } | ViewState::Paused { position, .. } => Some(position),
             ViewState::Last { .. } | ViewState::Stale { .. } => None,
         }
+    }
+}
+
+impl Seen {
+    /// Where the cover is of what is shown; none where there is none.
+    pub(super) fn cover(&self) -> Option<Cover> {
+        self.viewed.as_ref()?.activity().cover
+    }
+
+    /// Whether anything is shown.
+    pub(super) const fn is_shown(&self) -> bool {
+        self.viewed.is_some()
     }
 }
 
@@ -116,7 +128,7 @@ impl Engine {
         }
     }
 
-    fn is_activity_of_friend(&self, of: AccountId) -> bool {
+    pub(super) fn is_activity_of_friend(&self, of: AccountId) -> bool {
         let contacts = self.account.iter().flat_map(|account| &account.contacts);
         contacts.into_iter().any(|contact| contact.account == of && !contact.blocked)
     }
@@ -146,6 +158,8 @@ impl Engine {
                 if seen.take(&shown, activity, (came, utc_now())) {
                     self.tell_activity_of(of);
                 }
+                // Also of a state that was seen before: its cover may be there only now.
+                self.want_cover(of);
             }
             None => tracing::info!(?shown, "an activity cannot be opened; it was left out"),
         }
@@ -181,6 +195,7 @@ impl Engine {
         let now = self.stage.now();
         let slept = self.stage.slept();
         let lately = slept - std::mem::replace(&mut self.activity.slept, slept);
+        self.activity.publisher.handle_slept(lately);
         self.activity.seen.values_mut().filter_map(|seen| seen.viewed.as_mut()).for_each(|viewed| {
             viewed.handle_slept(lately);
         });
@@ -208,6 +223,7 @@ impl Engine {
                 with,
                 state: ActivityState::Hidden,
                 track: None,
+                cover: None,
                 clock_off: false,
             });
         };
@@ -225,7 +241,9 @@ impl Engine {
             album: shown.track.album.clone(),
             length: shown.track.duration,
         };
-        Some(FriendActivity { with, state, track: Some(track), clock_off: viewed.is_doubted() })
+        let cover = shown.cover.and_then(|cover| self.activity.friend_covers.file(of, cover.address));
+        let cover = cover.map(|file| file.display().to_string());
+        Some(FriendActivity { with, state, track: Some(track), cover, clock_off: viewed.is_doubted() })
     }
 }
 

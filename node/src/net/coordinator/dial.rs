@@ -184,6 +184,9 @@ async fn pass_events(shared: &Shared, connection: &Connection, cursor: &mut Curs
 
 /// Passes an event on once and in order.
 async fn pass(events: &mpsc::Sender<LinkEvent>, event: NumberedEvent, cursor: &mut Cursor) {
+    if event.number == EventNumber::default() && event.event.is_passing() {
+        return tell(events, LinkEvent::Event(event)).await;
+    }
     if event.number <= cursor.newest {
         if !std::mem::replace(&mut cursor.found_out, true) {
             tell(events, LinkEvent::OutOfOrder).await;
@@ -228,9 +231,30 @@ const ATTEMPT_TIME_MAX: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
-    use jamsync_protocol::wire::coord::{CoordEvent, RequestId};
+    use jamsync_protocol::{
+        conversation::ConversationId,
+        wire::coord::{CoordEvent, RequestId},
+    };
 
     use super::*;
+
+    #[tokio::test]
+    async fn what_is_told_in_passing_has_no_number_and_nothing_else_may_come_without_one() {
+        let (sender, mut inbox) = mpsc::channel(8);
+        let mut cursor = Cursor::default();
+        let grew = CoordEvent::ConversationGrew { conversation: ConversationId([7; 32]) };
+        let expired = CoordEvent::RequestExpired { request: RequestId([0; 16]) };
+        for (number, event) in [(5, &expired), (0, &grew), (0, &grew), (0, &expired), (6, &expired)] {
+            let event = NumberedEvent { number: EventNumber(number), event: event.clone() };
+            pass(&sender, event, &mut cursor).await;
+        }
+        drop(sender);
+        let mut passed = Vec::new();
+        while let Some(event) = inbox.recv().await {
+            passed.push(if let LinkEvent::Event(numbered) = event { Some(numbered.number.0) } else { None });
+        }
+        assert_eq!(passed, [Some(5), Some(0), Some(0), None, Some(6)]);
+    }
 
     #[tokio::test]
     async fn events_wait_while_the_node_has_no_room_and_all_arrive_in_order() {

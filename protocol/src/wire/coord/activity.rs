@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     activity::{
-        ActivityNumber, Beat, Block, SEALED_ACTIVITY_BYTES, SEALED_KEY_BYTES, SEALED_REACTION_BYTES,
-        SlotGeneration,
+        ActivityNumber, Beat, Block, CoverAddress, SEALED_ACTIVITY_BYTES, SEALED_COVER_BYTES,
+        SEALED_KEY_BYTES, SEALED_REACTION_BYTES, SlotGeneration,
     },
     conversation::Epoch,
     id::{AccountId, DeviceKey},
@@ -19,6 +19,8 @@ use crate::{
 pub type SealedActivity = Block<SEALED_ACTIVITY_BYTES>;
 /// The key to an activity, sealed for one that may see it.
 pub type SealedKey = Block<SEALED_KEY_BYTES>;
+/// A sealed thumbnail of a cover, one for all that may see it.
+pub type SealedCover = Block<SEALED_COVER_BYTES>;
 /// A sealed reaction.
 pub type SealedReaction = Block<SEALED_REACTION_BYTES>;
 
@@ -54,6 +56,22 @@ pub enum ActivityCall {
         epoch: Epoch,
         /// The reaction.
         sealed: SealedReaction,
+    },
+    /// Gives a cover that the activity names, after it was named. Its address is made of its bytes. Those who see the activity are
+    /// shown that once more, so that they fetch it. Answer: `CoordReply::Done`.
+    GiveCover {
+        /// As how manieth device this one holds the activity of the account.
+        generation: SlotGeneration,
+        /// The cover.
+        sealed: SealedCover,
+    },
+    /// Fetches a cover that an activity names which this account is shown. Answer: `CoordReply::Cover`, or
+    /// `Refusal::UnknownCover`.
+    FetchCover {
+        /// Whose activity.
+        of: AccountId,
+        /// Which.
+        address: CoverAddress,
     },
 }
 

@@ -4,7 +4,9 @@ use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CANDIDATES_MAX, Contact, DeviceName, EventNumber, OpenRequest, RequestEnd, RequestId};
+use super::{
+    CANDIDATES_MAX, Contact, ConversationEntry, DeviceName, EventNumber, OpenRequest, RequestEnd, RequestId,
+};
 use crate::{
     conversation::ConversationId,
     id::{AccountId, DeviceKey, JamId},
@@ -21,7 +23,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NumberedEvent {
     /// One more than the event before it; a gap means that old events were dropped, and the node asks
-    /// `CoordRequest::WhoAmI` and `CoordRequest::Contacts` anew.
+    /// `CoordRequest::WhoAmI` and `CoordRequest::Contacts` anew. Zero where it is told in passing: see
+    /// [`CoordEvent::is_passing`].
     pub number: EventNumber,
     /// What happened.
     pub event: CoordEvent,
@@ -109,11 +112,27 @@ pub enum CoordEvent {
         /// Which.
         account: AccountId,
     },
-    /// A conversation's log has grown. It is told once, and again when this device has dealt with all that it was told of.
+    /// A conversation's log has grown. Told in passing.
     ConversationGrew {
         /// Which.
         conversation: ConversationId,
     },
+    /// A conversation's log has grown by this. Told in passing.
+    ConversationWritten {
+        /// Which.
+        conversation: ConversationId,
+        /// The entry, which may not be the next that this device has to read.
+        entry: ConversationEntry,
+    },
+}
+
+impl CoordEvent {
+    /// Whether it may be told in passing: to whoever is connected, with zero for a number, neither kept nor acknowledged,
+    /// because a device that was away finds the same in `CoordRequest::Conversations`.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        matches!(self, Self::ConversationGrew { .. } | Self::ConversationWritten { .. })
+    }
 }
 
 /// How to meet the peer of a grant.

@@ -22,8 +22,8 @@ mod reply;
 mod request;
 
 pub use activity::{
-    ActivityCall, ActivityKey, ActivityNews, Publication, SealedActivity, SealedKey, SealedReaction,
-    ShownActivity, VIEWERS_PER_CALL_MAX,
+    ActivityCall, ActivityKey, ActivityNews, Publication, SealedActivity, SealedCover, SealedKey,
+    SealedReaction, ShownActivity, VIEWERS_PER_CALL_MAX,
 };
 pub use delivery::{
     CONVERSATIONS_PER_REPLY_MAX, Commit, ConversationEntry, ConversationItem, ConversationState,

@@ -173,6 +173,9 @@ pub enum Refusal {
         /// As how manieth it does; zero where none does.
         generation: SlotGeneration,
     },
+    /// The cover is not there, or not for this account.
+    #[error("that cover is not shown to you, or not any more")]
+    UnknownCover,
 }
 
 /// How a Jam request ended.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     CONTACTS_PER_REPLY_MAX, CONVERSATIONS_PER_REPLY_MAX, ConversationEntry, ConversationState, DEVICES_MAX,
     DeviceName, ENTRIES_PER_REPLY_MAX, EXPORT_PART_BYTES_MAX, Features, OPEN_REQUESTS_MAX, Refusal,
-    RequestId, Sequence, TakenPackage,
+    RequestId, SealedCover, Sequence, TakenPackage,
 };
 use crate::{
     activity::SlotGeneration,
@@ -127,6 +127,11 @@ pub enum CoordReply {
     ActivityHeld {
         /// As how manieth device.
         generation: SlotGeneration,
+    },
+    /// To `ActivityCall::FetchCover`.
+    Cover {
+        /// The cover.
+        sealed: SealedCover,
     },
 }
 
