@@ -375,7 +375,7 @@ impl Checks {
         let reachable =
             sides.iter().all(|side| side.connected && side.streams.iter().all(super::wire::Stream::is_quiet));
         if reachable && now - self.acted > QUIET && now > self.disturbed {
-            self.judge_queues(sides)?;
+            Self::judge_queues(sides)?;
             judge_host(sides)?;
             if host.session.timeline().last() != guest.session.timeline().last() {
                 return Err("timelines differ after quiet: the last anchors are not the same".to_owned());
@@ -411,7 +411,8 @@ impl Checks {
         Ok(())
     }
 
-    fn judge_queues(&self, sides: &[Side; 2]) -> Result<(), String> {
+    /// Whether both have the same queue.
+    pub(super) fn judge_queues(sides: &[Side; 2]) -> Result<(), String> {
         let [host, guest] = sides
             .each_ref()
             .map(|side| side.session.queue().entries().map(|entry| entry.id).collect::<Vec<EntryId>>());
@@ -426,7 +427,7 @@ impl Checks {
         if sides.iter().any(|side| !side.connected) {
             return Err("no connection at the end: nothing stood in its way".to_owned());
         }
-        self.judge_queues(sides)?;
+        Self::judge_queues(sides)?;
         judge_host(sides)?;
         let shown: Vec<EntryId> = sides[0].session.queue().entries().map(|entry| entry.id).collect();
         let once: BTreeSet<EntryId> = shown.iter().copied().collect();

@@ -83,6 +83,8 @@ const PATIENCE: Span = Span::from_millis(600);
 const STEP_EVERY: Span = Span::from_millis(50);
 /// A session that wants to be woken again at once is a defect; it is woken this much later.
 const REST: Span = Span::from_micros(20);
+/// How long what the host has ordered may be on its way to the guest at the end: a lost packet is told again by then.
+const ON_ITS_WAY: Span = Span::from_secs(2);
 
 impl<'a> World<'a> {
     fn new(plan: &'a Plan) -> Self {
@@ -108,20 +110,31 @@ impl<'a> World<'a> {
         self.act(0, Deed::Append(4))?;
         self.act(0, Deed::Resume)?;
         while self.now < self.plan.lasts {
-            self.now = self.next_instant().max(self.now);
-            self.deliver()?;
-            self.act_by_plan()?;
-            for side in 0..2 {
-                self.attend(side)?;
-            }
-            self.repeat();
-            if self.sampled <= self.now {
-                self.sampled = self.now + SAMPLE_EVERY;
-                self.checks.lied(self.liar.lies_at(self.now), self.now, &self.sides[1]);
-                self.checks.sample(self.now, &self.sides)?;
-            }
+            self.advance()?;
+        }
+        // Nobody does anything any more; but one track follows another, and of what a queue lets go of by that the guest hears later.
+        let patience = self.plan.lasts + ON_ITS_WAY;
+        while self.now < patience && Checks::judge_queues(&self.sides).is_err() {
+            self.advance()?;
         }
         self.checks.finish(&self.sides)
+    }
+
+    /// Goes on to the next instant at which something happens.
+    fn advance(&mut self) -> Result<(), String> {
+        self.now = self.next_instant().max(self.now);
+        self.deliver()?;
+        self.act_by_plan()?;
+        for side in 0..2 {
+            self.attend(side)?;
+        }
+        self.repeat();
+        if self.sampled <= self.now {
+            self.sampled = self.now + SAMPLE_EVERY;
+            self.checks.lied(self.liar.lies_at(self.now), self.now, &self.sides[1]);
+            self.checks.sample(self.now, &self.sides)?;
+        }
+        Ok(())
     }
 
     /// When something happens next.

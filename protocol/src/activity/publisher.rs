@@ -145,12 +145,13 @@ impl Publisher {
             }
             (None, _) => return,
         };
-        let (before, by_hand) = (self.current.as_ref(), core::mem::take(&mut self.asked_to_play));
+        let (before, plays) = (self.current.as_ref(), next.state == PlayState::Playing);
+        let by_hand = plays && core::mem::take(&mut self.asked_to_play);
         if !by_hand && before.is_some_and(|before| before.goes_on_as(&next)) {
             return;
         }
         let played = before.is_some_and(|before| before.state == PlayState::Playing);
-        self.starts |= next.state == PlayState::Playing && (by_hand || !played);
+        self.starts |= plays && (by_hand || !played);
         self.starts &= next.state == PlayState::Playing;
         (self.current, self.wanted) = (Some(next), true);
     }

@@ -231,6 +231,8 @@ impl Rounds {
         });
         tablet.assert_sound();
         tablet.kill();
+        // Of what was told beside meanwhile, such as that something has come, the coordinator keeps nothing once all have it.
+        self.looked = self.newest();
     }
 }
 

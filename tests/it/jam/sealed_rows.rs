@@ -17,6 +17,7 @@ use super::{
     devices::second_device,
     messages::{messages, told, write},
     node::Node,
+    pictured::noisy,
     stage::{Stage, befriend, piece},
 };
 
@@ -138,12 +139,14 @@ impl Walk {
     }
 }
 
-/// Three tracks of two minutes. The first names its artist, the second one that steers terminals.
+/// Three tracks of two minutes, in a folder with a cover. The first names its artist, the second one that steers terminals.
 fn tracks(stage: &Stage) -> Vec<PathBuf> {
     let music = stage.music(3, 120);
     for (file, artist) in music.iter().zip(["Ann Other", "Eve\u{1b}[2J\u{202e}"]) {
         name_artist(file, artist);
     }
+    let folder = music[0].parent().expect("a folder");
+    fs::write(folder.join("cover.png"), noisy([192, 96, 0], 320, 1)).expect("written");
     music
 }
 

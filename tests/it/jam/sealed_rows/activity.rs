@@ -2,10 +2,11 @@
 
 use std::{
     ffi::OsStr,
+    path::Path,
     time::{Duration, Instant},
 };
 
-use jamsync_node::api::{ActivityState, ErrorCode, Event, FriendActivity, Reply};
+use jamsync_node::api::{ActivityState, ErrorCode, Event, FriendActivity, MessageCard, Reply};
 use jamsync_protocol::{chat::Reaction, time::Span};
 
 use super::{Walk, short};
@@ -47,6 +48,15 @@ impl Walk {
         shown
     }
 
+    /// What Ben has of the artist whom Ana plays.
+    fn own_of_the_artist(&self) -> Vec<String> {
+        let Reply::OwnTracks { artist, tracks } = self.ben.run(&["activity", "artist", "ana"]) else {
+            panic!("no list");
+        };
+        assert_eq!(artist.as_str(), "Ann Other");
+        tracks.into_iter().map(|own| own.track.title.as_str().to_owned()).collect()
+    }
+
     /// Both devices of Ben tell that Ana plays this, from now on.
     pub(super) fn ana_plays(&mut self, tracks: &[usize]) {
         let marks = self.ben_marks();
@@ -77,6 +87,11 @@ impl Walk {
             let top = shown.lines().next().expect("a line");
             assert!(top.starts_with("ana plays Piece 1 – Ann Other  ") && top.ends_with(" / 2:00"), "{top}");
         }
+        for node in [&mut self.ben, &mut self.phone] {
+            let cover = node.until("the cover", |node| seen(node, "ana").cover);
+            assert!(Path::new(&cover).is_file(), "{cover}");
+        }
+        assert_eq!(seen(&self.carl, "ana").cover, None, "nobody else has it");
         self.shown_after(&["skip"], |shown| plays(shown, "Piece 2"));
         let shown = self.ben.says(&["messages", "ana", "--peek"]);
         assert!(shown.starts_with("ana plays Piece 2 – ") && shown.contains("Eve"), "{shown}");
@@ -133,9 +148,14 @@ impl Walk {
     pub(super) fn l5(&mut self) {
         self.ana_plays(&[0, 1, 2]);
         self.shown_after(&["seek", "1:00"], |shown| at(shown) >= Span::from_secs(60));
-        for nothing in
-            [&["activity", "play", "carl"][..], &["activity", "save", "carl"], &["react", "carl", "fire"]]
-        {
+        for nothing in [
+            &["activity", "play", "carl"][..],
+            &["activity", "save", "carl"],
+            &["activity", "share", "carl", "ana"],
+            &["activity", "artist", "carl"],
+            &["activity", "share", "ana", "nobody"],
+            &["react", "carl", "fire"],
+        ] {
             self.ben.fails(nothing, ErrorCode::NotFound);
         }
         let lacks = self.ben.fails(&["activity", "play", "ana"], ErrorCode::NotFound);
@@ -145,7 +165,17 @@ impl Walk {
             let titles = entries.iter().map(|entry| entry.track.title.as_str());
             assert!(titles.eq(["Piece 1"]), "the entry is kept without the file");
         }
+        assert_eq!(self.own_of_the_artist(), [""; 0]);
         self.ben.run(&[OsStr::new("library"), OsStr::new("add"), self.music[0].as_os_str()]);
+        assert_eq!(self.own_of_the_artist(), ["Piece 1"]);
+        let mark = self.carl.mark();
+        self.ben.run(&["activity", "share", "ana", "carl"]);
+        let card = |event: &Event| match event {
+            Event::Message(message) if message.with.as_str() == "ben" => message.card.clone(),
+            _ => None,
+        };
+        let card = self.carl.event_since(mark, "what Ben shows him", card);
+        assert!(matches!(&card, MessageCard::Track { title, .. } if title.as_str() == "Piece 1"), "{card:?}");
         self.ben.run(&["activity", "play", "ana"]);
         let now = self.ben.until("Ben plays it", |ben| ben.status().now.filter(|now| now.playing));
         assert!(now.title.as_str() == "Piece 1" && now.position < Span::from_secs(50), "{now:?}");
