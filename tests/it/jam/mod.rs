@@ -19,6 +19,7 @@ mod chat;
 mod coordinator_gone;
 mod covers;
 mod cut_off;
+mod damaged;
 mod devices;
 mod edits;
 mod hostile;

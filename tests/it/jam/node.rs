@@ -170,7 +170,7 @@ impl Node {
         }
     }
 
-    fn next_until(&mut self, until: Instant) -> bool {
+    pub(super) fn next_until(&mut self, until: Instant) -> bool {
         match self.events.recv_timeout(until.saturating_duration_since(Instant::now())) {
             Ok(line) => {
                 self.seen.extend(event_of(&line));
