@@ -82,6 +82,11 @@ pub fn isolated(text: &str) -> String {
 }
 
 impl<T, const MAX: usize> List<T, MAX> {
+    /// The items, to be changed in place.
+    pub(crate) fn iter_mut(&mut self) -> core::slice::IterMut<'_, T> {
+        self.0.iter_mut()
+    }
+
     /// A list without items.
     #[must_use]
     pub const fn empty() -> Self {

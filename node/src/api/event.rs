@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     activity::FriendActivity,
+    argument::{EntryKey, Percent},
     chat::Message,
     conversation::{ConversationMessage, MessageProgress},
     jam::{Readiness, Role},
-    message::{EntryKey, Percent},
     snapshot::{Direction, Precision, Side, Snapshot, Who},
     unit,
 };

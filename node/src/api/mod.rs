@@ -8,6 +8,7 @@
 //! [`EngineHandle`], and what the engine answers goes back unchanged.
 
 mod activity;
+mod argument;
 mod chat;
 pub mod client;
 mod conversation;
@@ -26,6 +27,7 @@ pub use activity::{
     ActivityRequest, ActivityState, ActivityTrack, ActivityView, FriendActivity, FriendReaction, OwnActivity,
     OwnTrack, SavedEntry,
 };
+pub use argument::{ContactMark, EntryKey, Percent, ReportReason, SeekTo};
 pub use chat::{Chat, Message};
 pub use conversation::{
     CardEntry, CardSource, ConversationMessage, MessageCard, MessageProgress, MessageReaction, Talk,
@@ -35,9 +37,7 @@ pub use event::{AnchorCause, Event, JamEnd, QueueEdit, RequestOutcome, RoleWhy};
 pub use handle::{Call, Engine, EngineHandle};
 pub use jam::{BothQualities, BothReadiness, Jam, Path, Peer, Quality, Readiness, Role, SideReadiness};
 pub use line::{LineError, encode};
-pub use message::{
-    Body, ContactMark, EntryKey, Percent, ReportReason, Request, RequestLine, SeekTo, ServerLine, VERSION,
-};
+pub use message::{Body, Request, RequestLine, ServerLine, VERSION};
 pub use reply::{AccountDevice, Contact, Device, Queued, Reply, Skipped};
 pub use snapshot::{
     Coordinator, Direction, EntryState, JamRequest, Me, NowPlaying, Output, Precision, QueueEntry, Side,

@@ -11,8 +11,8 @@ use jamsync_protocol::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    argument::{EntryKey, Percent},
     jam::Jam,
-    message::{EntryKey, Percent},
     unit,
 };
 

@@ -26,12 +26,15 @@ mod group;
 mod history;
 mod inbox;
 mod keys;
+mod live;
+mod note;
 mod receipts;
 mod roster;
 mod rows;
 mod standing;
 mod storage;
 mod talk;
+mod trouble;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -39,23 +42,23 @@ use std::{
 };
 
 use jamsync_protocol::{
-    chat::Reaction,
-    conversation::{Content, ConversationId, PostId},
-    id::{AccountId, DeviceKey},
+    conversation::ConversationId,
     identity::DeviceSecret,
     time::UtcTime,
-    wire::coord::{ConversationEntry, CoordRequest, KeyPackage, Sequence},
+    wire::coord::{ConversationEntry, CoordRequest},
 };
 use rusqlite::Connection;
 
 pub use self::{
     activity_keys::ActivityKeys,
     answers::NoAnswer,
+    note::{Note, Progress, Said},
     roster::{Friend, Roster},
     storage::ShelfError,
     talk::Shown,
+    trouble::Trouble,
 };
-use self::{complaints::Complaints, keys::Keys, rows::Known};
+use self::{keys::Keys, live::Live, rows::Known};
 
 /// The conversations of this device.
 #[derive(Debug)]
@@ -77,54 +80,6 @@ pub struct Conversations {
     notes: VecDeque<Note>,
 }
 
-/// What is known of a conversation until the node ends.
-#[derive(Debug, Default)]
-struct Live {
-    /// The newest entry of the log that was heard of.
-    newest: Sequence,
-    /// How often it was begun, as far as was heard of.
-    generation: u32,
-    /// Since when this device waits to be let in.
-    waiting_since: Option<UtcTime>,
-    /// Since when the devices in it are not those of its accounts.
-    differs_since: Option<UtcTime>,
-    /// Whose log is to be asked for, before the next entry is judged.
-    wants_log: Option<AccountId>,
-    /// Whose log was asked for, for the entry that is next.
-    asked_log: Option<AccountId>,
-    /// Whether it has grown by an unknown number of entries.
-    unsure: bool,
-    /// Whether it has grown since it was asked about last.
-    told: bool,
-    /// Until when it is left to the coordinator to tell what is missing, before it is asked.
-    missing_until: Option<UtcTime>,
-    /// When what was read is acknowledged, where nothing more is read until then.
-    acknowledge_at: Option<UtcTime>,
-    /// Entries that came, and are not dealt with yet.
-    entries: VecDeque<ConversationEntry>,
-    /// Entries that came before one that is missing.
-    ahead: BTreeMap<Sequence, ConversationEntry>,
-    /// Key packages in hand, by device.
-    packages: BTreeMap<DeviceKey, KeyPackage>,
-    /// When it is asked again for those that were not there, and how often it was asked in vain.
-    packages_again: Option<UtcTime>,
-    packages_tries: u32,
-    /// When time alone brings something to do.
-    due: Option<UtcTime>,
-    /// Whether nothing is to be done before something happens.
-    settled: bool,
-    /// Nothing is sent before this time, because the coordinator would refuse it.
-    held_until: Option<UtcTime>,
-    /// Nothing is read before this time, because the coordinator would refuse that too.
-    reads_again: Option<UtcTime>,
-    /// Since when a receipt is owed, and when it is sent.
-    owes_since: Option<UtcTime>,
-    receipt_at: Option<UtcTime>,
-    /// Whether entries were lost since the last one that could be read.
-    has_gap: bool,
-    complaints: Complaints,
-}
-
 /// How far the conversations are read through after the coordinator was away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Listing {
@@ -140,130 +95,6 @@ pub struct Ask {
     /// The request.
     pub request: CoordRequest,
     about: Option<ConversationId>,
-}
-
-/// What a listener should know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Note {
-    /// Somebody said something, or what this account said is on its way.
-    Said {
-        /// With whom.
-        with: AccountId,
-        /// What.
-        said: Said,
-        /// Whether somebody writes whom the listener has not let in yet.
-        is_request: bool,
-    },
-    /// How an account stands to a message has changed.
-    Reacted {
-        /// With whom the conversation is.
-        with: AccountId,
-        /// Whose reaction.
-        by: AccountId,
-        /// To which message.
-        to: PostId,
-        /// The reaction; none where it was taken back.
-        reaction: Option<Reaction>,
-    },
-    /// What this account said has come further with a contact.
-    Progress {
-        /// With whom.
-        with: AccountId,
-        /// Up to which message.
-        upto: PostId,
-        /// How far.
-        progress: Progress,
-    },
-    /// The keys of a conversation are others now.
-    Rekeyed {
-        /// With whom.
-        with: AccountId,
-    },
-    /// Something is wrong.
-    Warning(String),
-}
-
-/// A message of a conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said {
-    /// Its name.
-    pub id: PostId,
-    /// Whose it is.
-    pub by: AccountId,
-    /// When it was said, by its author's calendar.
-    pub at: UtcTime,
-    /// What was said.
-    pub content: Content,
-    /// How far it has come; none for what others said.
-    pub progress: Option<Progress>,
-    /// Who has reacted to it, and how, each once.
-    pub reactions: Vec<(AccountId, Reaction)>,
-}
-
-/// How far a message of this account has come. A later one is greater.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Progress {
-    /// It waits on this device.
-    Waits,
-    /// The coordinator has it.
-    Sent,
-    /// A device of each other account has it.
-    Delivered,
-    /// The others have seen it, as far as they tell.
-    Read,
-}
-
-/// Why conversations cannot go on.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Trouble {
-    /// The database failed.
-    #[error(
-        "the database of conversations failed: {0}; see that the disk has room and the state folder is yours"
-    )]
-    Database(String),
-    /// The database does not hold what was written.
-    #[error("the database of conversations is damaged: {0}")]
-    Damaged(String),
-    /// A newer version has written it.
-    #[error("the database of conversations has version {actual}, this program knows {known}; update jamsync")]
-    Newer {
-        /// The version found.
-        actual: i64,
-        /// The version known.
-        known: i64,
-    },
-    /// A key could not be used.
-    #[error("a message could not be sealed: {0}; let us know")]
-    Keys(String),
-    /// Too much waits to be sent already.
-    #[error(
-        "{waiting} messages to this contact wait to be sent already; they go out once the coordinator takes them"
-    )]
-    Full {
-        /// How many.
-        waiting: u32,
-    },
-    /// The account is none of the contacts.
-    #[error("that is none of your contacts; `jamsync contacts` lists them")]
-    NoContact,
-    /// No such message is known here.
-    #[error("there is no such message here; `jamsync messages NAME` shows how each is called")]
-    NoMessage,
-    /// Several messages are meant.
-    #[error("several messages are called so, such as {one} and {other}; name more of the digits")]
-    Ambiguous {
-        /// The name of one.
-        one: String,
-        /// The name of another.
-        other: String,
-    },
-    /// There is nothing to decline.
-    #[error("there is no message request of this contact; `jamsync contacts block` keeps a contact away")]
-    NoRequest,
-    /// The listener has blocked the contact.
-    #[error("you have blocked this contact; `jamsync contacts unblock` lifts that")]
-    Blocked,
 }
 
 impl Conversations {
@@ -405,78 +236,7 @@ impl Conversations {
     }
 }
 
-impl Live {
-    /// The last entry that is here, where all up to `read` are dealt with.
-    fn last(&self, read: Sequence) -> Sequence {
-        self.entries.back().map_or(read, |entry| entry.sequence.max(read))
-    }
-
-    /// Takes an entry that need not be the next, where all up to `read` are dealt with.
-    fn bring(&mut self, read: Sequence, entry: ConversationEntry) {
-        if self.ahead.len() < ENTRIES_MAX && self.entries.len() < ENTRIES_MAX {
-            self.ahead.insert(entry.sequence, entry);
-        }
-        self.join_up(read);
-    }
-
-    /// Puts those entries behind the others that are next now.
-    fn join_up(&mut self, read: Sequence) {
-        while let Some(first) = self.ahead.first_entry() {
-            let next = self.entries.back().map_or(read, |entry| entry.sequence.max(read)).0.saturating_add(1);
-            if first.key().0 > next {
-                return;
-            }
-            let entry = first.remove();
-            if entry.sequence.0 == next {
-                self.entries.push_back(entry);
-            }
-        }
-    }
-
-    /// Something has happened that may bring something to do.
-    fn stir(&mut self) {
-        (self.settled, self.due) = (false, None);
-    }
-
-    /// The same, and whoever had no key package may have one now.
-    fn look_again(&mut self) {
-        self.stir();
-        (self.packages_again, self.packages_tries) = (None, 0);
-    }
-}
-
-impl Trouble {
-    fn mls(error: impl std::fmt::Display) -> Self {
-        Self::Keys(error.to_string())
-    }
-
-    fn value(error: impl std::fmt::Display) -> Self {
-        Self::Damaged(error.to_string())
-    }
-}
-
-impl From<rusqlite::Error> for Trouble {
-    fn from(error: rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-        match error.sqlite_error_code() {
-            Some(DatabaseCorrupt | NotADatabase) => Self::Damaged(error.to_string()),
-            _ => Self::Database(error.to_string()),
-        }
-    }
-}
-
-impl From<ShelfError> for Trouble {
-    fn from(error: ShelfError) -> Self {
-        match error {
-            ShelfError::Database(error) => error.into(),
-            ShelfError::Value(error) => Self::Damaged(error.to_string()),
-        }
-    }
-}
-
 /// How many messages wait to be sent at once: as many as a coordinator keeps for a friend who is away.
 const OUTBOX_MAX: u32 = 1_000;
-/// How many entries of a conversation wait to be dealt with that were told unasked.
-const ENTRIES_MAX: usize = 64;
 /// How many notes wait to be looked at.
 const NOTES_MAX: usize = 1_000;

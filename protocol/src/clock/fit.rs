@@ -44,6 +44,8 @@ pub(super) struct Fit {
     pub(super) offset_variance: f64,
     /// Variance of `slope`.
     pub(super) slope_variance: f64,
+    /// Points of the newest segment that it rests on, in the direction that has fewer: those that met no queue.
+    pub(super) points: usize,
 }
 
 /// One direction's points while they are fitted.
@@ -58,6 +60,8 @@ struct Side<'a> {
 
 #[derive(Clone, Copy, Default)]
 struct Sums {
+    /// Points that are not late.
+    points: usize,
     w: f64,
     x: f64,
     y: f64,
@@ -97,6 +101,7 @@ pub(super) fn fit(there: &[Point], back: &[Point], prior: &Prior) -> Option<Fit>
         offset_variance: (there_excess / there_sums.w + back_excess / back_sums.w) / 4.0
             + slope_variance * lever * lever,
         slope_variance,
+        points: there_sums.points.min(back_sums.points),
     })
 }
 
@@ -161,19 +166,22 @@ impl<'a> Side<'a> {
     /// How much less the points tell than independent ones would: neighbours are alike, or there are few.
     fn excess(&self, slope: f64, prior: &Prior) -> f64 {
         let (mut products, mut squares) = (0.0, 0.0);
+        let mut counted = 0.0_f64;
         for (run, &(level, _)) in runs(self.points).zip(&self.levels) {
             let mut before = 0.0;
             for point in run {
                 let late = point.y - self.sign * slope * point.x - level;
                 let z = late / libm::sqrt(variance(point, self.sigma, prior));
-                let kept = if z > LATE_MAX { 0.0 } else { z };
+                let (kept, counts) = if z > LATE_MAX { (0.0, 0.0) } else { (z, 1.0) };
+                counted += counts;
                 products += kept * before;
                 squares += kept * kept;
                 before = kept;
             }
         }
         let alike = if squares > 0.0 { (products / squares).clamp(0.0, 0.9) } else { 0.0 };
-        let few = 1.0 + 3.0 / (count(self.points) - 2.0).max(1.0);
+        // What was left out as late says nothing, and where it was much the others agree by chance.
+        let few = 1.0 + 3.0 / (counted - 2.0).max(1.0);
         few * (1.0 + alike) / (1.0 - alike)
     }
 }
@@ -186,6 +194,7 @@ fn variance(point: &Point, sigma: f64, prior: &Prior) -> f64 {
 
 impl Sums {
     fn add(&mut self, point: &Point, w: f64) {
+        self.points += usize::from(w > 0.0);
         self.w += w;
         self.x += w * point.x;
         self.y += w * point.y;

@@ -238,6 +238,7 @@ impl Replica {
     fn replace(&mut self, image: Image) -> Result<(), QueueError> {
         let (queue, at) = image.into_queue()?;
         let used = queue.used(self.me);
+        self.rename_unheard(used);
         self.next_edit = self.next_edit.max(used.edit.saturating_add(1));
         self.next_entry = self.next_entry.max(used.entry.saturating_add(1));
         self.ordered = queue;

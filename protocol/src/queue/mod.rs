@@ -50,6 +50,7 @@ mod image;
 mod limits;
 mod log;
 mod message;
+mod rename;
 mod replica;
 mod role;
 mod settled;

@@ -38,6 +38,8 @@ pub struct Replica {
     pub(super) next_entry: u32,
     /// The highest epoch in which this participant gave the order.
     pub(super) hosted_epoch: u32,
+    /// Whether a host may know an own edit by its name.
+    pub(super) has_proposed: bool,
     /// The number of the newest `Resume`.
     pub(super) question: u32,
     pub(super) events: VecDeque<QueueEvent>,
@@ -88,6 +90,7 @@ impl Replica {
         replica.next_edit = replica.next_edit.max(saved.next_edit).saturating_add(RESTORE_GAP);
         replica.next_entry = replica.next_entry.max(saved.next_entry).saturating_add(RESTORE_GAP);
         replica.hosted_epoch = saved.hosted_epoch;
+        replica.has_proposed = true;
         replica.rebase();
         Ok(replica)
     }
@@ -317,6 +320,7 @@ impl Replica {
                         let next = self.own.partition_point(|edit| edit.id.number <= *proposed);
                         let edit = self.own.get(next)?;
                         *proposed = edit.id.number;
+                        self.has_proposed = true;
                         QueueMessage::Propose(edit.clone())
                     }
                 };
@@ -350,6 +354,7 @@ impl Replica {
             next_edit: edit.saturating_add(1),
             next_entry: entry.saturating_add(1),
             hosted_epoch: 0,
+            has_proposed: false,
             question: 0,
             events: VecDeque::new(),
         }

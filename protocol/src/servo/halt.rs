@@ -20,6 +20,13 @@ pub(super) struct Sight {
     pub(super) fit: Fit,
 }
 
+impl Sight {
+    /// Whether it is where the line has it, as near as counts.
+    pub(super) fn is_on_line(&self) -> bool {
+        libm::fabs(self.late) < LEAST
+    }
+}
+
 /// Watches for a device that has stood still, or skipped.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Halt {
@@ -42,7 +49,7 @@ impl Halt {
     /// Takes what one callback shows. Where it proves that the device has moved: where its reports and its callbacks are
     /// since then, each by the line of before.
     pub(super) fn handle(&mut self, rate: SampleRate, report: Sight, callback: Sight) -> Option<[Sight; 2]> {
-        if libm::fabs(report.late) < LEAST {
+        if report.is_on_line() {
             self.run = None;
             return None;
         }

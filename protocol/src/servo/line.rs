@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::{
     fit::{Fit, Prior, Sample, fit},
-    halt::{Halt, Sight},
+    halt::Halt,
     pace::Pace,
     suspects::{RUN, Suspects},
     window::{Bin, Stamp, Window, nanos, nominal_span, seconds_between, slope_of, whole_frames},
@@ -96,40 +96,6 @@ impl AudibleLine {
         if let Some(pace) = &mut self.pace {
             pace.handle_suspend();
         }
-    }
-
-    /// A callback that came at `entered`, and the sink's report that its first frame, `frame`, is heard `delay` later.
-    /// Unlike [`handle_stamp`](Self::handle_stamp) this sees through reports that are wrong for seconds, as those of
-    /// sound servers are, by the pace at which the callbacks come; and it knows a device that stood still within 0.3 s.
-    pub fn handle_callback(&mut self, frame: Frames, entered: NodeTime, delay: Span) -> LineEvent {
-        let report = self.sight(Stamp { frame, audible: entered + delay });
-        let rate = self.rate;
-        let pace = self.pace.get_or_insert_with(|| Pace::new(rate));
-        let callback = pace.sight(Stamp { frame, audible: entered });
-        if self.coarse || report.is_none() || callback.is_none() {
-            self.halt = Halt::default();
-        }
-        if let (Some(report), Some(callback), false) = (report, callback, self.coarse)
-            && let Some([report, callback]) = self.halt.handle(rate, report, callback)
-        {
-            pace.follow(callback);
-            self.follow(report);
-            return LineEvent::Restarted;
-        }
-        let audible = pace.audible(frame, entered, delay);
-        self.handle_stamp(frame, audible)
-    }
-
-    /// How the line sees `stamp`; `None` before the first one, and of a frame that is not new.
-    pub(super) fn sight(&self, stamp: Stamp) -> Option<Sight> {
-        let late = self.above(self.origin?, stamp);
-        (stamp.frame > self.newest).then_some(Sight { stamp, late, fit: self.fit })
-    }
-
-    /// The device has moved to where `seen` is: the line begins anew there, with its slope of before.
-    pub(super) fn follow(&mut self, seen: Sight) {
-        self.fit = seen.fit;
-        self.restart(&[seen.stamp]);
     }
 
     /// A stamp: `frame` will be audible (or was) at `audible`, as far as the sink can tell. The time is that of
@@ -378,5 +344,6 @@ const COARSE_DEPTH_PLAIN: f64 = 3_000_000.0;
 /// Bins needed where the scatter is that deep.
 const COARSE_BINS_PLAIN: usize = 3;
 
+mod callback;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,12 @@
 
 use alloc::{boxed::Box, collections::VecDeque, vec::Vec};
 
-use super::{AudibleLine, LineEvent, fit::median, halt::Sight, window::Stamp};
+use super::{
+    AudibleLine, LineEvent,
+    fit::{count_f64, median},
+    halt::Sight,
+    window::Stamp,
+};
 use crate::{
     media::{Frames, SampleRate},
     time::{NodeTime, Span},
@@ -27,6 +32,29 @@ pub(super) struct Pace {
     /// It belongs to the device's buffer, so it holds on where the device has moved.
     usual: Option<f64>,
     scratch: Vec<f64>,
+    trial: Option<Trial>,
+    moved: Option<Move>,
+}
+
+/// A device that stood still, or skipped.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Move {
+    /// Its first frame since, or one soon after.
+    pub(super) since: Frames,
+    /// How much later frames are heard since.
+    pub(super) by: Span,
+}
+
+/// Callbacks that have moved. Whether the device has moved with them, the reports of the next parts tell on average: what
+/// they give beyond the callbacks is as before, or it differs by as much as the callbacks have moved.
+#[derive(Clone, Copy, Debug)]
+struct Trial {
+    moved: Move,
+    /// The parts' mean until then, in nanoseconds.
+    mean: f64,
+    /// Sum and number of the parts since.
+    sum: f64,
+    parts: u32,
 }
 
 impl Pace {
@@ -40,16 +68,35 @@ impl Pace {
             part_since: Frames::ZERO,
             usual: None,
             scratch: Vec::with_capacity(PARTS),
+            trial: None,
+            moved: None,
         }
     }
 
     /// When `frame` will be audible, its callback having come at `entered` with a report of `delay`: by that report, or,
-    /// where it is wrong in a way that no device is, by the pace of the callbacks.
-    pub(super) fn audible(&mut self, frame: Frames, entered: NodeTime, delay: Span) -> NodeTime {
+    /// where it is wrong in a way that no device is, by the pace of the callbacks. `is_on_line` says that the report is
+    /// where the device was foretold to be.
+    pub(super) fn audible(
+        &mut self,
+        frame: Frames,
+        entered: NodeTime,
+        delay: Span,
+        is_on_line: bool,
+    ) -> NodeTime {
         let reported = entered + delay;
+        let before = self.callbacks.audible_at(frame);
         let event = self.callbacks.handle_stamp(frame, entered);
         let Some(paced) = self.callbacks.audible_at(frame) else { return reported };
         let beyond = (reported - paced).as_secs_f64() * 1e9;
+        if let (LineEvent::Restarted, Some(before)) = (event, before) {
+            self.part.clear();
+            let by = paced - before;
+            if is_on_line {
+                self.rebase(by);
+            } else {
+                self.try_move(Move { since: self.callbacks.since().unwrap_or(frame), by });
+            }
+        }
         if event == LineEvent::Fine {
             self.fitted = Some(entered);
             self.learn(frame, beyond);
@@ -73,11 +120,66 @@ impl Pace {
     pub(super) fn follow(&mut self, seen: Sight) {
         self.callbacks.follow(seen);
         self.part.clear();
+        self.trial = None;
+    }
+
+    /// The device has moved, as callbacks and reports say. Asked for once.
+    pub(super) fn poll_move(&mut self) -> Option<Move> {
+        self.moved.take()
+    }
+
+    /// Whether the device has moved is known by other means.
+    pub(super) fn settle(&mut self) {
+        self.trial = None;
+    }
+
+    /// The callbacks have moved by so much and the device has not, as where a sound server fills its buffer otherwise: its
+    /// reports give as much less beyond the callbacks.
+    fn rebase(&mut self, by: Span) {
+        let by = by.as_secs_f64() * 1e9;
+        self.parts.iter_mut().chain(&mut self.usual).for_each(|beyond| *beyond -= by);
+    }
+
+    /// The callbacks have moved: what follows tells whether the device has.
+    fn try_move(&mut self, mut moved: Move) {
+        // They have moved again before it was told whether the device had.
+        if let Some(before) = self.trial.take() {
+            moved.by += before.moved.by;
+        }
+        let known = count_f64(self.parts.len());
+        let mean = self.parts.iter().sum::<f64>() / known.max(1.0);
+        let reach = self.parts.iter().fold(0.0, |reach, part| libm::fabs(part - mean).max(reach));
+        let is_clear = libm::fabs(moved.by.as_secs_f64() * 1e9) > (2.0 * reach).max(MOVE_LEAST);
+        self.trial = (self.parts.len() >= TRIAL_AFTER && is_clear).then_some(Trial {
+            moved,
+            mean,
+            sum: 0.0,
+            parts: 0,
+        });
+    }
+
+    /// One part more of the reports since the callbacks have moved.
+    fn judge(&mut self, middle: f64) {
+        let Some(trial) = &mut self.trial else { return };
+        trial.sum += middle;
+        trial.parts += 1;
+        if trial.parts < TRIAL_PARTS {
+            return;
+        }
+        let (off, moved) = (trial.sum / f64::from(trial.parts) - trial.mean, trial.moved);
+        let by = moved.by.as_secs_f64() * 1e9;
+        self.trial = None;
+        if libm::fabs(off) < 0.5 * libm::fabs(by) {
+            self.moved = Some(moved);
+        } else if libm::fabs(off + by) < 0.5 * libm::fabs(by) {
+            self.rebase(moved.by);
+        }
     }
 
     /// The machine slept: the callbacks may come at other times than foretold.
     pub(super) fn handle_suspend(&mut self) {
         self.callbacks.handle_suspend();
+        self.trial = None;
     }
 
     fn learn(&mut self, frame: Frames, beyond: f64) {
@@ -89,6 +191,7 @@ impl Pace {
             return;
         }
         if let Some(middle) = median(&mut self.part) {
+            self.judge(middle);
             self.parts.push_back(middle);
         }
         self.part.clear();
@@ -133,6 +236,11 @@ const UNFIT_MAX: Span = Span::from_millis(300);
 /// The most uncertain line of callbacks that may overrule a report. Devices that work in blocks of seconds, or wake up by
 /// a timer of their own, are above it.
 const SPREAD_MAX: Span = Span::from_micros(1_000);
+/// The least move of callbacks that is tried, in nanoseconds; what is less is left to the line.
+const MOVE_LEAST: f64 = 2e6;
+/// Parts that have to be known before, 2 s, and those that tell after it.
+const TRIAL_AFTER: usize = 8;
+const TRIAL_PARTS: u32 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -153,7 +261,7 @@ mod tests {
         let mut pace = Pace::new(SampleRate::HZ_48000);
         let mut heard = |n: u64, delay: Span| {
             let entered = NodeTime::ZERO + Span::from_millis(10 * i64::try_from(n).expect("small"));
-            pace.audible(Frames(480 * n), entered, delay) - entered
+            pace.audible(Frames(480 * n), entered, delay, false) - entered
         };
         let usual = Span::from_millis(80);
         for n in 0..1_000 {
@@ -173,7 +281,7 @@ mod tests {
         let mut pace = Pace::new(SampleRate::HZ_48000);
         let mut heard = |n: u64, delay: Span| {
             let entered = NodeTime::ZERO + Span::from_millis(10 * i64::try_from(n).expect("small"));
-            pace.audible(Frames(480 * n), entered, delay) - entered
+            pace.audible(Frames(480 * n), entered, delay, false) - entered
         };
         for n in 0..3_000 {
             let _ = heard(n, Span::from_millis(80));
@@ -197,7 +305,7 @@ mod tests {
                 frame = if sane { frame.saturating_add(wild % 100_000) } else { wild };
                 let time = if sane { rate.span_of(Frames(frame)).as_nanos() } else { time };
                 let delay = Span::from_nanos(if sane { delay % 100_000_000 } else { delay });
-                let _ = pace.audible(Frames(frame), NodeTime::from_nanos(time), delay);
+                let _ = pace.audible(Frames(frame), NodeTime::from_nanos(time), delay, frame % 3 == 0);
                 prop_assert!(pace.parts.len() <= PARTS && pace.part.len() < PART_MAX);
                 prop_assert!(pace.usual.is_none_or(f64::is_finite));
             }

@@ -89,6 +89,20 @@ impl Window {
         over
     }
 
+    /// The first frame that is known of.
+    pub(super) fn since(&self) -> Option<Frames> {
+        self.bins.front().map(|bin| bin.low.frame.min(bin.centre.frame)).or(self.open_since)
+    }
+
+    /// What was seen before `since` is heard later by so much.
+    pub(super) fn shift(&mut self, since: Frames, by: Span) {
+        let stamps =
+            self.bins.iter_mut().flat_map(|bin| [&mut bin.low, &mut bin.centre]).chain(&mut self.open);
+        for stamp in stamps.filter(|stamp| stamp.frame < since) {
+            stamp.audible += by;
+        }
+    }
+
     /// Closed bins in order of age, oldest first.
     pub(super) fn bins(&self) -> impl Iterator<Item = &Bin> + Clone {
         self.bins.iter()

@@ -56,6 +56,7 @@ impl Ledger {
     pub(super) fn shows(&mut self, who: usize, queue: &Queue, replaced: bool) {
         let now: Vec<EntryId> = queue.entries().map(|entry| entry.id).collect();
         if replaced {
+            self.rename(who, &now);
             self.let_go[who].retain(|entry| !now.contains(entry));
         } else if queue.played() >= PLAYED_MAX {
             let is_there: BTreeSet<EntryId> = now.iter().copied().collect();
@@ -63,6 +64,27 @@ impl Ledger {
             self.let_go[who].extend(front);
         }
         self.shown[who] = now;
+    }
+
+    /// What `who` added before it heard of the queue has other names since: those that are new to both, as many as have gone.
+    fn rename(&mut self, who: usize, now: &[EntryId]) {
+        let is_known = |entry: &EntryId| self.shown.iter().any(|shown| shown.contains(entry));
+        let gone = self.shown[who].iter().copied().filter(|entry| {
+            self.added.contains(entry) && !now.contains(entry) && !self.shown[1 - who].contains(entry)
+        });
+        let gone: Vec<EntryId> = gone.collect();
+        let new: Vec<EntryId> = now.iter().copied().filter(|entry| !is_known(entry)).collect();
+        if gone.len() != new.len() || new.iter().any(|entry| self.added.contains(entry)) {
+            return;
+        }
+        for (before, after) in gone.into_iter().zip(new) {
+            let sets = [&mut self.added, &mut self.removed, &mut self.open];
+            for set in sets.into_iter().chain(self.edits[who].iter_mut()) {
+                if set.remove(&before) {
+                    set.insert(after);
+                }
+            }
+        }
     }
 
     /// The queue of `who` as it is, in case it has let go of something since.

@@ -143,7 +143,7 @@ async fn fetch(link: &CoordinatorLink, (of, cover): (AccountId, Cover), path: Pa
         Err(LinkError::Refused(Refusal::UnknownCover)) => return Fetched::Missing,
         Err(LinkError::Refused(refusal)) => {
             let Some(wait) = refusal.retry_after() else { return Fetched::Missing };
-            tokio::time::sleep(wait.as_duration().min(PAUSE_MAX)).await;
+            tokio::time::sleep(wait.as_duration().clamp(PAUSE_LEAST, PAUSE_MAX)).await;
             return Fetched::Again;
         }
         Ok(_) | Err(_) => return Fetched::Missing,
@@ -167,5 +167,6 @@ fn keep(of: AccountId, cover: Cover, sealed: &SealedCover, path: &Path) -> Resul
     Ok(album::write(path, &thumbnail)?)
 }
 
-/// How long a coordinator that has too much to do is left alone at most.
+/// How long a coordinator that has too much to do is left alone at least, whatever it says, and at most.
+const PAUSE_LEAST: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);

@@ -266,3 +266,30 @@ fn an_order_that_begins_anew_settles_what_was_settled_and_keeps_what_comes() {
     assert!(host.queue() == guest.queue(), "the guest holds the host's state to the last tombstone");
     assert_eq!(named(host.queue(), "x").number, 6, "names are never given twice");
 }
+
+#[test]
+fn what_is_edited_before_the_first_word_of_the_host_is_not_lost_where_others_had_the_place_before() {
+    let (mut host, mut guest) = pair("ab");
+    guest.edit(Intent::Append(tracks("cde"))).expect("has room");
+    guest.edit(Intent::Remove(vec![named(guest.queue(), "d")])).expect("is there");
+    settle(&mut host, &mut guest);
+    assert_eq!(titles(host.queue()), "abce");
+    host.handle_disconnected(who(1));
+
+    // Another one, or the same one anew, comes to the same place and edits before it has heard of the queue.
+    let mut newcomer = Replica::new(who(1));
+    newcomer.edit(Intent::Append(tracks("xyz"))).expect("has room");
+    let (y, z) = (named(newcomer.queue(), "y"), named(newcomer.queue(), "z"));
+    newcomer.edit(Intent::Remove(vec![y])).expect("is there");
+    newcomer.edit(Intent::Move { entry: z, place: Place::Start }).expect("is there");
+    newcomer.edit(Intent::Append(tracks("w"))).expect("has room");
+    newcomer.edit(Intent::Undo).expect("there is one");
+    assert_eq!(titles(newcomer.queue()), "zx");
+    newcomer.become_guest(who(0));
+    newcomer.handle_connected(who(0));
+    host.handle_connected(who(1));
+    settle(&mut host, &mut newcomer);
+    assert_eq!(titles(host.queue()), "zabcex");
+    assert_eq!(titles(newcomer.queue()), "zabcex");
+    assert_eq!(newcomer.pending().count(), 0);
+}
