@@ -205,10 +205,11 @@ impl Case {
         }
     }
 
-    /// The same with a time of its own.
+    /// The same with a time of its own, and with no more edits than fit into it.
     #[must_use]
     pub fn lasting(mut self, seconds: Option<u32>) -> Self {
         self.seconds = seconds.unwrap_or(self.seconds);
+        self.edits = self.edits.take().and_then(|edits| edits.within(f64::from(self.seconds)));
         self
     }
 

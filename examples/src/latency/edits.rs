@@ -64,8 +64,29 @@ pub struct EditFigures {
     pub equal_after_ms: Option<f64>,
 }
 
+/// How long after the last edit of a run both queues are to be equal.
+pub(super) const SETTLES_WITHIN: Span = Span::from_secs(1);
 /// What an edit may take beside the path.
 const SLACK: Span = Span::from_millis(5);
+
+impl Edits {
+    /// How long after their beginning the run must still last.
+    pub(super) fn need_s(&self) -> f64 {
+        f64::from(self.count) / self.per_s + SETTLES_WITHIN.as_secs_f64()
+    }
+
+    /// As many of them as a run of so many seconds has room for; none where it has none.
+    pub(super) fn within(self, seconds: f64) -> Option<Self> {
+        let fits = |count: u32| self.at_s + Self { count, ..self.clone() }.need_s() < seconds;
+        // Each number is tried by halves: all below the first that does not fit do.
+        let (mut least, mut most) = (0, self.count);
+        while least < most {
+            let count = least + (most - least).div_ceil(2);
+            if fits(count) { least = count } else { most = count - 1 }
+        }
+        (least > 0).then_some(Self { count: least, ..self })
+    }
+}
 
 impl EditFigures {
     pub(super) fn of(allowed: &Allowed, runs: &[&EditRecord]) -> Option<Self> {
@@ -82,11 +103,37 @@ impl EditFigures {
             p50_ms: share(0.5)?,
             p99_ms: share(0.99)?,
             allowed_ms: millis(allowed.one_way_p99() + SLACK),
-            equal_after_ms: equal?.into_iter().max_by(f64::total_cmp),
+            equal_after_ms: equal.and_then(|each| each.into_iter().max_by(f64::total_cmp)),
         })
+    }
+
+    /// What 99 % took where those that were never shown count, too: infinite where they are more than the last one.
+    pub(super) const fn judged_p99_ms(&self) -> f64 {
+        if self.unseen * 100 > self.count { f64::INFINITY } else { self.p99_ms }
     }
 }
 
 ranged!(at: f64, 0.0 to 3600.0 "s");
 ranged!(rate: f64, 0.1 to 20.0 "a second");
 ranged!(count: u32, 1.0 to 10000.0 "whole edits");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::latency::Case;
+
+    #[test]
+    fn queues_that_never_become_equal_are_told_and_edits_that_are_never_seen_keep_no_limit() {
+        let case = Case::built_in("edits150").expect("known");
+        let edit = |until_other_ms| EditDelay { at_ns: TrueTime::default(), by: Who::A, until_other_ms };
+        let of = |delays, equal_after_ms| {
+            let record = EditRecord { delays, equal_after_ms, entries: 3 };
+            EditFigures::of(&Allowed::by(&case), &[&record]).expect("one was seen")
+        };
+        let seen = of(vec![edit(Some(80.0))], Some(100.0));
+        assert_eq!((seen.equal_after_ms, seen.judged_p99_ms()), (Some(100.0), 80.0));
+        let never = of(vec![edit(Some(80.0)), edit(None)], None);
+        assert_eq!((never.equal_after_ms, never.unseen), (None, 1));
+        assert!(never.judged_p99_ms().is_infinite());
+    }
+}

@@ -19,6 +19,7 @@ mod goals;
 mod happening;
 mod html;
 mod incident;
+mod judge;
 pub mod live;
 mod measure;
 mod music;

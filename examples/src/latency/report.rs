@@ -1,7 +1,8 @@
 //! What the runs of one case add up to. Percentiles pool the windows of all runs that are not void; a window is
-//! never left out for being bad.
+//! never left out for being bad. One that failed has no skew: it is counted apart, and weighs where a claim or a goal
+//! is judged.
 
-use std::{collections::BTreeMap, ops::Add as _};
+use std::collections::BTreeMap;
 
 use jamsync_protocol::time::Span;
 use serde::{Deserialize, Serialize};
@@ -91,13 +92,14 @@ pub struct Figures {
 pub struct CommandFigures {
     /// How many commands.
     pub count: usize,
-    /// Median and 99 % until the output of the one who gave it.
-    pub own_ms: [f64; 2],
+    /// Median and 99 % until the output of the one who gave it; none where none showed it.
+    pub own_ms: Option<[f64; 2]>,
     /// Median and 99 % until the other's.
-    pub other_ms: [f64; 2],
+    pub other_ms: Option<[f64; 2]>,
     /// Outputs that did not show it within 1.5 s.
     pub unseen: usize,
-    /// By how much the worst output of who gave it passed what the goals allow; negative where none did.
+    /// By how much the worst output of who gave it passed what the goals allow, of those that showed it; negative where
+    /// none did. It says nothing where none showed it.
     #[serde(default)]
     pub own_over_ms: f64,
     /// The same of the other's.
@@ -168,62 +170,9 @@ impl Report {
         }
     }
 
-    /// The figures that can be asserted, by name.
-    #[must_use]
-    pub fn figures(&self) -> Vec<(&'static str, Option<f64>)> {
-        let count = |n: usize| Some(float(n));
-        let starts = self.start_errors_us.iter().map(|start| start.map_or(f64::INFINITY, f64::abs));
-        let over = self.commands.values().map(|figures| figures.own_over_ms.max(figures.other_over_ms));
-        let slowest = self.recovered().map(|all| all.slowest_ms.unwrap_or(f64::INFINITY));
-        vec![
-            ("p50_us", self.raw.map(|f| f.p50_us)),
-            ("p95_us", self.raw.map(|f| f.p95_us)),
-            ("p99_us", self.raw.map(|f| f.p99_us)),
-            ("max_us", self.raw.map(|f| f.max_us)),
-            ("p99_after_60_s_us", self.raw_after_60_s.map(|f| f.p99_us)),
-            ("net_p50_us", self.net.map(|f| f.p50_us)),
-            ("net_p99_us", self.net.map(|f| f.p99_us)),
-            ("net_p99_after_60_s_us", self.net_after_60_s.map(|f| f.p99_us)),
-            ("worst_run_p99_us", self.worst_run_p99_us),
-            ("start_error_us", starts.max_by(f64::total_cmp)),
-            ("clock_error_max_us", self.clock_error.map(|f| f.max_us)),
-            ("command_over_ms", over.max_by(f64::total_cmp)),
-            ("commands_unseen", count(self.commands.values().map(|of| of.unseen).sum())),
-            ("edit_p99_ms", self.edits.map(|edits| edits.p99_ms)),
-            ("edit_over_ms", self.edits.map(|edits| edits.p99_ms - edits.allowed_ms)),
-            ("edits_unseen", self.edits.and_then(|edits| count(edits.unseen))),
-            ("queues_equal_ms", self.edits.and_then(|edits| edits.equal_after_ms)),
-            ("recovery_ms", slowest.max_by(f64::total_cmp)),
-            (
-                "survivor_discontinuities",
-                self.recovered().map(|all| all.disturbed).reduce(usize::add).and_then(count),
-            ),
-            ("bound_over_goal", self.bound_over_goal),
-            ("bound_broken", count(self.bound_broken)),
-            ("discontinuities", count(self.discontinuities)),
-            ("failures", count(self.failures)),
-            ("troubles", count(self.troubles.len())),
-            ("void_runs", count(self.void_seeds.len())),
-        ]
-    }
-
     /// The recoveries, by what they were from.
     pub(super) fn recovered(&self) -> impl Iterator<Item = &RecoveryFigures> {
         [&self.recoveries, &self.after_new_addresses, &self.after_outages].into_iter().flatten()
-    }
-
-    /// Whether each goal is reached: what, the figure in microseconds, the goal.
-    #[must_use]
-    pub fn against_goal(&self) -> Vec<(&'static str, Option<f64>, f64)> {
-        let Some(goal) = self.goal else { return Vec::new() };
-        let mut lines = vec![
-            ("p50", self.net.map(|f| f.p50_us), f64::from(goal.p50_us)),
-            ("p99", self.net.map(|f| f.p99_us), f64::from(goal.p99_us)),
-        ];
-        if let Some(after) = goal.p99_after_60_s_us {
-            lines.push(("p99 after 60 s", self.net_after_60_s.map(|f| f.p99_us), f64::from(after)));
-        }
-        lines
     }
 }
 
@@ -311,9 +260,10 @@ impl CommandFigures {
             let seen: Vec<(f64, Span)> = commands.iter().filter_map(of).collect();
             let mut spans: Vec<Span> = seen.iter().map(|(ms, _)| Span::from_secs_f64(ms * 1e-3)).collect();
             spans.sort();
-            let shares = [0.5, 0.99].map(|share| percentile(&spans, share).map_or(0.0, millis));
+            let share = |share| percentile(&spans, share).map(millis);
             let over = seen.iter().map(|(ms, allowed)| ms - millis(*allowed));
-            (shares, over.max_by(f64::total_cmp).unwrap_or(0.0), spans.len())
+            let worst = over.max_by(f64::total_cmp).unwrap_or(0.0);
+            (share(0.5).zip(share(0.99)).map(<[f64; 2]>::from), worst, spans.len())
         });
         Self {
             count: commands.len(),
@@ -324,17 +274,33 @@ impl CommandFigures {
             other_over_ms: other.1,
         }
     }
+
+    /// By how much the worst output passed what is allowed; one that never showed the command did so without end.
+    pub(super) const fn worst_over_ms(&self) -> f64 {
+        if self.unseen > 0 { f64::INFINITY } else { self.own_over_ms.max(self.other_over_ms) }
+    }
+
+    /// What outputs that showed it took, median and 99 %, and by how much the worst passed what is allowed: of the one who
+    /// gave it and of the other, with a dash for what was not seen.
+    pub(super) fn shown(&self) -> [[String; 3]; 2] {
+        [(self.own_ms, self.own_over_ms), (self.other_ms, self.other_over_ms)].map(|(took, over)| {
+            took.map_or(["-", "-", "-"].map(str::to_owned), |[half, most]| {
+                [format!("{half:.1}"), format!("{most:.1}"), format!("{over:+.1}")]
+            })
+        })
+    }
 }
 
 fn millis(span: Span) -> f64 {
     span.as_secs_f64() * 1e3
 }
 
-fn micros(span: Span) -> f64 {
-    span.as_secs_f64() * 1e6
+/// In microseconds; infinite for [`Span::MAX`].
+pub(super) fn micros(span: Span) -> f64 {
+    if span == Span::MAX { f64::INFINITY } else { span.as_secs_f64() * 1e6 }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "no report counts 2^53 of anything")]
-const fn float(count: usize) -> f64 {
+pub(super) const fn float(count: usize) -> f64 {
     count as f64
 }

@@ -26,6 +26,17 @@ impl Case {
         self.too_late().len()
     }
 
+    /// What of `whole` is left out because this, the same, is shorter: a sentence each.
+    #[must_use]
+    pub fn left_out_of(&self, whole: &Self) -> Vec<String> {
+        let [fit, all] = [self, whole].map(|case| case.edits.as_ref().map_or(0, |edits| edits.count));
+        let (late, seconds) = (self.left_out(), self.seconds);
+        let late = (late > 0)
+            .then(|| format!("{late} of what is to happen comes too late for {seconds} s and is left out"));
+        let edits = (fit < all).then(|| format!("{seconds} s have room for {fit} of the {all} edits"));
+        late.into_iter().chain(edits).collect()
+    }
+
     /// The first value that does not fit the others.
     pub(super) fn misfit(&self) -> Option<Misfit> {
         let ways = [("a_to_b", &self.path.a_to_b), ("b_to_a", &self.path.b_to_a)];
@@ -62,10 +73,7 @@ impl Case {
         let sleeps = self.sleeps.iter().map(|sleep| (sleep.at_s, 0.0));
         let kills = self.kills.iter().map(|kill| (kill.at_s, kill.away_s + back));
         let moves = self.new_addresses.iter().map(|new| (new.at_s, back));
-        let edits = self
-            .edits
-            .iter()
-            .map(|edits| (edits.at_s, f64::from(edits.count) / edits.per_s + SETTLES_WITHIN.as_secs_f64()));
+        let edits = self.edits.iter().map(|edits| (edits.at_s, edits.need_s()));
         let lists: [(&str, Vec<(f64, f64)>); 6] = [
             ("actions", actions.collect()),
             ("clock_steps", steps.collect()),
@@ -131,8 +139,6 @@ fn spikes(way: &'static str, link: &LinkConfig) -> Option<Misfit> {
 }
 
 const NAME_MAX: usize = 40;
-/// How long after the last edit of a run both queues are to be equal.
-const SETTLES_WITHIN: Span = Span::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -187,6 +193,28 @@ mod tests {
     #[test]
     fn a_case_that_is_cut_short_says_how_much_it_leaves_out() {
         let case = Case::built_in("suspend").expect("known");
-        assert_eq!([case.left_out(), case.lasting(Some(30)).left_out()], [0, 1]);
+        assert_eq!([case.left_out(), case.clone().lasting(Some(30)).left_out()], [0, 1]);
+        let [told] = &case.clone().lasting(Some(30)).left_out_of(&case)[..] else { panic!("one sentence") };
+        assert_eq!(told, "1 of what is to happen comes too late for 30 s and is left out");
+        assert!(case.left_out_of(&case).is_empty());
+    }
+
+    #[test]
+    fn a_case_that_is_cut_short_makes_as_many_edits_as_both_sides_can_settle() {
+        let whole = Case::built_in("edits150").expect("known");
+        let edits = |case: &Case| case.edits.as_ref().map(|edits| edits.count);
+        assert_eq!(edits(&whole.clone().lasting(None)), Some(1_000));
+        let short = whole.clone().lasting(Some(30));
+        let made = short.edits.clone().expect("some fit");
+        let ends = |count: u32| made.at_s + f64::from(count) / made.per_s + 1.0;
+        assert!(ends(made.count) < 30.0 && ends(made.count + 1) >= 30.0, "{made:?}");
+        assert_eq!(short.left_out(), 0);
+        assert_eq!(
+            short.left_out_of(&whole),
+            [format!("30 s have room for {} of the 1000 edits", made.count)]
+        );
+        let mut late = whole;
+        late.edits.as_mut().expect("edits").at_s = 29.0;
+        assert_eq!(edits(&late.lasting(Some(30))), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Figures, Report};
+use super::{Figures, Report, RunRecord};
 
 /// The tables: the skew, and what commands, edits and recoveries took where there were any.
 #[must_use]
@@ -32,11 +32,12 @@ fn skews(text: &mut String, reports: &[Report]) -> std::fmt::Result {
             let after = goal.p99_after_60_s_us.map_or(String::new(), |us| format!("; after 60 s {us}"));
             format!("{} / {}{after}", goal.p50_us, goal.p99_us)
         });
-        let firsts = report.runs.iter().filter_map(|run| run.score.as_ref()?.starts.first()?.skew);
-        let entry = firsts
-            .map(|skew| skew.abs())
-            .max()
-            .map_or("none".to_owned(), |skew| format!("{:.0}", skew.as_secs_f64() * 1e6));
+        let first = |run: &RunRecord| {
+            let first = run.score.as_ref()?.starts.first()?;
+            Some((first.skew? - run.hidden_skew_at(first.at)).abs())
+        };
+        let entry = report.valid_runs().filter_map(first).max();
+        let entry = entry.map_or("none".to_owned(), |skew| format!("{:.0}", skew.as_secs_f64() * 1e6));
         writeln!(
             text,
             "| {} | {} of {} s | {goal} | {} | {} | {} | {} | {entry} | {} | {} | {} of {} | {} | {} |",
@@ -70,11 +71,11 @@ fn commands(text: &mut String, reports: &[Report]) -> std::fmt::Result {
     )?;
     for report in reports {
         for (name, of) in &report.commands {
-            let ([own, own99], [other, other99]) = (of.own_ms, of.other_ms);
+            let [[own, own99, own_over], [other, other99, other_over]] = of.shown();
             writeln!(
                 text,
-                "| {} | {name} | {} | {own:.1} / {own99:.1} | {other:.1} / {other99:.1} | {:+.1} | {:+.1} | {} |",
-                report.case.name, of.count, of.own_over_ms, of.other_over_ms, of.unseen
+                "| {} | {name} | {} | {own} / {own99} | {other} / {other99} | {own_over} | {other_over} | {} |",
+                report.case.name, of.count, of.unseen
             )?;
         }
     }

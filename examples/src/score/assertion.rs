@@ -2,7 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{Score, Summary, number::float};
+use super::{
+    Score,
+    number::{float, whole},
+};
 
 /// One figure of a score, and the most it may be.
 #[derive(Clone, Copy, Debug)]
@@ -11,7 +14,8 @@ pub struct Assertion {
     limit: f64,
 }
 
-/// A figure that can be asserted, and how it is read; none where no window could be scored.
+/// A figure that can be asserted, and how it is read; none where no window could be scored. A window that failed counts
+/// as infinitely far off: who falls silent is not in step.
 #[derive(Debug)]
 struct Figure {
     name: &'static str,
@@ -27,11 +31,11 @@ pub struct AssertionError {
 }
 
 static FIGURES: [Figure; 8] = [
-    Figure { name: "p50_us", read: |score| micros(score, |s| s.p50.as_secs_f64()) },
-    Figure { name: "p95_us", read: |score| micros(score, |s| s.p95.as_secs_f64()) },
-    Figure { name: "p99_us", read: |score| micros(score, |s| s.p99.as_secs_f64()) },
-    Figure { name: "max_us", read: |score| micros(score, |s| s.max.as_secs_f64()) },
-    Figure { name: "median_us", read: |score| micros(score, |s| s.median.abs().as_secs_f64()) },
+    Figure { name: "p50_us", read: |score| size(score, 0.5) },
+    Figure { name: "p95_us", read: |score| size(score, 0.95) },
+    Figure { name: "p99_us", read: |score| size(score, 0.99) },
+    Figure { name: "max_us", read: |score| size(score, 1.0) },
+    Figure { name: "median_us", read: median },
     Figure { name: "drift_ppm", read: |score| score.summary.map(|s| s.drift.0.abs()) },
     Figure { name: "discontinuities", read: |score| Some(float(score.disturbances.len())) },
     Figure { name: "failures", read: |score| Some(float(score.windows_failed)) },
@@ -62,8 +66,32 @@ impl fmt::Display for Assertion {
     }
 }
 
-fn micros(score: &Score, read: fn(&Summary) -> f64) -> Option<f64> {
-    score.summary.as_ref().map(|summary| read(summary) * 1e6)
+/// The size of the skew that `share` of the windows do not exceed.
+fn size(score: &Score, share: f64) -> Option<f64> {
+    score.summary?;
+    quantile(skews(score, f64::INFINITY).map(f64::abs).collect(), share)
+}
+
+/// The size of the median, on whichever side the windows that failed would lie.
+fn median(score: &Score) -> Option<f64> {
+    score.summary?;
+    let of = |failed| Some(quantile(skews(score, failed).collect(), 0.5)?.abs());
+    Some(of(f64::INFINITY)?.max(of(f64::NEG_INFINITY)?))
+}
+
+/// The skew of every window in microseconds, `failed` for one that failed.
+fn skews(score: &Score, failed: f64) -> impl Iterator<Item = f64> {
+    score.windows.iter().filter_map(move |window| {
+        let skew = window.verdict.skew().map(|skew| skew.as_secs_f64() * 1e6);
+        skew.or_else(|| window.verdict.is_failure().then_some(failed))
+    })
+}
+
+/// The smallest of the values that `share` of them do not exceed.
+fn quantile(mut values: Vec<f64>, share: f64) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let rank = whole((share * float(values.len())).ceil()).clamp(1, values.len().max(1));
+    values.get(rank - 1).copied()
 }
 
 fn names() -> String {
@@ -72,7 +100,10 @@ fn names() -> String {
 
 #[cfg(test)]
 mod tests {
+    use jamsync_protocol::time::Span;
+
     use super::*;
+    use crate::score::{Plan, TrueTime, Verdict, Window};
 
     #[test]
     fn an_assertion_names_a_known_figure_and_a_finite_number() {
@@ -80,5 +111,27 @@ mod tests {
         for wrong in ["", "p99_us", "p98_us<=1", "p99_us<=", "p99_us<=nan", "p99_us>=1", "p99_us<=inf"] {
             assert!(wrong.parse::<Assertion>().is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn windows_that_failed_keep_a_limit_from_holding_by_their_share() {
+        let score = |scored: usize, failed: usize| {
+            let skew = Verdict::Scored { skew: Span::from_micros(-10), likeness: 1.0 };
+            let verdicts = [vec![skew; scored], vec![Verdict::SecondSilent; failed]].concat();
+            let window = |verdict| Window { at: TrueTime::default(), verdict };
+            let windows = verdicts.into_iter().map(window).collect();
+            Score::of(&Plan::default(), windows, Vec::new(), Vec::new())
+        };
+        let holds = |claim: &str, score: &Score| claim.parse::<Assertion>().expect("valid").holds(score);
+        let silent = score(60, 40);
+        for claim in ["p95_us<=100", "p99_us<=100", "max_us<=100"] {
+            assert!(!holds(claim, &silent) && holds(claim, &score(60, 0)), "{claim}");
+        }
+        for claim in ["p50_us<=10", "median_us<=10"] {
+            assert!(holds(claim, &silent) && !holds(claim, &score(40, 60)), "{claim}");
+        }
+        let one = score(1_999, 1);
+        assert!(holds("p99_us<=10", &one) && !holds("max_us<=10", &one));
+        assert!(!holds("p50_us<=10", &score(0, 4)) && !holds("p50_us<=10", &score(0, 0)));
     }
 }
