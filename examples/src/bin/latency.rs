@@ -87,7 +87,7 @@ struct Runs {
     /// How long each run is scored; the scenario says otherwise
     #[arg(long, value_parser = clap::value_parser!(u32).range(20..=3_600))]
     seconds: Option<u32>,
-    /// Where finished runs are kept; those of the same build are not repeated
+    /// Where finished runs are kept; those of the same build are not repeated, unless --keep is given
     #[arg(long, value_name = "DIR", default_value = "target/latency")]
     results: PathBuf,
     /// How many runs at once; more than two disturb each other where they play in real time
@@ -126,7 +126,7 @@ struct PeerArguments {
     #[arg(long)]
     listen: bool,
     /// How long the clocks are compared, while both record
-    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(i64).range(5..=300), conflicts_with = "code")]
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(i64).range(10..=300), conflicts_with = "code")]
     seconds: i64,
     /// What the listening machine printed
     #[arg(long, required_unless_present = "listen", conflicts_with = "listen")]
@@ -136,10 +136,16 @@ struct PeerArguments {
     json: Option<PathBuf>,
 }
 
-const PEER_EXAMPLES: &str = "Both start recording first, with the readings of CLOCK_MONOTONIC_RAW in \
-    NAME.stamps.csv: lines of frame,nanoseconds. A node with a virtual sound card writes both.\n\n\
+const PEER_EXAMPLES: &str = "This measures nodes with virtual sound cards, which record what they play and stamp it. \
+    Both first start theirs so, after `jamsync stop`, and play together:\n\n\
+    Ana:  mkdir -p recordings; jamsync daemon --sink virtual --record recordings/ana\n\
+    Ben:  mkdir -p recordings; jamsync daemon --sink virtual --record recordings/ben\n\n\
+    and while the music plays:\n\n\
     Ana:  latency peer 0.0.0.0:4490 recordings/ana --listen\n\
     Ben:  latency peer ana.example:4490 recordings/ben --code CODE-FROM-ANA\n\n\
+    For a recorder of your own, write NAME.wav, and beside it NAME.stamps.csv: lines of frame,nanoseconds, where \
+    the first counts the frames of the WAV from 0 and the second is what CLOCK_MONOTONIC_RAW reads when that frame is \
+    heard. Both rise from line to line; the first line may be a heading.\n\n\
     The recordings of that time travel unencrypted, as one channel of 16 bit.";
 
 #[tokio::main]
@@ -164,8 +170,13 @@ async fn main() -> ExitCode {
 
 fn trouble(error: &anyhow::Error) -> ExitCode {
     eprintln!("latency: {error:#}");
-    ExitCode::from(4)
+    ExitCode::from(if error.is::<WrongUse>() { 2 } else { 4 })
 }
+
+/// What the command line or a scenario file asks for cannot be, and nothing was begun.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:#}")]
+struct WrongUse(anyhow::Error);
 
 /// Whether every assertion holds.
 async fn run(command: Command) -> anyhow::Result<bool> {
@@ -193,27 +204,8 @@ async fn run(command: Command) -> anyhow::Result<bool> {
 
 /// Plays every scenario by each seed, in virtual time where a machine is given, and reports.
 async fn play(options: &Runs, machine: Option<Machine>) -> anyhow::Result<bool> {
-    let with_goal = || Case::names().filter(|name| Goal::of(name).is_some());
-    let names = options.scenarios.iter().flat_map(|name| match name.as_str() {
-        "goals" => with_goal().map(str::to_owned).collect(),
-        name => vec![name.to_owned()],
-    });
     // What cannot be played or asserted is said before hours have passed.
-    let cases =
-        names.map(|name| Ok(case(&name)?.lasting(options.seconds))).collect::<anyhow::Result<Vec<Case>>>()?;
-    for case in &cases {
-        if machine.is_some() { simulate::check(case) } else { live::check(case) }?;
-        let nothing = Report::of(case.clone(), Vec::new());
-        options.claims.iter().try_for_each(|claim| judged(claim, &nothing).map(drop))?;
-        if case.left_out() > 0 {
-            println!(
-                "{}: {} of what is to happen comes too late for {} s and is left out",
-                case.name,
-                case.left_out(),
-                case.seconds
-            );
-        }
-    }
+    let cases = cases(options, machine.is_some()).map_err(WrongUse)?;
     let (mut reports, mut all_hold) = (Vec::new(), true);
     for case in cases {
         let report = report(options, machine, case).await?;
@@ -231,7 +223,39 @@ async fn play(options: &Runs, machine: Option<Machine>) -> anyhow::Result<bool> 
     if reports.iter().any(|report| report.seeds.is_empty()) {
         bail!("no run counts: the machine was too busy each time; close other programs and run it again");
     }
+    if let Some(report) = reports.iter().find(|report| !report.is_measured()) {
+        let why = report.troubles.first().map_or("no sound was compared", String::as_str);
+        bail!("nothing could be measured of {}: {why}; the lines above name each step", report.case.name);
+    }
     Ok(all_hold)
+}
+
+/// The cases to play, each of which can be played and judged.
+fn cases(options: &Runs, is_simulated: bool) -> anyhow::Result<Vec<Case>> {
+    if is_simulated && options.keep.is_some() {
+        bail!("--keep is for the recordings of live runs, and a simulated one makes none: leave it out");
+    }
+    let with_goal = || Case::names().filter(|name| Goal::of(name).is_some());
+    let names = options.scenarios.iter().flat_map(|name| match name.as_str() {
+        "goals" => with_goal().map(str::to_owned).collect(),
+        name => vec![name.to_owned()],
+    });
+    let mut cases: Vec<Case> = Vec::new();
+    for name in names {
+        let whole = case(&name)?;
+        let case = whole.clone().lasting(options.seconds);
+        if is_simulated { simulate::check(&case) } else { live::check(&case) }?;
+        if cases.iter().any(|other| other.name == case.name) {
+            bail!("{0} is asked for twice, and one result would replace the other: name it once", case.name);
+        }
+        let nothing = Report::of(case.clone(), Vec::new());
+        options.claims.iter().try_for_each(|claim| judged(claim, &nothing).map(drop))?;
+        for left_out in case.left_out_of(&whole) {
+            println!("{}: {left_out}", case.name);
+        }
+        cases.push(case);
+    }
+    Ok(cases)
 }
 
 async fn report(options: &Runs, machine: Option<Machine>, case: Case) -> anyhow::Result<Report> {
@@ -277,27 +301,25 @@ fn case(name: &str) -> anyhow::Result<Case> {
 
 fn write_out(options: &Runs, report: &Report) -> anyhow::Result<()> {
     let failed = |path: &Path| format!("cannot write {}", path.display());
-    let named = |path: &PathBuf| match options.scenarios.as_slice() {
-        [one] if one != "goals" => path.clone(),
-        _ => {
-            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-            let file = PathBuf::from(format!("{stem}-{}", report.case.name));
-            path.with_file_name(match path.extension() {
-                Some(extension) => file.with_extension(extension),
-                None => file,
-            })
-        }
-    };
-    if let Some(path) = &options.json.as_ref().map(named) {
+    let is_one = matches!(options.scenarios.as_slice(), [one] if one != "goals");
+    let named = |path: &Path| if is_one { path.to_owned() } else { of_case(path, &report.case.name) };
+    if let Some(path) = &options.json.as_deref().map(named) {
         std::fs::write(path, serde_json::to_vec_pretty(report)?).with_context(|| failed(path))?;
     }
-    if let Some(folder) = &options.csv.as_ref().map(named) {
+    if let Some(folder) = &options.csv.as_deref().map(named) {
         write_series(report, folder).with_context(|| failed(folder))?;
     }
-    if let Some(path) = &options.html.as_ref().map(named) {
+    if let Some(path) = &options.html.as_deref().map(named) {
         std::fs::write(path, page(report)).with_context(|| failed(path))?;
     }
     Ok(())
+}
+
+/// The file for one of several cases: its name before the ending, whatever other dots there are.
+fn of_case(path: &Path, case: &str) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let ending = path.extension().map(|ending| format!(".{}", ending.to_string_lossy())).unwrap_or_default();
+    path.with_file_name(format!("{stem}-{case}{ending}"))
 }
 
 fn recording(file: &Path, assertions: &[Assertion]) -> anyhow::Result<bool> {
@@ -339,4 +361,20 @@ fn read(path: &Path) -> anyhow::Result<Report> {
         path.display()
     );
     serde_json::from_value(value).with_context(foreign)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_case_stands_before_the_ending_of_its_file_and_replaces_nothing() {
+        for (path, wanted) in [
+            ("out/results-0.1.json", "out/results-0.1-lan.json"),
+            ("results", "results-lan"),
+            ("page.html", "page-lan.html"),
+        ] {
+            assert_eq!(of_case(Path::new(path), "lan"), Path::new(wanted));
+        }
+    }
 }

@@ -17,7 +17,7 @@ pub struct RunRecord {
     /// How it was played.
     #[serde(default)]
     pub mode: Mode,
-    /// Which program played: it changes with each build of the node.
+    /// Which programs played and measured: it changes with each build of one of them.
     pub build: String,
     /// What the run was put through.
     pub case: Case,

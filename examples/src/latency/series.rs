@@ -1,5 +1,5 @@
-//! The runs of one case, seed by seed, some of them at once. A run that was finished before by the same build is not
-//! repeated, so that an interrupted series goes on where it was.
+//! The runs of one case, seed by seed, some of them at once. A run that was finished and scored before by the same build
+//! is not repeated, so that an interrupted series goes on where it was.
 
 use std::{
     path::{Path, PathBuf},
@@ -53,8 +53,7 @@ impl Series {
         let build = match &player {
             Player::Live(places) => live::build(&places.binaries)?,
             Player::Simulated { machine, .. } => {
-                let program = std::env::current_exe().context("unknown which program this is")?;
-                format!("{}, lateness {}", live::build_of(&program)?, machine.lateness)
+                format!("{}, lateness {}", live::build_of(&live::harness()?)?, machine.lateness)
             }
         };
         let store = match &player {
@@ -75,7 +74,7 @@ impl Series {
         let mut runs: Vec<RunRecord> = Vec::new();
         let mut playing = JoinSet::new();
         for seed in seeds {
-            if let Some(finished) = this.store.find(&this.case, seed, &this.build) {
+            if let Some(finished) = this.finished(seed) {
                 say(&format!("{} with seed {seed}: finished before, reused", this.case.name));
                 runs.push(finished);
                 progress.end(seed);
@@ -95,6 +94,12 @@ impl Series {
         Ok(runs)
     }
 
+    /// A run that was finished before; none where recordings are asked for, which it did not leave.
+    fn finished(&self, seed: u64) -> Option<RunRecord> {
+        let records = matches!(&self.player, Player::Live(places) if places.recordings.is_some());
+        if records { None } else { self.store.find(&self.case, seed, &self.build) }
+    }
+
     /// A run that is not void, or the last of [`ATTEMPTS`].
     async fn valid_run(&self, seed: u64, played: &Played) -> anyhow::Result<RunRecord> {
         let mut attempt = 1;
@@ -103,7 +108,10 @@ impl Series {
             say(&format!("{name} with seed {seed}: {seconds} s, attempt {attempt}"));
             let record = self.run(seed, played).await?;
             if record.voidness() == Voidness::Valid {
-                self.store.keep(&record)?;
+                // What could not be scored may be scored the next time.
+                if record.score.is_some() {
+                    self.store.keep(&record)?;
+                }
                 return Ok(record);
             }
             say(&format!(
@@ -150,5 +158,37 @@ async fn next_of(
             }
             _ = ticks.tick() => progress.draw(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(recordings: Option<PathBuf>) -> live::Places {
+        live::Places { binaries: PathBuf::new(), music: PathBuf::new(), recordings }
+    }
+
+    /// A series of short runs, of which the finished ones are kept in the folder `results`.
+    fn series(results: &Path) -> Series {
+        let case = Case { piece_s: 20, ..Case::built_in("lan").expect("known") }.lasting(Some(4));
+        let store = Store::open(results).expect("a folder");
+        Series { case, store, build: "test".into(), player: Player::Live(places(None)) }
+    }
+
+    #[test]
+    fn a_run_that_was_not_scored_is_played_again_and_so_is_one_whose_recordings_are_asked_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let series = series(folder.path());
+        let (machine, played) = (simulate::Machine::default(), Played::default());
+        let record = simulate::run(&series.case, 1, folder.path(), machine, "test", &played).expect("a run");
+        assert!(record.score.is_some());
+        // As earlier versions kept it.
+        series.store.keep(&RunRecord { score: None, ..record.clone() }).expect("writes");
+        assert_eq!(series.finished(1), None);
+        series.store.keep(&record).expect("writes");
+        assert_eq!(series.finished(1), Some(record));
+        let recording = Series { player: Player::Live(places(Some(folder.path().into()))), ..series };
+        assert_eq!(recording.finished(1), None);
     }
 }

@@ -22,13 +22,13 @@ impl Store {
         Ok(Self { folder: folder.to_owned() })
     }
 
-    /// The finished run of `case` with `seed`, if the same build played it under the same conditions.
+    /// The finished run of `case` with `seed`, if the same build played it under the same conditions and it was scored.
     #[must_use]
     pub fn find(&self, case: &Case, seed: u64, build: &str) -> Option<RunRecord> {
         let text = std::fs::read_to_string(self.path(case, seed)).ok()?;
         let record: RunRecord = serde_json::from_str(&text).ok()?;
         let same = record.schema_version == SCHEMA_VERSION && record.case == *case && record.build == build;
-        same.then_some(record)
+        (same && record.score.is_some()).then_some(record)
     }
 
     /// Keeps a finished run, in place of an older one under the same name.

@@ -67,10 +67,12 @@ fn what_cannot_be_played_or_asserted_is_refused_before_anything_runs() {
         (&["live", "lan", "edits150"], "use `latency simulate`"),
         (&["simulate", "lan", "--assert", "foo<=1"], "foo<=1: there is no such figure; there are p50_us"),
         (&["simulate", "lan", "moon"], "no scenario is called \"moon\""),
+        (&["simulate", "wan50", "goals"], "wan50 is asked for twice"),
+        (&["simulate", "lan", "--keep", "here"], "--keep is for the recordings of live runs"),
     ] {
         let output = latency().args(arguments).current_dir(&folder).output().unwrap();
         let (code, printed, complaint) = told(&output);
-        assert_eq!((code, printed.as_str()), (Some(4), ""), "{arguments:?}: {complaint}");
+        assert_eq!((code, printed.as_str()), (Some(2), ""), "{arguments:?}: {complaint}");
         assert!(complaint.contains(wanted), "{arguments:?}: {complaint}");
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "{arguments:?}");
     }

@@ -17,7 +17,7 @@ fn a_scenario_file_that_says_what_cannot_be_is_refused_by_line_and_range() {
         for mode in ["live", "simulate"] {
             let output = latency().arg(mode).arg(&path).current_dir(&folder).output().unwrap();
             let (code, printed, complaint) = told(&output);
-            assert_eq!((code, printed.as_str()), (Some(4), ""), "{line}: {complaint}");
+            assert_eq!((code, printed.as_str()), (Some(2), ""), "{line}: {complaint}");
             assert!(complaint.contains("mine.toml is no scenario"), "{line}: {complaint}");
             for part in wanted {
                 assert!(complaint.contains(part), "{line} is refused without {part:?}: {complaint}");

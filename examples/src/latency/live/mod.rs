@@ -55,12 +55,20 @@ pub fn binaries(chosen: Option<&Path>) -> anyhow::Result<PathBuf> {
     crate::rig::stage::binaries(chosen)
 }
 
-/// Which build of the node a folder holds: its size and when it was made.
+/// Which build measures: that of the node and of the coordinator in a folder, and of this program, whose link and scorer
+/// take part.
 ///
 /// # Errors
-/// Where there is none.
+/// Where one of them is missing.
 pub fn build(binaries: &Path) -> anyhow::Result<String> {
-    build_of(&binaries.join("jamsync"))
+    let programs = [binaries.join("jamsync"), binaries.join("jamsync-coordinator"), harness()?];
+    let builds = programs.iter().map(|program| build_of(program)).collect::<anyhow::Result<Vec<String>>>()?;
+    Ok(builds.join(", "))
+}
+
+/// This program.
+pub(super) fn harness() -> anyhow::Result<PathBuf> {
+    std::env::current_exe().context("unknown which program this is")
 }
 
 /// Which build a program is: its size and when it was made.
@@ -183,4 +191,22 @@ fn named_missing(node: &Node) -> usize {
         Some(entry)
     });
     named.collect::<HashSet<_>>().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_coordinator_is_another_build_and_a_missing_one_is_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name, text: &str| std::fs::write(folder.path().join(name), text).expect("writes");
+        write("jamsync", "node");
+        assert!(build(folder.path()).is_err());
+        write("jamsync-coordinator", "one");
+        let before = build(folder.path()).expect("both are there");
+        assert!(before.ends_with(&build_of(&harness().expect("this")).expect("is there")), "{before}");
+        write("jamsync-coordinator", "another");
+        assert_ne!(build(folder.path()).expect("both are there"), before);
+    }
 }
