@@ -1,4 +1,5 @@
-//! The series of a report as CSV files: the skew of every window, and what the nodes said of themselves.
+//! The series of a report as CSV files: the skew of every window, and what the nodes said of themselves, of the runs that
+//! count.
 
 use std::{fmt::Write as _, io, path::Path};
 
@@ -15,7 +16,7 @@ pub fn write_series(report: &Report, folder: &Path) -> io::Result<()> {
         "seed,seconds,node,clock_error_us,bound_us,spread_us,round_trip_us,drift_ppm,rate_ppm,servo_error_us\n",
     );
     let mut commands = String::from("seed,seconds,by,command,until_a_ms,until_b_ms\n");
-    for run in &report.runs {
+    for run in report.valid_runs() {
         // Writing to a text cannot fail.
         let _ = add_run(run, &mut skew, &mut nodes, &mut commands);
     }
@@ -73,5 +74,26 @@ const fn letter(who: Who) -> char {
     match who {
         Who::A => 'a',
         Who::B => 'b',
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::latency::{Case, Lateness, judge::tests::record, page};
+
+    #[test]
+    fn a_void_run_is_in_no_series_and_in_no_plot() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let case = Case::built_in("lan").expect("known");
+        let busy = Lateness { p50_us: 5_000.0, p99_us: 9_000.0, max_us: 9_000.0 };
+        let void = RunRecord { scheduler: busy, ..record(&case, 2, 8, 0) };
+        let report = Report::of(case.clone(), vec![record(&case, 1, 8, 0), void]);
+        write_series(&report, folder.path()).expect("writes");
+        let skew = std::fs::read_to_string(folder.path().join("skew.csv")).expect("reads");
+        assert_eq!(skew.lines().count(), 1 + 8, "{skew}");
+        assert!(skew.lines().skip(1).all(|line| line.starts_with("1,")), "{skew}");
+        let page = page(&report);
+        assert!(page.contains("<h2>Seed 1</h2>") && !page.contains("<h2>Seed 2</h2>"), "{page}");
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Observation, Report, RunRecord,
+    Blow, Observation, Report, RunRecord,
     case::Who,
     plot::{Look, Plot, escape},
 };
-use crate::score::Score;
+use crate::score::{Score, TrueTime};
 
 /// The page.
 #[must_use]
@@ -18,7 +18,7 @@ pub fn page(report: &Report) -> String {
         escape(&report.case.about),
         escape(&report.to_string())
     );
-    for run in &report.runs {
+    for run in report.valid_runs() {
         let Some(score) = &run.score else { continue };
         body.push_str(&format!("<h2>Seed {}</h2>", run.seed));
         for plot in [skew(run, score), clock(run, score), rate(run, score), round_trip(run, score)] {
@@ -56,6 +56,9 @@ fn skew(run: &RunRecord, score: &Score) -> Plot {
     for anchor in &score.starts {
         plot.mark(score.seconds_in(anchor.at), anchor.what.clone());
     }
+    for (at, what) in events(run) {
+        plot.mark(score.seconds_in(at), what);
+    }
     for disturbance in &score.disturbances {
         plot.mark(score.seconds_in(disturbance.at), disturbance.to_string());
     }
@@ -63,6 +66,27 @@ fn skew(run: &RunRecord, score: &Score) -> Plot {
         plot.mark(score.seconds_in(window.at), window.verdict.words());
     }
     plot
+}
+
+/// What was done to both and what they did about it.
+fn events(run: &RunRecord) -> Vec<(TrueTime, String)> {
+    let commands =
+        run.commands.iter().map(|command| (command.at_ns, format!("{:?}", command.deed).to_lowercase()));
+    let recoveries = run.recoveries.iter().flat_map(|recovery| {
+        let whose = recovery.of.map(|who| format!(" of {}", name(who))).unwrap_or_default();
+        let began = (recovery.fell_at(), format!("{}{whose}", recovery.after));
+        let over = (recovery.back_ns, format!("{}{whose} is over", recovery.after));
+        if recovery.after == Blow::NewAddress { vec![began] } else { vec![began, over] }
+    });
+    let jumps = [Who::A, Who::B].into_iter().flat_map(|who| {
+        let own: Vec<&Observation> = run.observations.iter().filter(|seen| seen.by == who).collect();
+        let rises = own.windows(2).filter_map(|pair| {
+            let [before, after] = pair else { return None };
+            (after.reanchors > before.reanchors).then(|| (after.at_ns, format!("{} jumps", name(who))))
+        });
+        rises.collect::<Vec<_>>()
+    });
+    commands.chain(recoveries).chain(jumps).collect()
 }
 
 /// The true error of the guest's clock estimate within what it claims.
@@ -93,7 +117,7 @@ fn round_trip(run: &RunRecord, score: &Score) -> Plot {
 fn histogram(report: &Report) -> Plot {
     const BINS: f64 = 60.0;
     let mut plot = Plot::new("windows by skew, all seeds (skew in us)", "windows");
-    let scores = report.runs.iter().filter_map(|run| run.score.as_ref());
+    let scores = report.valid_runs().filter_map(|run| run.score.as_ref());
     let skews: Vec<f64> = scores
         .flat_map(|score| &score.windows)
         .filter_map(|window| Some(window.verdict.skew()?.as_secs_f64() * 1e6))
@@ -127,5 +151,56 @@ const fn name(who: Who) -> &'static str {
     match who {
         Who::A => "A, the guest",
         Who::B => "B, the host",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jamsync_protocol::time::Span;
+
+    use super::*;
+    use crate::latency::{Case, CommandDelay, Deed, Recovery, judge::tests::record};
+
+    #[test]
+    fn outages_commands_and_jumps_are_marked_by_name() {
+        let case = Case::built_in("lan").expect("known");
+        let at = |seconds| TrueTime::default() + Span::from_secs(seconds);
+        let command = CommandDelay {
+            at_ns: at(1),
+            by: Who::B,
+            deed: Deed::Seek,
+            by_s: 5,
+            until_a_ms: None,
+            until_b_ms: None,
+        };
+        let seen = |seconds, reanchors| Observation {
+            at_ns: at(seconds),
+            by: Who::A,
+            clock_error_us: 0.0,
+            bound_us: 1.0,
+            spread_us: 1.0,
+            round_trip_us: 1.0,
+            drift_ppm: 0.0,
+            rate_ppm: 0.0,
+            servo_error_us: 0.0,
+            reanchors,
+            underruns: 0,
+        };
+        let run = RunRecord {
+            commands: vec![command],
+            recoveries: vec![Recovery::from_kill(Who::A, at(4), at(6)), Recovery::from_new_address(at(9))],
+            observations: vec![seen(1, 1), seen(2, 1), seen(3, 2)],
+            ..record(&case, 1, 40, 0)
+        };
+        let page = page(&Report::of(case, vec![run]));
+        for (mark, count) in [
+            ("<title>seek</title>", 1),
+            ("<title>kill of A, the guest</title>", 1),
+            ("<title>kill of A, the guest is over</title>", 1),
+            ("<title>new address</title>", 1),
+            ("<title>A, the guest jumps</title>", 1),
+        ] {
+            assert_eq!(page.matches(mark).count(), count, "{mark}: {page}");
+        }
     }
 }

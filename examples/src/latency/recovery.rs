@@ -103,6 +103,11 @@ impl Recovery {
         Self { after, of, range, back_ns: back, in_step_after_ms: None, other_side: None }
     }
 
+    /// When the blow fell.
+    pub(super) fn fell_at(&self) -> TrueTime {
+        if self.after == Blow::Kill { self.range.from + UNWRITTEN } else { self.range.from }
+    }
+
     /// Fills in what the recordings of A and B tell. `plan` is that of the whole run, `heard` what should be heard when it
     /// began, `commanded` when the first command came after that.
     pub(super) fn measure(
