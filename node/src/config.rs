@@ -132,13 +132,27 @@ impl Settings {
             Err(error) if error.kind() == io::ErrorKind::NotFound => (Options::default(), Vec::new()),
             Err(error) => (Options::default(), vec![format!("cannot be read ({error}); defaults hold")]),
         };
-        let warnings = warnings.into_iter().map(|warning| format!("{}: {warning}", path.display())).collect();
+        let mut warnings: Vec<String> =
+            warnings.into_iter().map(|warning| format!("{}: {warning}", path.display())).collect();
         let mut settings = options.clone().or(file).complete();
+        if options.record.is_none() && !settings.records() {
+            warnings.push(format!(
+                "{}: `record` does nothing with the sink {}; choose virtual, which stamps the times, or wav",
+                path.display(),
+                settings.sink.as_str()
+            ));
+        }
         // The daemon's own folder is the root of the file system, where nobody looks for a recording.
         if settings.sink == SinkKind::Wav && settings.record.is_none() {
             settings.record = Some(paths.state().join("output"));
         }
         (settings, warnings)
+    }
+
+    /// Whether what is to be recorded is recorded; also where nothing is.
+    #[must_use]
+    pub fn records(&self) -> bool {
+        self.record.is_none() || matches!(self.sink, SinkKind::Virtual | SinkKind::Wav)
     }
 }
 

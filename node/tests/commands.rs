@@ -227,6 +227,17 @@ fn a_start_that_fails_says_why_to_the_command_that_needed_it() {
 }
 
 #[test]
+fn a_recording_that_no_sink_would_make_is_refused_with_what_does_make_one() {
+    for sink in ["null", "cpal"] {
+        for command in ["status", "daemon"] {
+            let node = Node::new();
+            let sentence = failure(&node.run(&["--sink", sink, "--record", "ana", command]), 2);
+            assert!(sentence.contains(sink) && sentence.contains("`--sink virtual`"), "{sentence}");
+        }
+    }
+}
+
+#[test]
 fn numbers_mean_the_entries_that_are_shown() {
     let node = Node::new();
     for name in ["1", "2", "3", "4", "5"] {

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::stage::{RATE, latency, music, told, write_wav};
 
-const SECONDS: u32 = 15;
+const SECONDS: u32 = 20;
 
 /// Writes `NAME.stamps.csv`: the recording began at `began` by this machine's clock.
 fn stamp(name: &Path, began: NodeTime) {
@@ -50,7 +50,7 @@ fn two_processes_find_the_shift_of_their_recordings_and_claim_no_more_than_the_r
     stamp(&ben, began + Span::from_millis(7));
 
     let listener = latency()
-        .args(["peer", "127.0.0.1:0", "--listen", "--seconds", "6", "--json"])
+        .args(["peer", "127.0.0.1:0", "--listen", "--seconds", "10", "--json"])
         .args([ana.with_extension("json"), ana.clone()])
         .stdout(Stdio::piped())
         .spawn()
@@ -93,7 +93,7 @@ fn a_side_that_cannot_take_part_says_why() {
         ),
         (&["peer", "127.0.0.1:1", "nowhere"], "--code"),
         (&["peer", "127.0.0.1:1", "nowhere", "--code", "12"], "expected the 20 digits"),
-        (&["peer", "127.0.0.1:0", "nowhere", "--listen", "--seconds", "4"], "5..=300"),
+        (&["peer", "127.0.0.1:0", "nowhere", "--listen", "--seconds", "9"], "10..=300"),
         (&["peer", "nobody.invalid:4490", "nowhere", "--listen"], "listening by TCP failed"),
     ] {
         let (status, printed, complaint) = told(&latency().args(arguments).output().unwrap());

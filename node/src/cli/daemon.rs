@@ -43,6 +43,11 @@ where
     let mut signals = Signals::new().map_err(|error| failed(&error))?;
     let lock = paths.lock()?;
     let (settings, warnings) = Settings::load(&paths, options);
+    if options.record.is_some() && !settings.records() {
+        let what = format!("nothing would be recorded with the sink {}", settings.sink.as_str());
+        let remedy = "choose `--sink virtual`, which also stamps when each frame is heard, or `--sink wav`; or leave out `--record`";
+        return Err(ApiError::new(ErrorCode::Usage, what, remedy));
+    }
     for warning in &warnings {
         warn!("{warning}");
     }

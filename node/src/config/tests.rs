@@ -39,6 +39,33 @@ fn flags_come_before_the_file_and_the_file_before_defaults() {
 }
 
 #[test]
+fn a_recording_that_no_sink_makes_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let home = folder.path().as_os_str().to_owned();
+    let paths = Paths::from_env(|name| (name == "JAMSYNC_HOME").then(|| home.clone())).expect("valid");
+    let record = Some(PathBuf::from("/var/ana"));
+    for (sink, records) in [
+        (None, false),
+        (Some(SinkKind::Null), false),
+        (Some(SinkKind::Wav), true),
+        (Some(SinkKind::Virtual), true),
+    ] {
+        let options = Options { sink, record: record.clone(), ..Options::default() };
+        let (settings, warnings) = Settings::load(&paths, &options);
+        assert_eq!((settings.records(), warnings.len()), (records, 0), "{sink:?}");
+    }
+    assert!(Settings::load(&paths, &Options::default()).0.records(), "nothing is to be recorded");
+    // The file keeps no program from starting.
+    fs::write(paths.config_file(), "record = \"/var/ana\"").expect("writes");
+    let (settings, warnings) = Settings::load(&paths, &Options::default());
+    assert!(!settings.records());
+    assert!(
+        warnings.len() == 1 && warnings[0].contains("config.toml: `record` does nothing"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
 fn spans_name_their_unit() {
     for (text, expected) in [
         ("-90", Some(Span::from_secs(-90))),

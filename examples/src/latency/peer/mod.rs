@@ -54,7 +54,7 @@ pub enum Meeting {
     Listen {
         /// Where: TCP and UDP, `ADDRESS:PORT`.
         address: String,
-        /// For how long. 5 s to 5 min.
+        /// For how long. 10 s to 5 min.
         lasts: Span,
     },
     /// This side goes to the other.
@@ -335,8 +335,9 @@ async fn connect(address: &str, code: Code, clock: NodeClock) -> Result<(Connect
     Ok((connection, Prober::new(datagrams, (there.ip(), Some(there)), clock, session_epoch, lasts)))
 }
 
-/// The least time for which clocks are compared.
-pub const LASTS_MIN: Span = Span::from_secs(5);
+/// The least time for which clocks are compared: over a path with jitter they are known after some seconds, and what is
+/// recorded from then on must be long enough to be scored.
+pub const LASTS_MIN: Span = Span::from_secs(10);
 /// The most, since the recording of that time is exchanged.
 pub const LASTS_MAX: Span = Span::from_secs(300);
 

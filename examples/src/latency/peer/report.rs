@@ -21,7 +21,8 @@ pub struct PeerReport {
     pub uncertainty_us: f64,
     /// The sides are certainly this far apart, by the median; zero where they may not be apart at all.
     pub apart_at_least_us: f64,
-    /// The sides are never further apart than this in any window that was scored.
+    /// The sides are never further apart than this in any window that was scored. Of those that could not be scored it
+    /// says nothing: `score` counts them.
     pub apart_at_most_us: f64,
     /// The least round trip of the probes.
     pub least_round_trip_us: f64,
@@ -80,20 +81,26 @@ impl fmt::Display for PeerReport {
             span(self.least_round_trip_us),
             self.clock_drift_ppm
         )?;
-        match self.finding {
-            Finding::Apart => writeln!(
-                f,
-                "finding            apart: by {} at least, by {} at most",
-                span(self.apart_at_least_us),
-                span(self.apart_at_most_us)
+        let most = span(self.apart_at_most_us);
+        let at_most = match self.score.windows_failed {
+            0 => format!("{most} at most"),
+            failed => format!(
+                "within {most} in the {} windows that were scored; {failed} could not be",
+                self.score.windows_scored
             ),
+        };
+        match self.finding {
+            Finding::Apart => {
+                let least = span(self.apart_at_least_us);
+                writeln!(f, "finding            apart: by {least} at least by the median, {at_most}")?;
+            }
             Finding::WithinUncertainty => writeln!(
                 f,
-                "finding            not told: the skew is smaller than its uncertainty; {} apart at most, and \
-                 nothing here proves less",
-                span(self.apart_at_most_us)
-            ),
+                "finding            not told: the skew is smaller than its uncertainty; apart {at_most}, and nothing \
+                 here proves less"
+            )?,
         }
+        writeln!(f, "                   as far as the stamps of both recordings are right")
     }
 }
 
@@ -115,6 +122,37 @@ impl fmt::Display for Progress {
             }
             Self::Exchanging => write!(f, "exchanging the recordings"),
             Self::Scoring => write!(f, "scoring"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::latency::{Case, judge::tests::record};
+
+    #[test]
+    fn of_windows_that_could_not_be_scored_nothing_is_claimed() {
+        let case = Case::built_in("lan").expect("known");
+        let report = |failed, finding| PeerReport {
+            schema_version: SCHEMA_VERSION,
+            finding,
+            median_us: 10.0,
+            uncertainty_us: 5.0,
+            apart_at_least_us: 5.0,
+            apart_at_most_us: 15.0,
+            least_round_trip_us: 9.0,
+            clock_drift_ppm: 0.0,
+            score: record(&case, 1, 40, failed).score.expect("a score"),
+        };
+        for finding in [Finding::Apart, Finding::WithinUncertainty] {
+            let whole = report(0, finding).to_string();
+            assert!(whole.contains("15.000 µs at most"), "{whole}");
+            let partly = report(12, finding).to_string();
+            let (_, said) = partly.split_once("finding").expect("a finding");
+            assert!(!said.contains("at most"), "{partly}");
+            assert!(said.contains("in the 40 windows that were scored; 12 could not be"), "{partly}");
+            assert!(said.contains("as far as the stamps"), "{partly}");
         }
     }
 }
