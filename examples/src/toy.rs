@@ -42,8 +42,10 @@ pub struct Machine {
 pub struct Callback {
     /// The first of them, counted from the opening of the device.
     pub frame: Frames,
-    /// When it will be heard, as far as the device can tell.
-    pub audible: NodeTime,
+    /// When it asked.
+    pub entered: NodeTime,
+    /// How long after that they will be heard, as far as the device can tell.
+    pub delay: Span,
 }
 
 /// A period that was heard.
@@ -162,6 +164,9 @@ impl Machine {
     /// True time since the beginning, which no session ever sees.
     #[must_use]
     pub fn truth(&self) -> Span {
+        // A program of one's own reads CLOCK_MONOTONIC_RAW and notices sleep, as "The clock" in the front page of
+        // `jamsync-protocol` tells. This clock, which time daemons slew on Linux, will do only because both sides of the
+        // toy are measured by the same one.
         Span::from_duration(BEGINNING.elapsed())
     }
 
@@ -171,7 +176,7 @@ impl Machine {
         let mut frame = Frames::ZERO;
         loop {
             thread::sleep((self.heard_at(frame) - LATENCY - self.truth()).as_duration());
-            if !callback(Callback { frame, audible: self.now() + LATENCY }) {
+            if !callback(Callback { frame, entered: self.now(), delay: LATENCY }) {
                 return;
             }
             frame = frame.plus(PERIOD);
@@ -200,8 +205,8 @@ impl Player {
 
     /// Fills the period that the device asks for with what `session` wants to be heard.
     pub fn handle_callback(&mut self, callback: Callback, session: &mut Session, now: NodeTime) {
-        let Callback { frame, audible } = callback;
-        if self.line.handle_stamp(frame, audible) == LineEvent::Restarted {
+        let Callback { frame, entered, delay } = callback;
+        if self.line.handle_callback(frame, entered, delay) == LineEvent::Restarted {
             self.servo.handle_start(now);
         }
         let Some((revision, wanted, drift)) = self.wanted(frame, session, now) else {

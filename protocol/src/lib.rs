@@ -14,6 +14,7 @@
 //! | [`queue`] | what plays next, agreed by all, whoever edits and whoever is away |
 //! | [`session`] | all of them joined: one participant's whole part in a Jam |
 //! | [`chat`] | what do the listeners say to each other, once and in order, over every lost connection |
+//! | [`conversation`] | what are conversations and messages called and made of, before they are sealed |
 //! | [`activity`] | what do friends see of what somebody plays, live and no longer than it holds |
 //! | [`readiness`] | is a side's sound there, told when that changes and not while it flickers |
 //! | [`degrade`] | what is given up on a poor path, told when it begins and when it is over |
@@ -24,10 +25,26 @@
 //!
 //! # The drain rule
 //!
-//! Machines take inputs by `handle_*`, which carry `now`, and give outputs by `poll_*`. **After every input,
-//! drain: poll every output until it gives nothing. Then sleep until the machine's `poll_timeout`, and handle
-//! that.** Nothing else wakes a machine and nothing happens behind its back, so a run is repeatable: the same
+//! Machines take inputs by `handle_*` and give outputs by `poll_*`; whatever depends on the time carries `now`. **After
+//! every input, drain: poll every output until it gives nothing. Then sleep until the machine's `poll_timeout`, and
+//! handle that.** Nothing else wakes a machine and nothing happens behind its back, so a run is repeatable: the same
 //! inputs give the same outputs, in a test as on a stage.
+//!
+//! # The clock
+//!
+//! Every `now`, every arrival and every callback is a [`NodeTime`](time::NodeTime): a reading of one clock of this
+//! machine, by one reader in the program. Two readers of different clocks are two machines that disagree.
+//!
+//! That clock must be one which nobody steers. On Linux it is `CLOCK_MONOTONIC_RAW`; `std::time::Instant` reads
+//! `CLOCK_MONOTONIC` there, which time daemons slew by up to 500 ppm: more than a [`servo`] corrects, and the
+//! [bound](clock::Estimate::bound) of an estimate holds only where both clocks run steadily. It is never the time of
+//! day, which jumps. Where its zero lies is of no account.
+//!
+//! While the machine sleeps, such a clock stands still and the others' run on, so all that was learnt of them is out of
+//! date. The shell notices: on Linux `CLOCK_BOOTTIME` less `CLOCK_MONOTONIC` is how long the machine has slept in all,
+//! and no sleep is shorter than 50 ms. It looks before it handles what has arrived, and where that has grown it calls
+//! both [`Session::handle_suspend`](session::Session::handle_suspend) and
+//! [`AudibleLine::handle_suspend`](servo::AudibleLine::handle_suspend), once each.
 //!
 //! # A run loop
 //!

@@ -42,7 +42,7 @@ pub enum JamScale {}
 #[derive(Debug)]
 pub enum UtcScale {}
 
-/// A reading of this node's own monotonic clock.
+/// A reading of this node's own monotonic clock: which one that must be stands in [the crate's front page](crate#the-clock).
 pub type NodeTime = Instant<NodeScale>;
 /// A reading of the peer's monotonic clock.
 pub type PeerTime = Instant<PeerScale>;

@@ -12,7 +12,8 @@ pub struct Estimate {
     /// The rate of the peer's clock against this node's: positive where the peer's gains.
     pub drift: Ppm,
     /// The true offset at `at` is no further from `offset` than this, however asymmetric the path is, as long as
-    /// neither clock jumps and the peer reports its stamps truthfully.
+    /// neither clock jumps and the peer reports its stamps truthfully. It takes both for clocks that run
+    /// steadily, as one that a time daemon slews does not: see [the clock](crate#the-clock).
     pub bound: Span,
     /// The statistical error of `offset` with about 95 % confidence, if the least delays of both directions are equal.
     pub spread: Span,

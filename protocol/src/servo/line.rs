@@ -16,8 +16,9 @@ use crate::{
 
 /// The line between device frames and node time.
 ///
-/// Feed it one stamp per callback with [`handle_stamp`](Self::handle_stamp); ask it with
-/// [`audible_at`](Self::audible_at). It answers from the first stamp on and needs no tuning; memory and work per
+/// Feed it each callback with [`handle_callback`](Self::handle_callback), which sees through what sound servers report
+/// wrongly; a device that has no callbacks, or tells no more than when a frame is heard, with
+/// [`handle_stamp`](Self::handle_stamp). Ask it with [`audible_at`](Self::audible_at). It answers from the first stamp on and needs no tuning; memory and work per
 /// stamp are bounded. Frames count from the opening of the stream and include silence and underruns that the sink
 /// filled itself; a stream that is opened anew needs a new line with the old one's [`dac`](Self::dac).
 #[derive(Debug, Clone)]
@@ -90,7 +91,7 @@ impl AudibleLine {
 
     /// The machine slept, and this node's clock with it. The device stood still for about as long, but not to the
     /// millisecond: what comes may lie beside the line by less than tells. The next stamp begins it anew, with the known
-    /// slope; until then it answers as before.
+    /// slope; until then it answers as before. How a shell notices: [the clock](crate#the-clock).
     pub fn handle_suspend(&mut self) {
         self.slept = true;
         if let Some(pace) = &mut self.pace {
@@ -99,7 +100,8 @@ impl AudibleLine {
     }
 
     /// A stamp: `frame` will be audible (or was) at `audible`, as far as the sink can tell. The time is that of
-    /// the callback's entry plus the sink's (playback - callback), both free to be late or wrong.
+    /// the callback's entry plus the sink's (playback - callback), both free to be late or wrong. Where the two are known
+    /// apart, [`handle_callback`](Self::handle_callback) makes more of them.
     pub fn handle_stamp(&mut self, frame: Frames, audible: NodeTime) -> LineEvent {
         let stamp = Stamp { frame, audible };
         let Some(origin) = self.origin else {

@@ -56,7 +56,9 @@ impl Session {
     }
 
     /// The Jam with the peer is over, by the shell's word: this side is alone again, and gives the order where it knows
-    /// the Jam. That it became the host by this is told; the peer's own farewell is told as [`Event::PeerLeft`].
+    /// the Jam. That it became the host by this is told; the peer's own farewell is told as [`Event::PeerLeft`]. Also the
+    /// last step of leaving by oneself, after [`Command::Leave`](super::Command::Leave) was drained and the connection
+    /// closed: what had not been drained by then is lost.
     pub fn handle_peer_left(&mut self, now: NodeTime) {
         self.take_over(HostChange::Left, now);
         if self.part.role == Role::Provisional {

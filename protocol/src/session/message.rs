@@ -37,7 +37,9 @@ pub enum Command {
     GuestControls(bool),
     /// Set the other side's volume, in percent.
     PeerVolume(u8),
-    /// Leave the Jam for good.
+    /// Say farewell: the peer is told that this side leaves for good, if it is connected; else nothing is sent, and that is
+    /// no error. This session stays in the Jam: drain, so that the farewell goes out, close the connection, and then call
+    /// [`handle_peer_left`](super::Session::handle_peer_left) to go on alone, or drop the session.
     Leave,
     /// Make the guest the host, and stay as its guest. The host's to say.
     HandOver,

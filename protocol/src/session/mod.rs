@@ -143,7 +143,8 @@ impl Session {
     /// # Errors
     /// [`SessionError`] names what the peer did wrong. A malformed message means that the stream cannot be
     /// trusted any more: close the connection with the error's text as the reason. Nothing of the offending
-    /// message has taken effect.
+    /// message has taken effect. Where datagrams are not authenticated, as over plain UDP, an error on
+    /// [`Channel::Datagram`] proves nothing of the peer: drop it, or anybody ends the Jam by one packet.
     pub fn handle_bytes(
         &mut self,
         channel: Channel,
@@ -190,7 +191,8 @@ impl Session {
         }
     }
 
-    /// The machine slept: this node's clock jumped against the peer's.
+    /// The machine slept: this node's clock jumped against the peer's. How a shell notices, and what else it tells then:
+    /// [the clock](crate#the-clock).
     pub fn handle_suspend(&mut self, now: NodeTime) {
         // Nobody was silent: this side did not listen.
         self.part.heard = now;

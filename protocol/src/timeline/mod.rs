@@ -120,7 +120,7 @@ impl Timeline {
         self.anchors.last().map(|a| a.revision)
     }
 
-    /// The anchor in force at `now`: the last one whose time has come, or the first where none has.
+    /// The anchor in force at `now`: the last one whose time has come; none before the first.
     #[must_use]
     pub fn in_force(&self, now: JamTime) -> Option<&Anchor> {
         self.anchors.iter().rev().find(|a| a.at <= now)
