@@ -164,14 +164,15 @@ async fn next_of(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::latency::judge::tests::record;
 
     fn places(recordings: Option<PathBuf>) -> live::Places {
         live::Places { binaries: PathBuf::new(), music: PathBuf::new(), recordings }
     }
 
-    /// A series of short runs, of which the finished ones are kept in the folder `results`.
+    /// A series, of which the finished ones are kept in the folder `results`.
     fn series(results: &Path) -> Series {
-        let case = Case { piece_s: 20, ..Case::built_in("lan").expect("known") }.lasting(Some(4));
+        let case = Case::built_in("lan").expect("known");
         let store = Store::open(results).expect("a folder");
         Series { case, store, build: "test".into(), player: Player::Live(places(None)) }
     }
@@ -180,9 +181,7 @@ mod tests {
     fn a_run_that_was_not_scored_is_played_again_and_so_is_one_whose_recordings_are_asked_for() {
         let folder = tempfile::tempdir().expect("a folder");
         let series = series(folder.path());
-        let (machine, played) = (simulate::Machine::default(), Played::default());
-        let record = simulate::run(&series.case, 1, folder.path(), machine, "test", &played).expect("a run");
-        assert!(record.score.is_some());
+        let record = record(&series.case, 1, 8, 0);
         // As earlier versions kept it.
         series.store.keep(&RunRecord { score: None, ..record.clone() }).expect("writes");
         assert_eq!(series.finished(1), None);
