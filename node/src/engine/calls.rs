@@ -103,6 +103,8 @@ impl Engine {
             Request::Pause if self.stage.held().is_some() => {}
             Request::Pause => {
                 self.end_waiting();
+                // What was to begin stands already, and nothing lets it begin by itself any more.
+                self.end_hold_for_good();
                 self.command(Command::Pause)?;
             }
             Request::Skip => self.command(Command::Skip)?,
