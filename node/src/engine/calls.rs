@@ -53,7 +53,7 @@ impl Engine {
             Request::OptOut { out } => self.opt_out(out),
             Request::ConfirmAge { birth } => self.confirm_age(&birth),
             Request::ExportAccount => self.export_account(),
-            Request::DeleteAccount { name } => self.delete_account(name),
+            Request::DeleteAccount { name, here } => self.delete_account(name, here),
             Request::Link => self.make_link(),
             Request::Join { link } => self.open_link(&link),
             Request::Contacts => self.list_contacts(),
