@@ -14,6 +14,9 @@ SOUND_PACKAGES=(pulseaudio pulseaudio-utils libasound2-plugins)
 
 STATUS_MISSING=3
 
+# Wherever cargo is told to build otherwise: the scripts look for what they built below the clone.
+export CARGO_TARGET_DIR=$PWD/target
+
 say() { printf '%s\n' "$*"; }
 
 # Ends with one sentence and the status that means: something is missing on this machine.

@@ -1,7 +1,7 @@
 //! What the scripts do to a stranger's machine: they install what is missing, ask nothing, and remove nothing. `apt-get`, `sudo`
 //! and the like are stood in for, so nothing is installed here.
 
-use std::{fs, os::unix::fs::PermissionsExt, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use crate::tidy::root;
 
@@ -40,6 +40,7 @@ fn run(script: &str, installed: &str) -> (String, String) {
         .args(["-c", &format!("set -euo pipefail; . tests/lib.sh; {script}")])
         .current_dir(root())
         .env("PATH", path)
+        .env("CARGO_TARGET_DIR", "/elsewhere")
         .output()
         .expect("bash runs");
     assert!(made.status.success(), "{made:?}");
@@ -67,4 +68,10 @@ fn a_sound_server_that_would_push_out_another_is_left_out_and_the_reason_said() 
     // Where both can be installed, the desktop's own stays the only one.
     let (said, asked) = run(script, "pipewire-pulse");
     assert!(said.contains("PipeWire") && asked.is_empty(), "{said}{asked}");
+}
+
+#[test]
+fn what_is_built_is_looked_for_where_it_is_built() {
+    let (said, _) = run(r#"say "$CARGO_TARGET_DIR""#, "nothing");
+    assert_eq!(Path::new(said.trim()), root().join("target"));
 }
