@@ -84,6 +84,8 @@ const LOOK_BACK: Span = Span::from_millis(300);
 const FIRST: Span = Span::from_secs(20);
 /// So long after a change of route its delay may still enter the estimate.
 const REROUTED: Span = Span::from_secs(75);
+/// Of a path that is silent for so long nothing is known.
+const UNHEARD: Span = Span::from_secs(3);
 /// No edit and no command for so long is quiet.
 const QUIET: Span = Span::from_secs(6);
 
@@ -353,10 +355,12 @@ impl Checks {
             self.learning = Span::ZERO;
         }
         let rerouted = self.routes.iter().any(|at| *at <= now && now - *at < REROUTED);
-        if rerouted && self.queues {
+        // Who hears nothing from before a change on takes the new delay for drift, as far as the bound allows.
+        let is_unheard = |at: &Span| now - *at > UNHEARD && sides.iter().any(|side| side.probed < *at);
+        if rerouted && self.queues || self.routes.iter().any(is_unheard) {
             self.learns = now;
         }
-        if rerouted || sides.iter().any(|side| now - side.probed > Span::from_secs(3)) {
+        if rerouted || sides.iter().any(|side| now - side.probed > UNHEARD) {
             self.troubled = now;
         }
         // Until it has met the other it plays by a line as old as its disk.

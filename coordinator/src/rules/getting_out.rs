@@ -5,7 +5,7 @@ use jamsync_protocol::{
     id::{JamId, Participant},
     identity::{Grant, friend_link::LinkSecret},
     text::{List, Text},
-    wire::coord::{Answer, Mark, ReportReason, RequestId},
+    wire::coord::{Answer, CoordEvent, Mark, ReportReason, RequestId},
 };
 
 use super::{

@@ -10,7 +10,7 @@ use std::{
 use jamsync_protocol::{
     id::{AccountId, Handle},
     identity::{DeviceLog, LinkToken, VerifiedLog, friend_link::LinkSecret},
-    wire::coord::{EventNumber, IdempotencyKey},
+    wire::coord::{CoordEvent, EventNumber, IdempotencyKey},
 };
 
 use super::*;

@@ -305,7 +305,7 @@ mod tests {
                 frame = if sane { frame.saturating_add(wild % 100_000) } else { wild };
                 let time = if sane { rate.span_of(Frames(frame)).as_nanos() } else { time };
                 let delay = Span::from_nanos(if sane { delay % 100_000_000 } else { delay });
-                let _ = pace.audible(Frames(frame), NodeTime::from_nanos(time), delay, frame % 3 == 0);
+                let _ = pace.audible(Frames(frame), NodeTime::from_nanos(time), delay, frame.is_multiple_of(3));
                 prop_assert!(pace.parts.len() <= PARTS && pace.part.len() < PART_MAX);
                 prop_assert!(pace.usual.is_none_or(f64::is_finite));
             }

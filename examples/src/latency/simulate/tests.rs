@@ -1,12 +1,12 @@
 //! Simulated runs: repeated to the sample, in step, obedient, and in step again after what happens to a machine.
 
-use jamsync_protocol::media::Frames;
+use jamsync_protocol::{media::Frames, time::Span};
 
 use super::*;
 use crate::{
-    latency::{ClockStep, Report, Sleep, tables},
+    latency::{Action, ClockStep, Deed, Report, Sleep, case::Who, tables},
     link::Outage,
-    score::{Plan, Recording, TrueRange, score},
+    score::{Plan, Recording, TrueRange, TrueTime, score},
 };
 
 fn action(at_s: f64, by: Who, deed: Deed) -> Action {
