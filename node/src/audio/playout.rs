@@ -291,7 +291,7 @@ mod tests {
         writer.write(Frames(40), &[[1.0, 1.0]; 80]);
         writer.publish(None);
         let heard = take(&mut reader, 50);
-        assert!(heard[..20].iter().all(|s| *s == 1.0) && heard[20..].iter().all(|s| *s == 0.0), "{heard:?}");
+        assert!(heard[..20].iter().all(|s| *s > 0.999) && heard[20..].iter().all(|s| *s == 0.0), "{heard:?}");
         let lap = usize::try_from(writer.capacity()).unwrap();
         assert!(take(&mut reader, lap).iter().all(|s| *s == 0.0), "a snatch of what is over");
     }
