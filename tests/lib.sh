@@ -1,15 +1,21 @@
 # What the scripts share: the tools and packages they need, and processes that end with them.
-# Sourced by bash, never run by itself. It changes nothing outside the clone but Debian packages that are
-# missing, and those only as root, with passwordless sudo, or after a yes on the terminal.
+# Sourced by bash from the top of the clone, never run by itself. It changes nothing outside the clone but Debian packages
+# that are missing: those only as root, with passwordless sudo, or after a yes on the terminal. It never removes one.
 # shellcheck shell=bash
 
-# What a build needs, and what the tests need beside it; read by the scripts that source this one.
+# What a build needs, what the tests need beside it, and what one check alone needs, which is skipped without them; read by
+# the scripts that source this one.
 # shellcheck disable=SC2034
 BUILD_PACKAGES=(gcc libc6-dev libasound2-dev pkg-config)
 # shellcheck disable=SC2034
-TEST_PACKAGES=(pulseaudio pulseaudio-utils libasound2-plugins flac lame vorbis-tools)
+TEST_PACKAGES=(flac lame vorbis-tools)
+# shellcheck disable=SC2034
+SOUND_PACKAGES=(pulseaudio pulseaudio-utils libasound2-plugins)
 
 STATUS_MISSING=3
+
+# Wherever cargo is told to build otherwise: the scripts look for what they built below the clone.
+export CARGO_TARGET_DIR=$PWD/target
 
 say() { printf '%s\n' "$*"; }
 
@@ -39,40 +45,80 @@ need_tools() {
   fi
 }
 
-# Debian packages, installed where that is possible without a password.
+# Debian packages that nothing goes on without, installed where that is possible without a password.
 need_packages() {
-  if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+  if ! has_apt; then
     need_without_apt
     return
   fi
-  local package lacking=()
-  for package in "$@"; do
-    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok' || lacking+=("$package")
-  done
-  ((${#lacking[@]})) || return 0
-  local command="apt-get install --yes --no-install-recommends ${lacking[*]}" answer
-  say "These Debian packages are needed and missing: ${lacking[*]}"
-  if [[ $(id -u) == 0 ]]; then
-    install_packages env "${lacking[@]}"
-  elif sudo -n true 2>/dev/null; then
-    install_packages sudo "${lacking[@]}"
-  elif [[ -t 0 ]] && read -r -p "Install them now with sudo? [y/N] " answer && [[ $answer == [yY]* ]]; then
-    install_packages sudo "${lacking[@]}"
-  else
-    missing "Install them, then try again: sudo $command"
-  fi
+  find_lacking "$@"
+  ((${#LACKING[@]})) || return 0
+  say "These Debian packages are needed and missing: ${LACKING[*]}"
+  may_install || missing "Install them, then try again: sudo apt-get install --no-install-recommends ${LACKING[*]}"
+  install_packages "${LACKING[@]}" || missing "$WHY" \
+    "The packages could not be installed. Try it by hand, as root: apt-get install ${LACKING[*]}"
 }
 
-# Installs with what apt knows, and only if that fails asks it to look for news.
-install_packages() {
-  local as=$1
-  shift
-  local install=("$as" apt-get install --yes --no-install-recommends "$@")
-  export DEBIAN_FRONTEND=noninteractive
-  "${install[@]}" >/dev/null 2>&1 && return
-  if ! "$as" apt-get update >/dev/null || ! "${install[@]}" >/dev/null; then
-    missing "The packages could not be installed. Try it by hand: ${install[*]}"
+# The sound server that one check plays through, installed where nothing has to go for it. Status 1 where it is not to be had,
+# and then why, in WITHOUT_SOUND.
+wish_sound() {
+  local tool
+  WITHOUT_SOUND=
+  if has_apt; then
+    find_lacking "${SOUND_PACKAGES[@]}"
+    ((${#LACKING[@]})) || return 0
+    if is_installed pipewire-pulse; then
+      # Debian installs one beside the other in some cases, and then both want to be this desktop's sound.
+      WITHOUT_SOUND="it needs ${LACKING[*]}, and this machine's sound is PipeWire's, which stays as it is"
+      return 1
+    fi
+    say "One check needs Debian packages that are missing: ${LACKING[*]}"
+    if ! may_install; then
+      WITHOUT_SOUND="it needs ${LACKING[*]}: sudo apt-get install ${LACKING[*]}"
+    elif ! install_packages "${LACKING[@]}"; then
+      WITHOUT_SOUND="it needs ${LACKING[*]}, which could not be installed with nothing removed for it: ${WHY##*$'\n'}"
+    fi
+  else
+    for tool in pulseaudio pactl parecord; do
+      command -v "$tool" >/dev/null || WITHOUT_SOUND="it needs PulseAudio, and $tool is not installed"
+    done
   fi
+  [[ -z $WITHOUT_SOUND ]]
+}
+
+has_apt() { command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; }
+
+is_installed() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q '^install ok installed'; }
+
+# Those of the packages that are not installed, in LACKING.
+find_lacking() {
+  local package
+  LACKING=()
+  for package in "$@"; do
+    is_installed "$package" || LACKING+=("$package")
+  done
+}
+
+# Whether packages may be installed, and what before the command gives the right to, in AS.
+may_install() {
+  local answer
+  AS=()
+  [[ $(id -u) != 0 ]] || return 0
+  command -v sudo >/dev/null || return 1
+  AS=(sudo)
+  sudo -n true 2>/dev/null && return
+  [[ -t 0 ]] && read -r -p "Install them now with sudo? [y/N] " answer && [[ $answer == [yY]* ]]
+}
+
+# Installs with what apt knows, and only if that fails asks it to look for news. What would remove a package fails, with what
+# apt says in WHY.
+install_packages() {
+  # sudo drops variables, so that the one against questions is set behind it.
+  local apt=("${AS[@]}" env DEBIAN_FRONTEND=noninteractive apt-get)
+  local install=("${apt[@]}" install --yes --no-remove --no-install-recommends "$@")
+  WHY=
+  "${install[@]}" >/dev/null 2>&1 && return
+  WHY=$({ "${apt[@]}" update; "${install[@]}"; } 2>&1 >/dev/null)
 }
 
 # Where there is no apt: say what a build lacks, by what it would look for.

@@ -6,14 +6,14 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, lchown},
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    data::{DATABASE_FILE, DataError, KEY_FILE, read_key},
+    data::{DATABASE_FILE, DataError, KEY_FILE, owner, read_key},
     env::Env,
     store::{StoreError, archive},
 };
@@ -100,7 +100,8 @@ pub fn create(data: &Path, to: &Path, env: &dyn Env) -> Result<Contents, BackupE
     Ok(contents)
 }
 
-/// Makes the data folder `data`, which must not exist or be empty, from the backup `from`.
+/// Makes the data folder `data`, which must not exist or be empty, from the backup `from`. Made by root it belongs to whom
+/// the empty folder belonged, or else the folder around it, so that a server which is not root can use it.
 ///
 /// Events that are yet to come get numbers far above those before the backup, because the server that it was made of
 /// may have given out some since: a node that has seen those would take the new ones for repeated.
@@ -120,6 +121,7 @@ pub fn restore(from: &Path, data: &Path) -> Result<Contents, BackupError> {
     let database = folder.path.join(DATABASE_FILE);
     archive::leave_room_in_event_numbers(&database).map_err(damaged(from))?;
     sync(&database)?;
+    folder.give_away()?;
     folder.finish()?;
     Ok(contents)
 }
@@ -181,6 +183,21 @@ impl Draft {
         }
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(unusable(&path))?;
         Ok(Self { path, to: to.to_owned(), done: false })
+    }
+
+    /// Gives the folder and what is in it to whom its place belongs. Only root can, and need.
+    fn give_away(&self) -> Result<(), BackupError> {
+        let place = owner(&self.to).or_else(|| owner(self.to.parent()?));
+        let Some((user, group)) = place.filter(|_| rustix::process::geteuid().is_root()) else {
+            return Ok(());
+        };
+        let entries = fs::read_dir(&self.path).map_err(unusable(&self.path))?;
+        let inside = entries.map_while(Result::ok).map(|entry| entry.path());
+        for path in inside.chain([self.path.clone()]) {
+            // Never what a link points to.
+            lchown(&path, Some(user), Some(group)).map_err(unusable(&path))?;
+        }
+        Ok(())
     }
 
     fn finish(mut self) -> Result<(), BackupError> {

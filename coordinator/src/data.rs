@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -190,18 +190,32 @@ fn keep_older(folder: &Path, version: i64) -> Result<PathBuf, DataError> {
 
 /// Takes the lock of a file, which is made where there is none; `None` where another has it and `how` does not wait.
 fn lock(path: &Path, how: FlockOperation) -> Result<Option<File>, DataError> {
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(unusable(path))?;
+    let file = match OpenOptions::new().create_new(true).write(true).mode(0o600).open(path) {
+        Ok(file) => {
+            // A command of root makes it in a folder of the server, which has to open it too. Whoever else has no right to
+            // give files away needs none: the folder is theirs.
+            if let Some((user, group)) = path.parent().and_then(owner) {
+                drop(std::os::unix::fs::fchown(&file, Some(user), Some(group)));
+            }
+            Ok(file)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            OpenOptions::new().write(true).open(path)
+        }
+        Err(error) => Err(error),
+    };
+    let file = file.map_err(unusable(path))?;
     match rustix::fs::flock(&file, how) {
         Ok(()) => Ok(Some(file)),
         Err(Errno::WOULDBLOCK) => Ok(None),
         Err(error) => Err(unusable(path)(error.into())),
     }
+}
+
+/// User and group to whom a file or folder belongs.
+pub(crate) fn owner(path: &Path) -> Option<(u32, u32)> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    fs::metadata(path).map(|found| (found.uid(), found.gid())).ok()
 }
 
 fn refused(folder: &Path) -> impl Fn(StoreError) -> DataError {

@@ -19,6 +19,7 @@ mod load;
 #[cfg(test)]
 mod log;
 mod scorer;
+mod scripts;
 mod tidy;
 #[cfg(test)]
 mod world;

@@ -69,6 +69,28 @@ fn only_its_owner_reads_a_backup() {
 }
 
 #[test]
+fn what_root_restores_belongs_to_the_server_whose_place_it_is() {
+    use std::os::unix::fs::chown;
+    let folder = tempfile::tempdir().expect("a folder");
+    let [data, copy, place] = ["data", "copy", "place"].map(|name| folder.path().join(name));
+    drop(DataFolder::open(&data, &SystemEnv).expect("opens"));
+    create(&data, &copy, &SystemEnv).expect("a backup");
+    fs::create_dir(&place).expect("a folder");
+    // Whoever is not root cannot, and then all that is made is theirs in any case.
+    drop(chown(&place, Some(4_470), Some(4_471)));
+    let again = place.join("data");
+    restore(&copy, &again).expect("a restore");
+    // A command in between, as root too, makes files that the server opens.
+    drop(DataFolder::open_existing(&again).expect("opens"));
+    let inside = fs::read_dir(&again).expect("reads").flatten().map(|entry| entry.path());
+    let made: Vec<_> = inside.chain([again.clone()]).collect();
+    assert!(made.len() > 4, "{made:?}");
+    for path in made {
+        assert_eq!(owner(&path), owner(&place), "{}", path.display());
+    }
+}
+
+#[test]
 fn nothing_that_is_there_is_written_over() {
     let folder = tempfile::tempdir().expect("a folder");
     let [data, copy] = ["data", "copy"].map(|name| folder.path().join(name));

@@ -1,6 +1,6 @@
 //! Commands that work on the data folder, beside a running server or without one.
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use jamsync_protocol::{
     id::{DeviceKey, Handle},
@@ -23,16 +23,8 @@ use crate::{
 };
 
 pub(super) async fn join_code(options: JoinCodeOptions, json: bool) -> Result<(), CliError> {
-    let data = DataFolder::open_existing(&options.place.folder()?)?;
-    let addresses = if options.public.is_empty() {
-        let noted = data.store.read(|view| view.public_addresses()).await?;
-        noted.into_iter().filter_map(|address| CoordinatorAddress::new(address).ok()).collect()
-    } else {
-        options.public
-    };
-    if addresses.is_empty() {
-        return Err(CliError::NoAddress);
-    }
+    let (folder, public) = (options.place.folder()?, options.public);
+    let (data, addresses) = in_time(PAUSE, async || addressed(&folder, &public).await).await?;
     let entropy = SystemEnv.entropy().map_err(DataError::from)?;
     let secret = JoinSecret(core::array::from_fn(|at| entropy.get(at).copied().unwrap_or_default()));
     let expires = SystemEnv.now() + Span::from_secs(i64::from(options.days) * 86_400);
@@ -49,6 +41,38 @@ pub(super) async fn join_code(options: JoinCodeOptions, json: bool) -> Result<()
     } else {
         say(&code.to_string())
     }
+}
+
+/// The data folder, and the addresses that a join code is to name.
+async fn addressed(
+    folder: &Path,
+    public: &[CoordinatorAddress],
+) -> Result<(DataFolder, Vec<CoordinatorAddress>), CliError> {
+    let data = DataFolder::open_existing(folder)?;
+    let addresses: Vec<_> = if public.is_empty() {
+        let noted = data.store.read(|view| view.public_addresses()).await?;
+        noted.into_iter().filter_map(|address| CoordinatorAddress::new(address).ok()).collect()
+    } else {
+        public.to_vec()
+    };
+    if addresses.is_empty() { Err(CliError::NoAddress) } else { Ok((data, addresses)) }
+}
+
+/// Tries again for a while where there is no server's data yet: whoever starts `serve` and asks for a join code in one breath
+/// asks before it has made them.
+async fn in_time<T>(
+    pause: Duration,
+    mut attempt: impl AsyncFnMut() -> Result<T, CliError>,
+) -> Result<T, CliError> {
+    for _ in 1..ATTEMPTS_MAX {
+        match attempt().await {
+            Err(CliError::Data(DataError::NoData(_)) | CliError::NoAddress) => {
+                tokio::time::sleep(pause).await
+            }
+            outcome => return outcome,
+        }
+    }
+    attempt().await
 }
 
 pub(super) async fn account(data: &Path, action: AccountAction, json: bool) -> Result<(), CliError> {
@@ -152,3 +176,37 @@ const fn tier_name(tier: Tier) -> &'static str {
 
 /// Accounts read at once.
 const PAGE: u32 = 200;
+
+/// Five seconds in all, in which a slow disk makes a new database; more keeps whoever named the wrong folder waiting.
+const ATTEMPTS_MAX: u32 = 51;
+const PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How often an attempt is made that ends as told, the last way again and again, and what comes of it.
+    async fn tried(ends: &[fn() -> Result<u8, CliError>]) -> (u32, Result<u8, CliError>) {
+        let mut count = 0;
+        let attempt = async || {
+            let end = ends.get(count as usize).or(ends.last()).expect("an end");
+            count += 1;
+            end()
+        };
+        let outcome = in_time(Duration::ZERO, attempt).await;
+        (count, outcome)
+    }
+
+    #[tokio::test]
+    async fn a_join_code_waits_for_a_server_that_was_started_in_the_same_breath() {
+        let nothing: fn() -> Result<u8, CliError> = || Err(DataError::NoData("D".into()).into());
+        let unnoted: fn() -> Result<u8, CliError> = || Err(CliError::NoAddress);
+        let (count, outcome) = tried(&[nothing, nothing, unnoted, || Ok(7)]).await;
+        assert!(count == 4 && matches!(outcome, Ok(7)), "{count}: {outcome:?}");
+        // A folder without a server is told of in the end, and whatever else is wrong at once.
+        let (count, outcome) = tried(&[nothing]).await;
+        assert!(count == ATTEMPTS_MAX && matches!(&outcome, Err(CliError::Data(DataError::NoData(_)))));
+        let (count, outcome) = tried(&[|| Err(CliError::Data(DataError::BadKey("D".into())))]).await;
+        assert!(count == 1 && outcome.is_err(), "{count}: {outcome:?}");
+    }
+}

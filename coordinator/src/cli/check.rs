@@ -1,6 +1,6 @@
 //! `check`: what `serve` would do with these settings, without doing it.
 
-use std::{net::UdpSocket, path::Path};
+use std::path::Path;
 
 use serde_json::json;
 
@@ -8,6 +8,7 @@ use super::{CliError, say};
 use crate::{
     config::{Loaded, Sources},
     data::{DataError, DataFolder, ServerLock, State},
+    server::bind_dual,
 };
 
 pub(super) fn check(sources: &Sources, json: bool) -> Result<(), CliError> {
@@ -55,7 +56,7 @@ fn facts(loaded: &Loaded, data: &Path) -> Vec<Result<String, String>> {
         facts.push(Ok(format!("a coordinator serves {} now, so its port was not tried", data.display())));
     } else {
         let listen = loaded.config.listen;
-        facts.push(match UdpSocket::bind(listen) {
+        facts.push(match bind_dual(listen) {
             Ok(_) => Ok(format!("UDP {listen} is free")),
             Err(error) => {
                 Err(format!("cannot listen on UDP {listen}: {error}; choose another with `listen`"))

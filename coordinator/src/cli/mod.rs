@@ -112,7 +112,7 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         to: PathBuf,
     },
-    /// Make a data folder from a backup.
+    /// Make a data folder from a backup; run by root, it belongs to whom the folder around it belongs.
     Restore {
         #[command(flatten)]
         place: Place,

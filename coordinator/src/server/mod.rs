@@ -251,7 +251,7 @@ fn bind(listen: SocketAddr) -> std::io::Result<UdpSocket> {
 }
 
 /// The unspecified IPv6 address takes IPv4 too, and falls back to IPv4 alone on a machine without IPv6.
-fn bind_dual(listen: SocketAddr) -> std::io::Result<UdpSocket> {
+pub(crate) fn bind_dual(listen: SocketAddr) -> std::io::Result<UdpSocket> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, socket_with, sockopt};
     if !(listen.is_ipv6() && listen.ip().is_unspecified()) {
         return UdpSocket::bind(listen);

@@ -9,9 +9,12 @@
 //! Both sides only use atomics: neither can wait for the other, and nothing here allocates after
 //! [`playout`], locks or logs.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering},
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering},
+    },
 };
 
 use jamsync_protocol::{
@@ -38,6 +41,8 @@ pub struct Stamp {
 pub struct Writer {
     shared: Arc<Shared>,
     next_stamp: u64,
+    /// Frames that were written after a callback had begun to take them.
+    late: Option<Range<u64>>,
 }
 
 /// The device's side.
@@ -56,6 +61,7 @@ pub fn playout(rate: SampleRate) -> (Writer, Reader) {
     let shared = Arc::new(Shared {
         slots: (0..frames).map(|_| AtomicU64::new(0)).collect(),
         taken: AtomicU64::new(0),
+        cleared: AtomicU64::new(0),
         written: AtomicU64::new(u64::MAX),
         missed: AtomicU64::new(0),
         gain: AtomicU32::new(1.0f32.to_bits()),
@@ -64,7 +70,7 @@ pub fn playout(rate: SampleRate) -> (Writer, Reader) {
         stamps_read: AtomicU64::new(0),
     });
     (
-        Writer { shared: Arc::clone(&shared), next_stamp: 0 },
+        Writer { shared: Arc::clone(&shared), next_stamp: 0, late: None },
         Reader { shared, next_frame: 0, next_stamp: 0, gain: 1.0 },
     )
 }
@@ -84,16 +90,34 @@ impl Writer {
 
     /// Writes `frames` from device frame `first` on, over what was there.
     pub fn write(&mut self, first: Frames, frames: &[Stereo]) {
+        self.clear_late();
         for (frame, sound) in (first.0..).zip(frames) {
             if let Some(slot) = self.shared.slot(frame) {
                 slot.store(pack(*sound), Ordering::Relaxed);
             }
         }
+        let end = first.0.saturating_add(frames.len() as u64).min(self.taken().0);
+        if first.0 < end {
+            let before = self.late.take().unwrap_or(first.0..end);
+            self.late = Some(before.start.min(first.0)..before.end.max(end));
+        }
+    }
+
+    /// Clears what was written too late to be heard: nobody would write it again, and it would be heard a lap later. What a
+    /// callback may be taking right now is left to the next time.
+    fn clear_late(&mut self) {
+        let Some(late) = self.late.take() else { return };
+        let cleared = self.shared.cleared.load(Ordering::Acquire);
+        for slot in (late.start..late.end.min(cleared)).filter_map(|frame| self.shared.slot(frame)) {
+            slot.store(0, Ordering::Relaxed);
+        }
+        self.late = (cleared < late.end).then_some(late.start.max(cleared)..late.end);
     }
 
     /// Declares that all frames before `until` are as they should be; what the device takes from there on
     /// counts as missed. `None`: there is nothing to play and silence is right for ever.
     pub fn publish(&mut self, until: Option<Frames>) {
+        self.clear_late();
         self.shared.written.store(until.map_or(u64::MAX, |f| f.0), Ordering::Release);
     }
 
@@ -149,6 +173,7 @@ impl Reader {
             *out = [left * self.gain, right * self.gain];
         }
         self.gain = goal;
+        self.shared.cleared.store(self.next_frame, Ordering::Release);
     }
 
     fn stamp(&mut self, stamp: Stamp) {
@@ -168,7 +193,9 @@ impl Reader {
 struct Shared {
     /// Frame `f` lies at `f` modulo the length, which is a power of two. 0 is silence.
     slots: Box<[AtomicU64]>,
+    /// Frames that callbacks have begun to take, and those that they have taken and cleared.
     taken: AtomicU64,
+    cleared: AtomicU64,
     written: AtomicU64,
     missed: AtomicU64,
     gain: AtomicU32,
@@ -255,6 +282,18 @@ mod tests {
         assert_eq!(writer.taken(), Frames(4));
         writer.write(Frames(6), &[[0.0, 0.0]; 4]);
         assert_eq!(take(&mut reader, 6), [1.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn what_is_written_too_late_is_not_heard_a_lap_later() {
+        let (mut writer, mut reader) = playout(RATE);
+        let _ = take(&mut reader, 100);
+        writer.write(Frames(40), &[[1.0, 1.0]; 80]);
+        writer.publish(None);
+        let heard = take(&mut reader, 50);
+        assert!(heard[..20].iter().all(|s| *s > 0.999) && heard[20..].iter().all(|s| *s == 0.0), "{heard:?}");
+        let lap = usize::try_from(writer.capacity()).unwrap();
+        assert!(take(&mut reader, lap).iter().all(|s| *s == 0.0), "a snatch of what is over");
     }
 
     #[test]

@@ -87,47 +87,82 @@ struct Greeted {
     signed_up: bool,
 }
 
-/// The first of the addresses at which the coordinator answers. They are tried a little apart, so that the
-/// first, which is the likeliest, is not raced without need.
+/// A connection at the first of the addresses at which the coordinator is, and on which it has answered.
 async fn first_greeted(shared: &Arc<Shared>) -> Result<Greeted, String> {
+    let connection = first_connected(shared).await?;
+    in_time(say_hello(shared, connection)).await
+}
+
+async fn first_connected(shared: &Arc<Shared>) -> Result<Connection, String> {
     let local = shared.endpoint.local_addr().map_err(|error| error.to_string())?;
-    let mut attempts = JoinSet::new();
+    let names = shared.config.addresses.iter().map(|name| {
+        let (shared, name) = (Arc::clone(shared), name.clone());
+        async move {
+            let found = in_time(async { lookup_host(&name).await.map_err(|error| error.to_string()) }).await;
+            let connected = match found {
+                Ok(addresses) => connect_to_any(&shared, local, addresses).await,
+                Err(reason) => Err(reason),
+            };
+            connected.map_err(|why| format!("{name}: {why}"))
+        }
+    });
+    first_of(names, "no address is known").await
+}
+
+/// One of the addresses of a name. Some may lead nowhere without a word, as those of IPv6 do on a machine whose way there is
+/// dead, so that each has its own time.
+async fn connect_to_any(
+    shared: &Arc<Shared>,
+    local: SocketAddr,
+    addresses: impl Iterator<Item = SocketAddr>,
+) -> Result<Connection, String> {
+    let addresses = addresses.take(ADDRESSES_OF_NAME_MAX).map(|address| {
+        let shared = Arc::clone(shared);
+        let address = in_family_of(local, address);
+        in_time(async move {
+            let dialled = shared.endpoint.connect_with(shared.client.clone(), address, TLS_NAME);
+            dialled.map_err(|error| error.to_string())?.await.map_err(|error| explain(&error))
+        })
+    });
+    first_of(addresses, "the name has no address").await
+}
+
+/// The first of several attempts that succeeds; the others are given up. They begin a little apart, so that the first, which
+/// is the likeliest, is not raced without need.
+///
+/// An attempt must end before the coordinator counts it, that is with the handshake: of two connections of a device it keeps
+/// the younger, so that a later one which gets further than the handshake would end the one that was chosen.
+async fn first_of<T, F>(attempts: impl Iterator<Item = F>, none: &str) -> Result<T, String>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, String>> + Send + 'static,
+{
+    let mut running = JoinSet::new();
     let mut delay = Duration::ZERO;
-    for name in &shared.config.addresses {
-        let (shared, name, after) = (Arc::clone(shared), name.clone(), delay);
-        attempts.spawn(async move {
+    for attempt in attempts {
+        let after = delay;
+        running.spawn(async move {
             sleep(after).await;
-            let attempt = tokio::time::timeout(ATTEMPT_TIME_MAX, greet(&shared, local, &name)).await;
-            attempt.unwrap_or_else(|_| Err("no answer".to_owned())).map_err(|why| format!("{name}: {why}"))
+            attempt.await
         });
         delay += STAGGER;
     }
-    let mut reasons = Vec::new();
-    while let Some(attempt) = attempts.join_next().await {
-        match attempt {
-            Ok(Ok(greeted)) => return Ok(greeted),
-            Ok(Err(reason)) => reasons.push(reason),
-            Err(error) => reasons.push(error.to_string()),
+    let mut reasons: Vec<String> = Vec::new();
+    while let Some(attempt) = running.join_next().await {
+        let reason = match attempt {
+            Ok(Ok(done)) => return Ok(done),
+            Ok(Err(reason)) => reason,
+            Err(error) => error.to_string(),
+        };
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
         }
     }
-    Err(if reasons.is_empty() { "no address is known".to_owned() } else { reasons.join("; ") })
+    Err(if reasons.is_empty() { none.to_owned() } else { reasons.join("; ") })
 }
 
-async fn greet(shared: &Shared, local: SocketAddr, name: &str) -> Result<Greeted, String> {
-    let mut last = "the name has no address".to_owned();
-    for address in lookup_host(name).await.map_err(|error| error.to_string())? {
-        let address = in_family_of(local, address);
-        let dialled = shared.endpoint.connect_with(shared.client.clone(), address, TLS_NAME);
-        let connection = match dialled.map_err(|error| error.to_string()) {
-            Ok(connecting) => connecting.await.map_err(|error| explain(&error)),
-            Err(error) => Err(error),
-        };
-        match connection {
-            Ok(connection) => return say_hello(shared, connection).await,
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
+async fn in_time<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    tokio::time::timeout(ATTEMPT_TIME_MAX, work).await.unwrap_or_else(|_| Err("no answer".to_owned()))
 }
 
 async fn say_hello(shared: &Shared, connection: Connection) -> Result<Greeted, String> {
@@ -226,17 +261,110 @@ const PAUSE_LEAST: Duration = Duration::from_millis(300);
 const PAUSE_MOST: Duration = Duration::from_secs(30);
 /// How far apart the addresses are tried.
 const STAGGER: Duration = Duration::from_millis(150);
-/// How long one address may take to answer.
+/// How long one address may take to answer, and a name to be found.
 const ATTEMPT_TIME_MAX: Duration = Duration::from_secs(5);
+/// How many addresses of one name are tried. More than a coordinator has reason to have; a name server may tell of any number.
+const ADDRESSES_OF_NAME_MAX: usize = 16;
 
 #[cfg(test)]
 mod tests {
+    use std::net::UdpSocket;
+
     use jamsync_protocol::{
         conversation::ConversationId,
-        wire::coord::{CoordEvent, RequestId},
+        id::DeviceKey,
+        text::Text,
+        wire::coord::{ALPN, CoordEvent, RequestId},
+    };
+    use quinn::{ClientConfig, Endpoint};
+    use tokio::sync::{Notify, watch};
+
+    use super::{
+        super::{LinkConfig, transport},
+        *,
+    };
+    use crate::{
+        clock::NodeClock,
+        identity::Identity,
+        net::tls::{self, ExpectedKeys},
     };
 
-    use super::*;
+    #[derive(Debug)]
+    struct Everyone;
+
+    impl ExpectedKeys for Everyone {
+        fn is_expected(&self, _: &DeviceKey) -> bool {
+            true
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_swallows_everything_does_not_hide_the_next_of_the_same_name() {
+        let [ana, server] = [1, 2].map(|seed| Identity::from_seed(&[seed; 32]).expect("an identity"));
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let tls = tls::server(&server, Arc::new(Everyone), ALPN).expect("an identity of ours");
+        let config = quinn::ServerConfig::with_crypto(Arc::new(tls));
+        let coordinator = Endpoint::server(config, loopback).expect("a socket");
+        let answering = coordinator.local_addr().expect("bound");
+        let accepting = tokio::spawn(async move { coordinator.accept().await.expect("open").await.is_ok() });
+        let hole = UdpSocket::bind(loopback).expect("a socket");
+        let swallowing = hole.local_addr().expect("bound");
+
+        let tls = tls::client(&ana, server.key(), ALPN).expect("an identity of ours");
+        let mut client = ClientConfig::new(Arc::new(tls));
+        client.transport_config(transport());
+        let shared = Arc::new(Shared {
+            endpoint: Endpoint::client(loopback).expect("a socket"),
+            config: LinkConfig {
+                addresses: Vec::new(),
+                coordinator: server.key(),
+                program: Text::truncated("test"),
+                clock: NodeClock::system(),
+            },
+            client,
+            events: mpsc::channel(1).0,
+            state: watch::Sender::new(LinkState::Connecting),
+            connection: watch::Sender::new(None),
+            acknowledged: watch::Sender::new(EventNumber::default()),
+            hurry: Notify::new(),
+            watching: watch::Sender::new(false),
+        });
+        let connected = connect_to_any(&shared, loopback, [swallowing, answering].into_iter()).await;
+        assert_eq!(connected.map(|connection| connection.remote_address()), Ok(answering));
+        assert!(accepting.await.expect("ends"));
+    }
+
+    #[tokio::test]
+    async fn the_first_attempt_that_succeeds_ends_the_others() {
+        let held = Arc::new(());
+        let attempts = (0..4).map(|place| {
+            let held = Arc::clone(&held);
+            async move {
+                let outcome = match place {
+                    0 => Err("refused".to_owned()),
+                    2 => Ok(place),
+                    _ => in_time(std::future::pending()).await,
+                };
+                drop(held);
+                outcome
+            }
+        });
+        assert_eq!(first_of(attempts, "none").await, Ok(2));
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(Arc::strong_count(&held), 1, "an attempt goes on that nobody waits for");
+    }
+
+    #[tokio::test]
+    async fn where_all_attempts_fail_each_reason_is_told_once() {
+        let attempts =
+            ["refused", "no way", "refused"].map(|why| async move { Err::<(), _>(why.to_owned()) });
+        let why = first_of(attempts.into_iter(), "none").await.expect_err("all fail");
+        assert!(["refused; no way", "no way; refused"].contains(&why.as_str()), "{why}");
+        let nothing = std::iter::empty::<std::future::Ready<Result<(), String>>>();
+        assert_eq!(first_of(nothing, "none").await, Err("none".to_owned()));
+    }
 
     #[tokio::test]
     async fn what_is_told_in_passing_has_no_number_and_nothing_else_may_come_without_one() {
