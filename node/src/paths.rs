@@ -198,10 +198,11 @@ impl Paths {
             }
             Err(TryLockError::Error(error)) => return Err(unwritable(&path, &error)),
         }
-        file.set_len(0)
+        // The lock holds without the number, which a full disk has no room for.
+        let _ = file
+            .set_len(0)
             .and_then(|()| file.rewind())
-            .and_then(|()| writeln!(file, "{}", std::process::id()))
-            .map_err(|error| unwritable(&path, &error))?;
+            .and_then(|()| writeln!(file, "{}", std::process::id()));
         Ok(StateLock { _file: file })
     }
 }

@@ -287,6 +287,26 @@ fn what_has_ended_says_how_it_plays_again_and_a_place_behind_the_end_is_refused(
 }
 
 /// A minute of silence; `number` makes one differ from the next.
+#[test]
+fn what_is_left_out_of_the_library_is_named_with_its_reason_and_counted() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let node = Node::new();
+    let music = node.folder.path().join("music");
+    std::fs::create_dir(&music).expect("a folder");
+    // More than one request carries.
+    for number in 0..24 {
+        std::fs::write(music.join(format!("broken {number}.wav")), b"no music").expect("room");
+    }
+    let said = failure(&node.run(&["library", "add", "music"]), 9);
+    assert!(said.contains("broken 0.wav: "), "{said}");
+    wav(&music.join("whole.wav"), 1);
+    wav(&music.join(std::ffi::OsStr::from_bytes(b"a caf\xe9.wav")), 2);
+    let reply = node.json(&["library", "add", "music", "--json"]);
+    let read = &reply["reply"];
+    assert_eq!((read["added"].as_u64(), read["skipped_total"].as_u64()), (Some(1), Some(25)), "{read}");
+    assert!(read["skipped"].to_string().contains("its name is not UTF-8; rename it"), "{read}");
+}
+
 fn wav(path: &std::path::Path, number: i16) {
     let sample_format = hound::SampleFormat::Int;
     let spec = hound::WavSpec { channels: 1, sample_rate: 8_000, bits_per_sample: 16, sample_format };

@@ -38,12 +38,17 @@ impl Client {
     /// # Errors
     /// What the daemon answers, or [`ErrorCode::NoDaemon`] where it ends without an answer.
     pub async fn call(&mut self, request: Request) -> Result<Reply, ApiError> {
-        if let Err(error) = self.send(request).await {
-            // Whoever closed before it was asked may have said why.
-            return Err(match self.receive().await {
-                Ok(Some(Body::Error(told))) => told,
-                _ => error,
-            });
+        match self.send(request).await {
+            Ok(()) => {}
+            // Nothing was asked, so nothing will be answered.
+            Err(error @ LineError::Json(_)) => return Err(unwritable(&error)),
+            Err(error) => {
+                // Whoever closed before it was asked may have said why.
+                return Err(match self.receive().await {
+                    Ok(Some(Body::Error(told))) => told,
+                    _ => lost(&error),
+                });
+            }
         }
         match self.receive().await? {
             Some(Body::Reply(reply)) => Ok(reply),
@@ -60,7 +65,7 @@ impl Client {
     /// # Errors
     /// Where the daemon has ended.
     pub async fn watch(&mut self) -> Result<(), ApiError> {
-        self.send(Request::Watch).await
+        self.send(Request::Watch).await.map_err(|error| lost(&error))
     }
 
     /// The next event, or `None` when the daemon has ended.
@@ -78,8 +83,8 @@ impl Client {
         }
     }
 
-    async fn send(&mut self, request: Request) -> Result<(), ApiError> {
-        line::write(&mut self.writer, &RequestLine::new(request)).await.map_err(|error| lost(&error))
+    async fn send(&mut self, request: Request) -> Result<(), LineError> {
+        line::write(&mut self.writer, &RequestLine::new(request)).await
     }
 
     async fn receive(&mut self) -> Result<Option<Body>, ApiError> {
@@ -93,6 +98,11 @@ impl Client {
             Err(error) => Err(lost(&error)),
         }
     }
+}
+
+fn unwritable(why: &LineError) -> ApiError {
+    let what = format!("the request cannot be written: {}", printable(&why.to_string()));
+    ApiError::new(ErrorCode::Usage, what, "rename what is not UTF-8")
 }
 
 fn lost(why: &dyn std::fmt::Display) -> ApiError {

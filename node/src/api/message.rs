@@ -206,10 +206,13 @@ pub enum Request {
     },
     /// All that the coordinator holds about the account. Answered by [`Reply::Export`].
     ExportAccount,
-    /// Deletes the account, at the coordinator and here.
+    /// Deletes the account, at the coordinator and here. One that the coordinator does not know any more is deleted here.
     DeleteAccount {
         /// Its own name, so that nothing is deleted by mistake.
         name: Handle,
+        /// Here alone, without asking the coordinator: for one that is gone for good.
+        #[serde(default)]
+        here: bool,
     },
     /// Keeps the account out of Jams, or lets it in again.
     OptOut {

@@ -307,6 +307,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_request_that_cannot_be_written_is_refused_at_once() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let fixture = Fixture::start();
+        let mut client = Client::connect(&fixture.socket()).await.expect("connects");
+        let path = std::ffi::OsStr::from_bytes(b"/caf\xe9.wav").into();
+        let asked = client.call(Request::LibraryAdd { paths: vec![path] });
+        let refused = timeout(Duration::from_secs(10), asked).await.expect("without waiting");
+        assert!(refused.is_err_and(|error| error.remedy.contains("UTF-8")));
+        assert_eq!(client.call(Request::Skip).await, Ok(Reply::Done), "the connection lives on");
+    }
+
+    #[tokio::test]
     async fn rubbish_is_refused_and_the_connection_lives_on() {
         let fixture = Fixture::start();
         let input = b"\xff\xfe\n{\"version\":1,\"request\":{\"verb\":\"dance\"}}\n{\"version\":9,\"request\":{\"verb\":\"pause\"}}\n{\"version\":1,\"request\":{\"verb\":\"pause\"}}\n";

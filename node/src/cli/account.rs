@@ -38,11 +38,14 @@ pub(super) enum Account {
     Export,
     /// Delete your account at the coordinator, and here; your friends lose you as a contact
     #[command(
-        after_help = "Example:\n  jamsync account delete ana      your own name, so that nothing goes by mistake"
+        after_help = "Examples:\n  jamsync account delete ana             your own name, so that nothing goes by mistake\n  jamsync account delete ana --here      where its coordinator is gone for good"
     )]
     Delete {
         /// Your own name
         name: Handle,
+        /// Forget it on this device without asking the coordinator, which may still know it
+        #[arg(long)]
+        here: bool,
     },
     /// Stay out of Jams: nobody can ask you for one, and you are shown as offline
     #[command(after_help = "Example:\n  jamsync account opt-out")]
@@ -103,9 +106,14 @@ pub(super) async fn run(command: Account, context: &Context) -> Result<(), Failu
         Account::RecoveryCode => (Request::RecoveryCode, ""),
         Account::ConfirmAge { birth } => (Request::ConfirmAge { birth: birth.0 }, "Confirmed."),
         Account::Export => (Request::ExportAccount, ""),
-        Account::Delete { name } => (
-            Request::DeleteAccount { name },
+        Account::Delete { name, here: false } => (
+            Request::DeleteAccount { name, here: false },
             "Deleted. This node plays alone now; your music and its key stay.",
+        ),
+        Account::Delete { name, here: true } => (
+            Request::DeleteAccount { name, here: true },
+            "Forgotten here. This node plays alone now; your music and its key stay. A coordinator that comes back \
+             still knows the account, and so do your other devices.",
         ),
         Account::OptOut => (Request::OptOut { out: true }, "You stay out of Jams. A Jam that runs goes on."),
         Account::OptIn => (Request::OptOut { out: false }, "You take part in Jams again."),

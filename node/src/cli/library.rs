@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::run::{Context, Failure, resolve};
 use crate::{
-    api::{ErrorCode, Queued, Reply, Request},
+    api::{Queued, Reply, Request},
     library,
 };
 
@@ -18,6 +18,8 @@ pub(super) async fn add(paths: &[PathBuf], context: &Context) -> Result<(), Fail
         let mut batch = Vec::new();
         for file in files.by_ref().take(BATCH) {
             match file {
+                // A request could not carry it.
+                Ok(file) if file.to_str().is_none() => total.skip(&file, NOT_UTF8.to_owned()),
                 Ok(file) => batch.push(file),
                 Err(error) => total.skip(error.path(), error.reason()),
             }
@@ -25,12 +27,8 @@ pub(super) async fn add(paths: &[PathBuf], context: &Context) -> Result<(), Fail
         if batch.is_empty() {
             continue;
         }
-        match client.call(Request::LibraryAdd { paths: batch }).await {
-            Ok(Reply::Queued(read)) => total.add(read),
-            // A batch without any music; each file is told at the end only by the count.
-            Err(error) if error.code == ErrorCode::Unplayable => total.skipped_total += 1,
-            Ok(_) => {}
-            Err(error) => return Err(error.into()),
+        if let Reply::Queued(read) = client.call(Request::LibraryAdd { paths: batch }).await? {
+            total.add(read);
         }
         context.output.progress(&format!("{} files read", total.added + total.skipped_total));
     }
@@ -43,3 +41,5 @@ pub(super) async fn add(paths: &[PathBuf], context: &Context) -> Result<(), Fail
 
 /// How many files are read per request.
 const BATCH: usize = 24;
+
+const NOT_UTF8: &str = "its name is not UTF-8; rename it";

@@ -139,8 +139,12 @@ pub(super) fn trouble(state: &EntryState, with: Option<&str>) -> Option<String> 
     match state {
         EntryState::Ready => None,
         EntryState::Checking => Some("being checked".to_owned()),
-        EntryState::Missing { side: Side::Here } => Some("you lack this file: both skip it".to_owned()),
-        EntryState::Missing { side: Side::Peer } => Some(format!("{friend} lacks this file: both skip it")),
+        EntryState::Missing { side: Side::Here } => {
+            Some("you have no identical copy of this file: both skip it".to_owned())
+        }
+        EntryState::Missing { side: Side::Peer } => {
+            Some(format!("{friend} has no identical copy of this file: both skip it"))
+        }
         EntryState::Unplayable { side: Side::Here, reason } => {
             Some(format!("cannot be played here: {}", reason.printable()))
         }

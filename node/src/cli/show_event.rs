@@ -45,8 +45,8 @@ pub(super) fn event(event: &Event) -> Option<String> {
         Event::Reanchored { error, .. } => format!("jumped by {error} to be in step again"),
         Event::QueueEdited { by, edit } => edited(by, edit),
         Event::TrackMissing { title, side, .. } => {
-            let state = EntryState::Missing { side: *side };
-            format!("{}: {}", title.printable(), trouble(&state, None).unwrap_or_default())
+            let why = trouble(&EntryState::Missing { side: *side }, None).unwrap_or_default();
+            format!("{}: {why} (another rip or other tags make another file)", title.printable())
         }
         Event::TrackUnplayable { title, side, reason, .. } => {
             let place = match side {

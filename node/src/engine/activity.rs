@@ -111,6 +111,17 @@ impl Desk {
         }
     }
 
+    /// The account is gone, and with it all that was set, shown, seen and saved. Its files are removed elsewhere.
+    pub(super) fn forget_account(&mut self) {
+        (self.settings, self.session, self.kept) = (Settings::default(), None, Kept::default());
+        (self.keys, self.seen) = (BTreeMap::new(), BTreeMap::new());
+        self.reactions.clear();
+        self.told_to.clear();
+        self.contacts.clear();
+        self.hides.clear();
+        self.own_covers.handle_forgotten();
+    }
+
     /// When there is something to do though nothing happens.
     pub(super) fn poll_timeout(&self, now: NodeTime) -> Option<NodeTime> {
         let stale = self.seen.values().filter_map(|seen| seen.poll_timeout(now)).min();

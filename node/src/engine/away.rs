@@ -11,7 +11,10 @@ use crate::config::WhenAway;
 impl Engine {
     /// The friend was lost just now. Whether the music waits for it.
     pub(super) fn begin_waiting(&mut self) -> bool {
-        let heard = self.stage.session().heard_at(self.stage.now()).filter(|heard| heard.playing);
+        // What is announced and has not begun is lost as well as what plays, and so is what was held for this friend.
+        let was_held = self.end_hold_for_good();
+        let intended = self.stage.session().intended(self.stage.now());
+        let heard = intended.filter(|heard| heard.playing || was_held);
         let wanted = self.settings.when_away == WhenAway::Wait;
         let (Some(jam), Some(heard)) = (&mut self.jam, heard.filter(|_| wanted)) else { return false };
         jam.waiting = true;

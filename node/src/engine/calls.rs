@@ -53,7 +53,7 @@ impl Engine {
             Request::OptOut { out } => self.opt_out(out),
             Request::ConfirmAge { birth } => self.confirm_age(&birth),
             Request::ExportAccount => self.export_account(),
-            Request::DeleteAccount { name } => self.delete_account(name),
+            Request::DeleteAccount { name, here } => self.delete_account(name, here),
             Request::Link => self.make_link(),
             Request::Join { link } => self.open_link(&link),
             Request::Contacts => self.list_contacts(),
@@ -103,6 +103,8 @@ impl Engine {
             Request::Pause if self.stage.held().is_some() => {}
             Request::Pause => {
                 self.end_waiting();
+                // What was to begin stands already, and nothing lets it begin by itself any more.
+                self.end_hold_for_good();
                 self.command(Command::Pause)?;
             }
             Request::Skip => self.command(Command::Skip)?,

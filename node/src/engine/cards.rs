@@ -58,7 +58,9 @@ impl Engine {
                 return Err(ApiError::new(ErrorCode::NotFound, "that message shows no music", remedy));
             };
             let tracks = card.tracks();
-            let look = move || tracks.into_iter().map(|track| index.find(track)).collect::<Vec<_>>();
+            // An answer could not carry a path that is not UTF-8.
+            let find = move |track| index.find(track).filter(|path| path.to_str().is_some());
+            let look = move || tracks.into_iter().map(find).collect::<Vec<_>>();
             let found = tokio::task::spawn_blocking(look).await;
             let found = found.map_err(|error| ApiError::new(ErrorCode::Failed, error.to_string(), ""))?;
             let all = found.len();

@@ -22,7 +22,7 @@ pub(super) struct DeviceRates {
     file: PathBuf,
     /// The one used last comes last.
     known: Vec<Known>,
-    /// When the file was looked at last.
+    /// When the device was opened, or its rate noted last.
     noted: NodeTime,
 }
 
@@ -49,6 +49,11 @@ impl DeviceRates {
         let device = device(settings)?;
         let known = self.known.iter().find(|known| known.device == device && known.hz == rate.hz())?;
         Some(Ppm(known.ppm))
+    }
+
+    /// A device was opened: it is watched from now on.
+    pub(super) const fn begin(&mut self, now: NodeTime) {
+        self.noted = now;
     }
 
     /// Notes how fast the device runs now, once that has been watched for a while, and no more often than that.
@@ -145,6 +150,18 @@ mod tests {
         assert_eq!(rates.of(&settings("a"), hz), Some(dac));
         assert_eq!(rates.of(&settings("a"), SampleRate::HZ_44100), None);
         assert_eq!(rates.of(&settings("b"), hz), None);
+    }
+
+    #[test]
+    fn a_device_that_was_opened_again_is_watched_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut rates = load(folder.path().join("devices.json"), at(0));
+        rates.begin(at(50));
+        let (hz, dac) = (SampleRate::HZ_48000, Ppm(80.0));
+        rates.note(&settings("a"), hz, dac, at(109)).unwrap();
+        assert_eq!(rates.of(&settings("a"), hz), None);
+        rates.note(&settings("a"), hz, dac, at(110)).unwrap();
+        assert_eq!(rates.of(&settings("a"), hz), Some(dac));
     }
 
     #[test]

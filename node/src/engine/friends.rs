@@ -67,8 +67,13 @@ impl Engine {
 
     pub(super) fn require_no_account(&self) -> Result<(), ApiError> {
         let Some(account) = &self.account else { return Ok(()) };
-        let what = format!("this node is already signed up as {}", account.handle);
-        Err(ApiError::new(ErrorCode::Usage, what, "set JAMSYNC_HOME to another folder for a second account"))
+        let own = &account.handle;
+        let what = format!("this node is already signed up as {own}");
+        let remedy = format!(
+            "set JAMSYNC_HOME to another folder for a second account; `jamsync account delete {own}` ends this one, \
+             with --here where its coordinator is gone for good"
+        );
+        Err(ApiError::new(ErrorCode::Usage, what, remedy))
     }
 
     /// Makes an account at the coordinator of a join code.
@@ -179,15 +184,10 @@ impl Engine {
     pub(super) fn handle_link(&mut self, event: LinkEvent) {
         let address = self.account.as_ref().map(|account| first_of(&account.addresses)).unwrap_or_default();
         match event {
-            LinkEvent::Connected { observed, signed_up, .. } => {
+            LinkEvent::Connected { observed, signed_up, now } => {
                 tracing::info!(%observed, "connected to the coordinator");
-                if !signed_up && self.account.is_some() {
-                    self.warn(
-                        "the coordinator does not know this account any more: it was deleted on another device, or \
-                         the coordinator was made anew; ask its operator",
-                    );
-                    self.ask_for_own_log();
-                }
+                self.compare_calendars(now);
+                self.hear_of_membership(signed_up);
                 self.coordinator_state = api::Coordinator::Connected { address };
                 self.tell(api::Event::Coordinator { connected: true, reason: String::new() });
                 self.tell_ended();
@@ -371,6 +371,12 @@ pub(super) fn usage(error: &dyn std::fmt::Display, remedy: &str) -> ApiError {
 #[expect(clippy::wildcard_enum_match_arm, reason = "every other error of the link is a plain failure")]
 pub(super) fn link_error(error: LinkError) -> ApiError {
     let code = match &error {
+        LinkError::Refused(Refusal::NotSignedUp) => {
+            let what = "the coordinator does not know this device's account (any more)";
+            let remedy = "where `jamsync status` names one, `jamsync account delete NAME` forgets it here; then \
+                          `jamsync init` signs up with a join code";
+            return ApiError::new(ErrorCode::Refused, what, remedy);
+        }
         LinkError::Refused(_) => ErrorCode::Refused,
         LinkError::Unreachable { .. } => ErrorCode::Unreachable,
         _ => ErrorCode::Failed,

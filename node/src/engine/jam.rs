@@ -284,4 +284,4 @@ const HEAD_START: Duration = Duration::from_millis(1_000);
 const SAME_TIME: Span = SILENCE;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -127,6 +127,11 @@ impl Ledger {
         self.agree(Agreement { friend, part: Part::Host, request: Some(request), until });
     }
 
+    /// The account is gone, and with it all that was agreed. The file is removed elsewhere.
+    pub(super) fn forget_account(&mut self) {
+        self.agreements.clear();
+    }
+
     /// No Jam comes of a request any more.
     pub(super) fn withdraw(&mut self, request: RequestId) {
         let before = self.agreements.len();

@@ -1,9 +1,12 @@
 //! Messages to contacts: what the listener says, sees and is told; the [courier](super::courier) carries them.
 
+use std::time::Duration;
+
 use jamsync_protocol::{
     chat::Reaction,
     conversation::{Content, ConversationId},
     id::{AccountId, Handle},
+    time::Span,
     wire::coord::ConversationEntry,
 };
 use tokio::sync::oneshot;
@@ -24,6 +27,7 @@ use crate::{
 impl Engine {
     /// Starts to carry messages, where there is an account.
     pub(super) fn start_courier(&mut self) {
+        self.courier_started = self.stage.now();
         let (Some(account), Some(link)) = (&self.account, self.coordinator.clone()) else { return };
         let Some(roster) = roster_of(account) else { return };
         let (file, completions) = (&self.messages_file, self.completions.clone());
@@ -34,6 +38,7 @@ impl Engine {
                     self.warn(told);
                 }
                 self.courier = Some(courier);
+                self.messages_stopped = None;
             }
             Err(trouble) => self.lose_courier(&trouble),
         }
@@ -49,10 +54,7 @@ impl Engine {
                     let told = put_aside_as(&aside);
                     self.warnings.push(told.clone());
                     self.warn(told);
-                    self.start_courier();
-                    if matches!(self.coordinator_state, api::Coordinator::Connected { .. }) {
-                        self.tell_courier(Errand::Connected);
-                    }
+                    self.start_courier_late();
                     return;
                 }
                 Err(trouble) => {
@@ -60,7 +62,46 @@ impl Engine {
                 }
             }
         }
-        self.warn(format!("messages stop here: {why}"));
+        let told = if matches!(why, Trouble::Database(_)) {
+            self.try_courier_again();
+            format!("messages stop here, and go on by themselves when that is mended: {why}")
+        } else {
+            format!("messages stop here: {why}")
+        };
+        self.warn(told.clone());
+        self.messages_stopped = Some(told);
+    }
+
+    /// Starts to carry while the coordinator may be connected already.
+    fn start_courier_late(&mut self) {
+        self.start_courier();
+        if matches!(self.coordinator_state, api::Coordinator::Connected { .. }) {
+            self.tell_courier(Errand::Connected);
+            self.ask_for_activity_keys(self.contact_ids());
+        }
+    }
+
+    /// A disk that is full may have room in a while. One that has none for long is asked less and less often.
+    fn try_courier_again(&mut self) {
+        let lasted = self.stage.now() - self.courier_started > COURIER_SOUND;
+        let longer = self.courier_pause.saturating_mul(2).min(COURIER_PAUSE_MAX);
+        self.courier_pause = if lasted { COURIER_PAUSE_LEAST } else { longer.max(COURIER_PAUSE_LEAST) };
+        let pause = self.courier_pause;
+        self.beside(None, async move {
+            tokio::time::sleep(pause).await;
+            let apply: Apply = Box::new(|engine| {
+                engine.carry_again();
+                Ok(Reply::Done)
+            });
+            Ok(apply)
+        });
+    }
+
+    /// Starts to carry again, unless that has been done meanwhile.
+    pub(super) fn carry_again(&mut self) {
+        if self.courier.is_none() {
+            self.start_courier_late();
+        }
     }
 
     /// Tells the courier something, if there is one.
@@ -256,6 +297,14 @@ const fn progress_of(progress: Progress) -> MessageProgress {
     }
 }
 
+/// How long messages wait before their database is opened again after it failed. Seconds, 1 to 60 and 10 to 3,600, default 5
+/// and 60: less writes to a disk that is full, more keeps messages back when it has room again.
+const COURIER_PAUSE_LEAST: Duration = Duration::from_secs(5);
+const COURIER_PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// A database that has worked for so long is sound, and what fails then is news.
+const COURIER_SOUND: Span = Span::from_secs(120);
+
 /// How many messages one answer shows: 4 MiB at most.
 const SHOWN_MAX: u32 = 1_000;
 
@@ -268,8 +317,7 @@ fn roster_of(account: &Account) -> Option<Roster> {
 }
 
 fn stopped() -> ApiError {
-    let remedy = "`jamsync stop` and any other command start the daemon anew; its log says more";
-    ApiError::new(ErrorCode::Failed, "messages have stopped on this node", remedy)
+    ApiError::new(ErrorCode::Failed, "messages have stopped on this node", "`jamsync status` says why")
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "all other trouble is a plain failure")]

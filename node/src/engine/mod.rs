@@ -36,11 +36,13 @@ mod safety;
 mod stage;
 mod standing;
 mod start;
+#[cfg(test)]
+mod tests;
 mod view;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use jamsync_protocol::time::UtcTime;
+use jamsync_protocol::time::{NodeTime, UtcTime};
 use tokio::{
     sync::{broadcast, mpsc, oneshot},
     task::JoinSet,
@@ -86,12 +88,21 @@ struct Engine {
     coordinator_state: api::Coordinator,
     /// Carries messages, while there is an account.
     courier: Option<Courier>,
+    /// When it was started last, and how long was waited before.
+    courier_started: NodeTime,
+    courier_pause: Duration,
+    /// Why messages have stopped; none while they are carried.
+    messages_stopped: Option<String>,
     activity: Desk,
     ledger: Ledger,
     keeper: Keeper,
     index: Arc<Index>,
     volume: api::Percent,
     warnings: Vec<String>,
+    /// What the listener was told of an account that the coordinator does not know; none while it does.
+    account_unknown: Option<String>,
+    /// What the listener was told of this computer's calendar; none while it is that of the coordinator.
+    calendar_wrong: Option<String>,
     /// Tells peers that this process is not the one before.
     run: u32,
     events: broadcast::Sender<api::Event>,

@@ -249,6 +249,7 @@ impl Reader {
     /// Answers who waits, once.
     fn reply(&mut self) {
         let Some(answer) = self.answer.take() else { return };
+        let only_known = !self.answers_early;
         let queued = self.queued.clone();
         let intake = Arc::clone(&self.intake);
         self.complete(
@@ -257,7 +258,8 @@ impl Reader {
                 intake.answered = true;
                 match intake.failed.take() {
                     Some(error) => Err(error),
-                    None if queued.added > 0 => Ok(Reply::Queued(queued)),
+                    // Who has a whole library read, a few files at a time, wants to hear of each that is left out.
+                    None if queued.added > 0 || only_known => Ok(Reply::Queued(queued)),
                     None => Err(queued.nothing()),
                 }
             }),

@@ -63,6 +63,7 @@ impl Engine {
         // Its thread may be at work for a moment longer.
         drop(spawn_blocking(move || drop(silent)));
         self.apply_volume();
+        self.device_rates.begin(self.stage.now());
         self.output_lost = None;
         self.warn("the audio device is back");
     }

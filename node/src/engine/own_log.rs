@@ -32,6 +32,23 @@ impl Engine {
         }
     }
 
+    /// Whether the coordinator knows this device's account.
+    pub(super) fn hear_of_membership(&mut self, signed_up: bool) {
+        let Some(account) = self.account.as_ref().filter(|_| !signed_up) else {
+            self.account_unknown = None;
+            return;
+        };
+        let told = format!(
+            "the coordinator does not know this account any more: it was deleted on another device, or the coordinator \
+             was made anew; ask its operator, or sign up again: `jamsync account delete {}` forgets it here, then \
+             `jamsync init` with a join code",
+            account.handle
+        );
+        self.warn(told.clone());
+        self.account_unknown = Some(told);
+        self.ask_for_own_log();
+    }
+
     /// Gives the coordinator the entries of this account's log that it has forgotten. Each carries its own authority, so
     /// a coordinator that came back from a backup has every device and every revocation again.
     fn tell_again(&self, forgotten: Vec<SignedEntry>) {

@@ -63,6 +63,9 @@ impl Engine {
     pub(super) fn heed_start(&mut self, announcement: &Announcement) {
         let now = self.stage.now();
         let is_host = self.stage.session().is_host();
+        if announcement.verb == Verb::Pause {
+            self.end_hold_for_good();
+        }
         let Some(jam) = self.jam.as_mut().filter(|_| announcement.anchor.playing) else { return };
         // Whoever starts it again while it waits does not want to wait.
         let goes_on = jam.held_until.take().is_some();
@@ -80,6 +83,11 @@ impl Engine {
             Ok(()) => jam.held_until = Some(now + HOLD_MAX),
             Err(error) => tracing::warn!(%error, "the music could not be made to wait"),
         }
+    }
+
+    /// Somebody decides about the music, so that nothing begins by itself any more. Whether something was to.
+    pub(super) fn end_hold_for_good(&mut self) -> bool {
+        self.jam.as_mut().is_some_and(|jam| jam.held_until.take().is_some())
     }
 
     /// Plays on where both have become ready, or have not in time.

@@ -2,7 +2,7 @@
 
 use jamsync_protocol::{
     id::Handle,
-    time::Span,
+    time::{Span, UtcTime},
     wire::coord::{Answer as Verdict, CoordReply, CoordRequest, OpenRequest, RequestId},
 };
 
@@ -167,6 +167,15 @@ impl Engine {
         expired.into_iter().for_each(|id| self.close_request(id, RequestOutcome::Expired));
     }
 
+    /// The coordinator has said what time it has: where that is another, requests seem to end too early or too late.
+    pub(super) fn compare_calendars(&mut self, theirs: UtcTime) {
+        let told = calendar_warning(utc_now(), theirs);
+        if let Some(told) = told.clone().filter(|_| self.calendar_wrong.is_none()) {
+            self.warn(told);
+        }
+        self.calendar_wrong = told;
+    }
+
     /// One Jam at a time. A friend who is away and asks again has begun anew, so that Jam is over for both.
     fn require_no_jam(&self, asking: Option<&Handle>) -> Result<(), ApiError> {
         match &self.jam {
@@ -196,6 +205,47 @@ impl Engine {
     }
 }
 
+/// What the listener should know where this computer's calendar is another than the coordinator's.
+fn calendar_warning(ours: UtcTime, theirs: UtcTime) -> Option<String> {
+    let ahead = ours - theirs;
+    let apart = if ahead < Span::ZERO { theirs - ours } else { ahead };
+    if apart <= CALENDAR_GRACE {
+        return None;
+    }
+    let seconds = apart.as_millis() / 1_000;
+    let apart = match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        _ => format!("{} h", seconds / 3_600),
+    };
+    let side = if ahead < Span::ZERO { "behind" } else { "ahead of" };
+    Some(format!(
+        "this computer's clock is {apart} {side} the coordinator's, so that requests for Jams end too early or too late; \
+         set whichever is wrong"
+    ))
+}
+
 pub(super) fn direction(request: &OpenRequest) -> Direction {
     if request.incoming { Direction::Incoming } else { Direction::Outgoing }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_calendar_is_named_with_how_far_and_which_way_it_is_off() {
+        let noon = UtcTime::ZERO + Span::from_secs(43_200);
+        let told = |seconds| calendar_warning(noon + Span::from_secs(seconds), noon);
+        assert_eq!((told(30), told(-30)), (None, None), "as much as two good ones differ");
+        for (seconds, said) in [
+            (31, "31 s ahead of the"),
+            (-360, "6 min behind the"),
+            (360, "6 min ahead of the"),
+            (90_000, "25 h"),
+        ] {
+            let told = told(seconds).unwrap_or_default();
+            assert!(told.contains(said), "{seconds} s: {told}");
+        }
+    }
 }

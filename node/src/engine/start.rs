@@ -1,6 +1,6 @@
 //! Bringing a node up: identity, socket, player, account, and the loop.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, task::JoinSet};
 
@@ -24,6 +24,21 @@ use crate::{
 /// [`ApiError`] in words for the listener: no free port, no audio device, a state folder that cannot be
 /// written.
 pub async fn start(boot: Boot) -> Result<api::Engine, ApiError> {
+    let kept = JamState::load(&boot.paths.jam());
+    let earlier_port = kept.as_ref().ok().and_then(Option::as_ref).map_or(0, |state| state.port);
+    let (mut engine, sources, handle) = build(boot, earlier_port).await?;
+    engine.connect_coordinator();
+    engine.rejoin(kept);
+    let task = tokio::spawn(engine.run(sources));
+    Ok(api::Engine { handle, task })
+}
+
+/// An engine that does not run yet, with what it listens to and how it is asked. `earlier_port` is preferred to any
+/// other where none is set.
+pub(super) async fn build(
+    boot: Boot,
+    earlier_port: u16,
+) -> Result<(Engine, Sources, EngineHandle), ApiError> {
     let Boot { paths, settings, mut warnings } = boot;
     let state = paths.state().to_owned();
     let identity = Identity::load_or_create(&state)
@@ -34,8 +49,6 @@ pub async fn start(boot: Boot) -> Result<api::Engine, ApiError> {
         .map_err(|error| ApiError::new(ErrorCode::StateUnwritable, error.to_string(), ""))?;
     let clock =
         NodeClock::skewed(settings.clock_offset, settings.clock_rate).with_faults(settings.clock_faults);
-    let kept = JamState::load(&paths.jam());
-    let earlier_port = kept.as_ref().ok().and_then(Option::as_ref).map_or(0, |state| state.port);
     let (endpoint, raw) = socket::endpoint_again(settings.listen, earlier_port)
         .map_err(|error| ApiError::new(ErrorCode::NoPort, error.to_string(), ""))?;
     let (peer_sender, peer_events) = mpsc::channel(PEER_EVENTS_WAITING);
@@ -51,7 +64,7 @@ pub async fn start(boot: Boot) -> Result<api::Engine, ApiError> {
     let stage = Stage::new(clock, player, settings.sabotage.zero_offset);
     let ledger = Ledger::load(&paths.agreements(), utc_now(), &mut warnings);
     let activity = Desk::load(&state, utc_now(), stage.now() + stage.slept(), &mut warnings);
-    let mut engine = Engine {
+    let engine = Engine {
         activity,
         settings,
         account_file,
@@ -69,11 +82,16 @@ pub async fn start(boot: Boot) -> Result<api::Engine, ApiError> {
         coordinator: None,
         coordinator_state: api::Coordinator::Unset,
         courier: None,
+        courier_started: clock.now(),
+        courier_pause: Duration::ZERO,
+        messages_stopped: None,
         ledger,
         keeper: Keeper::new(paths.jam()),
         index,
         volume: api::Percent::FULL,
         warnings,
+        account_unknown: None,
+        calendar_wrong: None,
         run: rand::random(),
         events: handle.events(),
         completions,
@@ -81,11 +99,8 @@ pub async fn start(boot: Boot) -> Result<api::Engine, ApiError> {
         farewells: JoinSet::new(),
         stopping: false,
     };
-    engine.connect_coordinator();
-    engine.rejoin(kept);
     let sources = Sources { calls, peer_events, player_events, completed, link_events };
-    let task = tokio::spawn(engine.run(sources));
-    Ok(api::Engine { handle, task })
+    Ok((engine, sources, handle))
 }
 
 /// Frames of peers that may wait for the loop, in number; a full inbox slows their streams and drops probes.

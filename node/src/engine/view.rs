@@ -43,8 +43,15 @@ impl Engine {
                 latency: report.output_latency,
                 underruns: report.missed_frames.0,
             },
-            warnings: self.warnings.iter().chain(&self.output_lost).cloned().collect(),
+            warnings: self.warnings_now(),
         }
+    }
+
+    /// What was told once, and what is so until it is mended.
+    fn warnings_now(&self) -> Vec<String> {
+        let passing =
+            [&self.output_lost, &self.account_unknown, &self.calendar_wrong, &self.messages_stopped];
+        self.warnings.iter().chain(passing.into_iter().flatten()).cloned().collect()
     }
 
     fn me(&self) -> api::Me {

@@ -136,7 +136,7 @@ Request  carla asks you for a Jam (4 min left): jamsync accept carla
 Next
    1  Coherence · Maxstack                                        3:48  ana
    2  夜に駆ける · YOASOBI                                        3:48  you
-      ! ana lacks this file: both skip it
+      ! ana has no identical copy of this file: both skip it
    3  long long long long long long long long long long long l…   3:48  ana
       ! cannot be played here: is cut short: 3.000 s of 291.000 s\u{fffd}[31m are there
 Log      /var/lib/ben/.local/share/jamsync/daemon.log";

@@ -12,7 +12,7 @@ fn at(hours: i64) -> UtcTime {
     UtcTime::from_nanos(0) + Span::from_secs(hours * 3_600)
 }
 
-fn log_of(seed: u8) -> VerifiedLog {
+pub(in crate::engine) fn log_of(seed: u8) -> VerifiedLog {
     DeviceLog::found(&secret(seed), [seed; 16])
 }
 
@@ -46,7 +46,7 @@ fn trust(logs: &[VerifiedLog], now: UtcTime) -> Trust<'_> {
 }
 
 /// The guest's side of the Jam.
-fn jam(logs: &[VerifiedLog]) -> ActiveJam {
+pub(in crate::engine) fn jam(logs: &[VerifiedLog]) -> ActiveJam {
     let now = NodeTime::ZERO;
     ActiveJam::granted(&grant(|_| {}), secret(2).public(), true, 5, trust(logs, at(0)), now).unwrap()
 }
