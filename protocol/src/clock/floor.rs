@@ -87,10 +87,16 @@ fn heard<'a>(buckets: impl Iterator<Item = &'a Bucket>, seen: NodeTime, now: Nod
     let mut heard = Span::ZERO;
     let mut until = seen;
     for at in buckets.flat_map(|bucket| bucket.lasts()).chain([now]) {
-        heard += at.since(until).min(SILENCE);
+        heard += listened(at.since(until));
         until = until.max(at);
     }
     heard
+}
+
+/// How much of the time between two samples was listened in: all of it, or nothing where it is a silence. A path that was cut
+/// for half a minute has shown nothing of its floor meanwhile, and a queue may stand before and after.
+pub(super) fn listened(gap: Span) -> Span {
+    if gap > SILENCE { Span::ZERO } else { gap }
 }
 
 /// Samples in a segment before its floor counts as known.
@@ -101,5 +107,5 @@ const RANK_MIN: usize = 7;
 const TOLERANCE: f64 = 8.0;
 /// A floor seen within this time is in sight.
 const IN_SIGHT: Span = Span::from_secs(10);
-/// A full bucket of the slowest probing lasts so long; of a longer pause only this counts as heard.
-pub(super) const SILENCE: Span = Span::from_secs(16);
+/// A full bucket of the slowest probing lasts so long; a longer pause is a silence.
+const SILENCE: Span = Span::from_secs(16);

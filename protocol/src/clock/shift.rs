@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use super::{
     ClockConfig,
-    floor::SILENCE,
+    floor::listened,
     history::{Bucket, Direction, History, Line},
 };
 use crate::time::{NodeTime, Ppm, Span};
@@ -38,7 +38,7 @@ pub(super) fn find(
     for pair in buckets.windows(2).rev() {
         let &[before, bucket] = pair else { continue };
         let [first, last] = bucket.lasts();
-        heard += next.since(last).min(SILENCE) + last.since(first).min(SILENCE);
+        heard += listened(next.since(last)) + listened(last.since(first));
         next = first;
         later.add(seen(bucket), 1.0);
         earlier.add(seen(bucket), -1.0);

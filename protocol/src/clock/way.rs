@@ -174,6 +174,23 @@ mod tests {
     }
 
     #[test]
+    fn a_silence_is_no_time_in_which_the_floor_was_missed() {
+        // A queue of 100 ms stands for half a minute, the path is cut, and it stands again.
+        for seed in 0..20 {
+            println!("seed {seed}");
+            let mut jittery = Jittery::new(seed);
+            let mut queued = |seconds: i64| {
+                for _ in 0..4 * seconds {
+                    let _ = jittery.take(220.0);
+                }
+                jittery.at += Span::from_secs(36);
+            };
+            queued(29);
+            queued(20);
+        }
+    }
+
+    #[test]
     fn a_shorter_path_counts_from_the_first_sample_on_that_follows_one_below_the_floor() {
         for seed in 0..20 {
             println!("seed {seed}");
