@@ -53,6 +53,7 @@ mod fit;
 mod halt;
 mod line;
 mod pace;
+mod settling;
 mod suspects;
 mod window;
 

@@ -11,6 +11,7 @@ use super::{
     AudibleLine, LineEvent,
     fit::{count_f64, median},
     halt::Sight,
+    settling::{STRETCH, Settling, Turn},
     window::Stamp,
 };
 use crate::{
@@ -32,6 +33,8 @@ pub(super) struct Pace {
     /// It belongs to the device's buffer, so it holds on where the device has moved.
     usual: Option<f64>,
     scratch: Vec<f64>,
+    settling: Settling,
+    turn: Option<Turn>,
     trial: Option<Trial>,
     moved: Option<Move>,
 }
@@ -68,13 +71,16 @@ impl Pace {
             part_since: Frames::ZERO,
             usual: None,
             scratch: Vec::with_capacity(PARTS),
+            settling: Settling::default(),
+            turn: None,
             trial: None,
             moved: None,
         }
     }
 
     /// When `frame` will be audible, its callback having come at `entered` with a report of `delay`: by that report, or,
-    /// where it is wrong in a way that no device is, by the pace of the callbacks. `is_on_line` says that the report is
+    /// where it is wrong in a way that no device is, by the pace of the callbacks. While the reports move against the
+    /// callbacks: by the callbacks, and the newest part of the reports. `is_on_line` says that the report is
     /// where the device was foretold to be.
     pub(super) fn audible(
         &mut self,
@@ -94,19 +100,32 @@ impl Pace {
             if is_on_line {
                 self.rebase(by);
             } else {
+                self.settling.handle_callbacks_moved(beyond);
                 self.try_move(Move { since: self.callbacks.since().unwrap_or(frame), by });
+                // What a server gave beyond callbacks that had not found their pace tells nothing of how it moves.
+                if self.settling == Settling::Young && self.trial.is_none() {
+                    self.parts.clear();
+                }
             }
         }
+        let sure = self.callbacks.spread() < SPREAD_MAX;
         if event == LineEvent::Fine {
             self.fitted = Some(entered);
-            self.learn(frame, beyond);
-        }
-        let steady = self.fitted.is_some_and(|at| entered.since(at) < UNFIT_MAX)
-            && self.callbacks.spread() < SPREAD_MAX;
-        match self.usual {
-            Some(usual) if steady && MISREPORT.contains(&libm::fabs(beyond - usual)) => {
-                paced + Span::from_secs_f64(usual * 1e-9)
+            if sure {
+                self.learn(frame, beyond);
             }
+        }
+        if !sure || self.fitted.is_none_or(|at| entered.since(at) >= UNFIT_MAX) {
+            return reported;
+        }
+        let unsure = 2.0 * self.callbacks.spread().as_secs_f64() * 1e9;
+        let is_wrong = |usual: f64| {
+            let off = libm::fabs(beyond - usual);
+            off > unsure && MISREPORT.contains(&off)
+        };
+        match (self.settling, self.usual) {
+            (Settling::Moving { newest, .. }, _) => paced + Span::from_secs_f64(newest * 1e-9),
+            (Settling::Settled, Some(usual)) if is_wrong(usual) => paced + Span::from_secs_f64(usual * 1e-9),
             _ => reported,
         }
     }
@@ -128,8 +147,13 @@ impl Pace {
         self.moved.take()
     }
 
+    /// What the newest part of the reports changed while they were coming to rest. Asked for once.
+    pub(super) fn poll_turn(&mut self) -> Option<Turn> {
+        self.turn.take()
+    }
+
     /// Whether the device has moved is known by other means.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn drop_trial(&mut self) {
         self.trial = None;
     }
 
@@ -138,6 +162,9 @@ impl Pace {
     fn rebase(&mut self, by: Span) {
         let by = by.as_secs_f64() * 1e9;
         self.parts.iter_mut().chain(&mut self.usual).for_each(|beyond| *beyond -= by);
+        if let Settling::Moving { newest, .. } = self.settling {
+            self.settling.handle_callbacks_moved(newest - by);
+        }
     }
 
     /// The callbacks have moved: what follows tells whether the device has.
@@ -193,12 +220,16 @@ impl Pace {
         if let Some(middle) = median(&mut self.part) {
             self.judge(middle);
             self.parts.push_back(middle);
+            self.turn = self.settling.handle(&self.parts, self.callbacks.spread().as_secs_f64() * 1e9);
+            if self.turn == Some(Turn::Ended) {
+                self.parts.drain(..self.parts.len().saturating_sub(STRETCH));
+            }
         }
         self.part.clear();
         if self.parts.len() > PARTS {
             self.parts.pop_front();
         }
-        if self.parts.len() >= PARTS_LEAST {
+        if self.parts.len() >= STRETCH {
             self.scratch.clear();
             self.scratch.extend(&self.parts);
             self.usual = mode(&mut self.scratch);
@@ -228,8 +259,6 @@ const PART: Span = Span::from_millis(250);
 const PART_MAX: usize = 64;
 /// Parts kept: what the reports dwell at for the greater part of 30 s is usual.
 const PARTS: usize = 120;
-/// Parts from which on something is usual: 5 s.
-const PARTS_LEAST: usize = 20;
 /// For how long callbacks may be off their line while the line is believed: late ones come one by one, after a hidden
 /// underrun all are off.
 const UNFIT_MAX: Span = Span::from_millis(300);

@@ -4,6 +4,7 @@
 extern crate std;
 
 mod coarse;
+mod settling;
 
 use alloc::{vec, vec::Vec};
 use std::println;

@@ -1,14 +1,15 @@
 //! What a callback and a sink's report say together: which of them to believe, and whether the device has moved.
 
 use super::AudibleLine;
-use super::LineEvent;
+use super::{LineEvent, SLOPE_SD_KNOWN};
 use crate::{
     media::Frames,
     servo::{
         halt::{Halt, Sight},
         pace::{Move, Pace},
+        settling::Turn,
         suspects::Suspects,
-        window::Stamp,
+        window::{Stamp, nanos},
     },
     time::{NodeTime, Span},
 };
@@ -35,11 +36,19 @@ impl AudibleLine {
         }
         let is_on_line = !self.coarse && report.is_some_and(|report| report.is_on_line());
         let audible = pace.audible(frame, entered, delay, is_on_line);
-        let moved = pace.poll_move();
+        let (moved, turn) = (pace.poll_move(), pace.poll_turn());
+        match (turn, callback) {
+            (Some(Turn::Begun), Some(callback)) => {
+                self.follow_rate(Sight { stamp: Stamp { frame, audible }, ..callback });
+                return LineEvent::Restarted;
+            }
+            (Some(Turn::On(by)), _) => self.move_on(Stamp { frame, audible }, nanos(by)),
+            _ => {}
+        }
         let event = self.handle_stamp(frame, audible);
         if event == LineEvent::Restarted {
             if let Some(pace) = &mut self.pace {
-                pace.settle();
+                pace.drop_trial();
             }
             return event;
         }
@@ -64,16 +73,37 @@ impl AudibleLine {
         self.restart(&[seen.stamp]);
     }
 
+    /// The reports move: the line begins anew where `seen` is, with the rate of the callbacks, whatever it held for the rate.
+    fn follow_rate(&mut self, seen: Sight) {
+        self.prior.slope = seen.fit.slope;
+        self.prior.slope_sd = seen.fit.slope_se.max(SLOPE_SD_KNOWN);
+        self.slope_shown = false;
+        self.follow(seen);
+    }
+
+    /// The reports have moved on by so much, to `stamp`. Where the line is elsewhere then, as after callbacks that moved
+    /// meanwhile, it is put there; where it is not, its own rate stays what the callbacks show.
+    fn move_on(&mut self, stamp: Stamp, by: Span) {
+        self.move_by(Move { since: stamp.frame, by });
+        let off = self.audible_at(stamp.frame).map_or(Span::ZERO, |foretold| stamp.audible - foretold);
+        if off.abs() > ASTRAY {
+            self.move_by(Move { since: stamp.frame, by: off });
+        }
+    }
+
     /// The first frame that the window knows of.
     pub(in crate::servo) fn since(&self) -> Option<Frames> {
         self.window.since()
     }
 
-    /// The device has moved: what was learnt before holds on, by so much later. Its reports alone would take long to tell
-    /// anew what they told on average.
+    /// The device has moved, or what it reports: what was learnt before holds on, by so much later. Reports alone would take
+    /// long to tell anew what they told on average.
     fn move_by(&mut self, moved: Move) {
         self.window.shift(moved.since, moved.by);
         self.suspects = Suspects::default();
         self.draw(true);
     }
 }
+
+/// How far the line is from the newest reports, while they move, before it is put there. Ten times what callbacks err by.
+const ASTRAY: Span = Span::from_micros(300);
