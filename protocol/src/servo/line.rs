@@ -53,8 +53,9 @@ pub enum LineEvent {
     Fine,
     /// It is far from the line, perhaps the first of many.
     Ignored,
-    /// Enough stamps agree that the device has moved (a hidden underrun, a sleep, nonsense at the start): the line
-    /// begins anew with the known slope, and frames already written are audible at other times than foretold.
+    /// Enough stamps agree that the device has moved (a hidden underrun, a sleep, nonsense at the start), or its reports are
+    /// found to move against its callbacks: the line begins anew, and frames already written are audible at other times than
+    /// foretold.
     Restarted,
 }
 
@@ -182,7 +183,7 @@ impl AudibleLine {
 
     /// How far [`audible_at`](Self::audible_at) may be off for frames near the newest stamp: two standard errors,
     /// and the scatter of the bins for the lateness that even their lowest stamps have. It says nothing of
-    /// latency that the device hides.
+    /// latency that the device hides, nor of reports that are wrong and still move.
     #[must_use]
     pub fn spread(&self) -> Span {
         let lateness = if self.coarse { 0.0 } else { self.fit.scale };
