@@ -63,7 +63,7 @@ pub struct Config {
     #[arg(long, value_name = "PERCENT", env = "JAMSYNC_COORDINATOR_ROLLOUT_PERCENT", default_value = "100", value_parser = whole::<u8>(0..=100))]
     pub rollout_percent: u8,
     /// Connections at once, 16 to 200,000. Fewer turn devices away, more need more memory: about 40 KiB each, and up to
-    /// 640 KiB each under attack.
+    /// 460 KiB each under attack.
     #[arg(long, value_name = "N", env = "JAMSYNC_COORDINATOR_CONNECTIONS_MAX", default_value = "20000", value_parser = whole::<u32>(16..=200_000))]
     pub connections_max: u32,
     /// Connections of one IPv4 address or IPv6 network of 64 bits, 16 to 200,000. Fewer turn friends away who share an
