@@ -26,6 +26,8 @@ pub(super) struct Pace {
     callbacks: Box<AudibleLine>,
     /// When a callback last fitted its line.
     fitted: Option<NodeTime>,
+    /// When that line was last sure.
+    sure_at: Option<NodeTime>,
     /// Delays beyond the line of the callbacks in nanoseconds: one for each [`PART`] of the last [`PARTS`].
     parts: VecDeque<f64>,
     part: Vec<f64>,
@@ -66,6 +68,7 @@ impl Pace {
             rate,
             callbacks: Box::new(AudibleLine::new(rate, None)),
             fitted: None,
+            sure_at: None,
             parts: VecDeque::with_capacity(PARTS + 1),
             part: Vec::with_capacity(PART_MAX),
             part_since: Frames::ZERO,
@@ -109,6 +112,15 @@ impl Pace {
             }
         }
         let sure = self.callbacks.spread() < SPREAD_MAX;
+        if sure {
+            // What was usual before callbacks came unevenly for long may be so no more.
+            if self.sure_at.is_some_and(|at| entered.since(at) > UNSURE_MAX) {
+                self.parts.clear();
+                self.part.clear();
+                self.usual = None;
+            }
+            self.sure_at = Some(entered);
+        }
         if event == LineEvent::Fine {
             self.fitted = Some(entered);
             if sure {
@@ -220,7 +232,11 @@ impl Pace {
         if let Some(middle) = median(&mut self.part) {
             self.judge(middle);
             self.parts.push_back(middle);
-            self.turn = self.settling.handle(&self.parts, self.callbacks.spread().as_secs_f64() * 1e9);
+            self.turn = self.settling.handle(
+                &self.parts,
+                self.callbacks.spread().as_secs_f64() * 1e9,
+                self.callbacks.dac(),
+            );
             if self.turn == Some(Turn::Ended) {
                 self.parts.drain(..self.parts.len().saturating_sub(STRETCH));
             }
@@ -262,9 +278,11 @@ const PARTS: usize = 120;
 /// For how long callbacks may be off their line while the line is believed: late ones come one by one, after a hidden
 /// underrun all are off.
 const UNFIT_MAX: Span = Span::from_millis(300);
-/// The most uncertain line of callbacks that may overrule a report. Devices that work in blocks of seconds, or wake up by
+/// The most uncertain line of callbacks that may overrule a report, or be learnt from. Devices that work in blocks of seconds, or wake up by
 /// a timer of their own, are above it.
-const SPREAD_MAX: Span = Span::from_micros(1_000);
+const SPREAD_MAX: Span = Span::from_micros(500);
+/// For how long it may be more uncertain before what was learnt with it is forgotten.
+const UNSURE_MAX: Span = Span::from_secs(1);
 /// The least move of callbacks that is tried, in nanoseconds; what is less is left to the line.
 const MOVE_LEAST: f64 = 2e6;
 /// Parts that have to be known before, 2 s, and those that tell after it.

@@ -8,6 +8,7 @@
 use alloc::collections::VecDeque;
 
 use super::fit::count_f64;
+use crate::time::Ppm;
 
 /// How far a device's reports have come to rest.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -34,13 +35,15 @@ pub(super) enum Turn {
 
 impl Settling {
     /// Takes what the reports gave beyond the callbacks in the last parts, oldest first, one of them being new. The line of
-    /// the callbacks is sure to `spread` nanoseconds.
-    pub(super) fn handle(&mut self, parts: &VecDeque<f64>, spread: f64) -> Option<Turn> {
+    /// the callbacks is sure to `spread` nanoseconds and shows a device that is fast by `dac`.
+    pub(super) fn handle(&mut self, parts: &VecDeque<f64>, spread: f64, dac: Ppm) -> Option<Turn> {
         let newest = *parts.back()?;
         let (next, turn) = match *self {
             Self::Settled => return None,
-            Self::Young => match Motion::of(parts) {
-                Some(motion) if motion.has_begun(spread) => {
+            Self::Young => match Motion::of(parts).map(|motion| motion.has_begun(spread)) {
+                // Callbacks that say so of a device have not found their pace: it is they that move.
+                Some(true) if dac.0.abs() > CRYSTAL_MAX.0 && parts.len() < OLD => return None,
+                Some(true) if dac.0.abs() <= CRYSTAL_MAX.0 => {
                     (Self::Moving { parts: 0, newest }, Some(Turn::Begun))
                 }
                 _ if parts.len() < STRETCH => return None,
@@ -113,6 +116,10 @@ impl Motion {
 pub(super) const STRETCH: usize = 24;
 /// Parts of a mean: 1 s.
 const MEAN_OF: usize = 4;
+/// Parts after which nothing more is waited for, 25 s: what reports dwell at is usual then, even if they move a little.
+const OLD: usize = 96;
+/// No card and clock together are further off their rate. 100 ppm are usual at most of the one, 50 of the other.
+const CRYSTAL_MAX: Ppm = Ppm(150.0);
 /// Parts that reports are followed for at most, 40 to 50 s: PulseAudio's were seen to move for 28. Reports in steps that beat
 /// slowly with the callbacks would be followed for ever.
 const LONGEST: u32 = 160;

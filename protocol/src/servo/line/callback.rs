@@ -42,7 +42,9 @@ impl AudibleLine {
                 self.follow_rate(Sight { stamp: Stamp { frame, audible }, ..callback });
                 return LineEvent::Restarted;
             }
-            (Some(Turn::On(by)), _) => self.move_on(Stamp { frame, audible }, nanos(by)),
+            (Some(Turn::On(by)), _) if self.move_on(Stamp { frame, audible }, nanos(by)) => {
+                return LineEvent::Restarted;
+            }
             _ => {}
         }
         let event = self.handle_stamp(frame, audible);
@@ -81,14 +83,16 @@ impl AudibleLine {
         self.follow(seen);
     }
 
-    /// The reports have moved on by so much, to `stamp`. Where the line is elsewhere then, as after callbacks that moved
-    /// meanwhile, it is put there; where it is not, its own rate stays what the callbacks show.
-    fn move_on(&mut self, stamp: Stamp, by: Span) {
+    /// The reports have moved on by so much, to `stamp`. Whether the line was elsewhere then, as after callbacks that moved
+    /// meanwhile: it is put there. Where it was not, it is left as it is, with its rate.
+    fn move_on(&mut self, stamp: Stamp, by: Span) -> bool {
         self.move_by(Move { since: stamp.frame, by });
         let off = self.audible_at(stamp.frame).map_or(Span::ZERO, |foretold| stamp.audible - foretold);
-        if off.abs() > ASTRAY {
+        let is_astray = off.abs() > ASTRAY;
+        if is_astray {
             self.move_by(Move { since: stamp.frame, by: off });
         }
+        is_astray
     }
 
     /// The first frame that the window knows of.
@@ -105,5 +109,5 @@ impl AudibleLine {
     }
 }
 
-/// How far the line is from the newest reports, while they move, before it is put there. Ten times what callbacks err by.
+/// How far the line may be from the newest reports while they move.
 const ASTRAY: Span = Span::from_micros(300);
