@@ -278,8 +278,8 @@ const PARTS: usize = 120;
 /// For how long callbacks may be off their line while the line is believed: late ones come one by one, after a hidden
 /// underrun all are off.
 const UNFIT_MAX: Span = Span::from_millis(300);
-/// The most uncertain line of callbacks that may overrule a report, or be learnt from. Devices that work in blocks of seconds, or wake up by
-/// a timer of their own, are above it.
+/// The most uncertain line of callbacks that may overrule a report, or be learnt from. Devices that work in blocks of
+/// seconds, or wake up by a timer of their own, are above it.
 const SPREAD_MAX: Span = Span::from_micros(500);
 /// For how long it may be more uncertain before what was learnt with it is forgotten.
 const UNSURE_MAX: Span = Span::from_secs(1);

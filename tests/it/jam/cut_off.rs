@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use jamsync_node::api::{Event, Peer};
+use jamsync_node::api::{Event, Peer, RoleWhy};
 use rustix::process::Signal;
 
 use super::stage::{Friends, in_step, titles};
@@ -26,9 +26,14 @@ fn a_node_that_stood_still_comes_back_by_itself_with_one_queue() {
     friends.ben.run(&["queue", "remove", "1"]);
     friends.ana.signal(Signal::CONT);
 
-    let back = |event: &Event| matches!(event, Event::PeerBack { .. }).then_some(());
-    friends.ana.event_since(marks[0], "its friend's return", back);
-    friends.ben.event_since(marks[1], "its friend's return", back);
+    // Where its friend is back before it has told of the loss, it tells of the order alone.
+    friends.ana.event_since(marks[0], "its friend's return", |event| {
+        matches!(event, Event::PeerBack { .. } | Event::RoleChanged { why: RoleWhy::Returned, .. })
+            .then_some(())
+    });
+    friends.ben.event_since(marks[1], "its friend's return", |event| {
+        matches!(event, Event::PeerBack { .. }).then_some(())
+    });
     friends.agree("merged", |queue| titles(queue) == ["Piece 3", "Piece 4"]);
     for node in [&mut friends.ana, &mut friends.ben] {
         node.until("both are in step again", |node| in_step(&node.status()).then_some(()));
